@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What twexec (on the host side of a virtio-serial port) and agent (on the guest side) say to each other. */
+#ifndef TW_PROTO_H
+#define TW_PROTO_H
+
+#define TW_MAGIC	0x5457		/* "TW" */
+#define TW_CHUNK	65536
+#define TW_REQ_MAX	(1 << 20)
+
+enum tw_type {
+	TW_REQ = 'R',		/* cwd \0 number of env strings \0 env... \0 argv... \0 */
+	TW_STDIN = 'I',		/* data; none: end of file */
+	TW_SIGNAL = 'S',	/* u32: signal to the command's process group */
+	TW_STDOUT = 'O',
+	TW_STDERR = 'E',
+	TW_EXIT = 'X',		/* u32: exit status, as a shell gives it */
+};
+
+/*
+ * The id is the client's, drawn at random: what a session that was cut off left
+ * in some buffer is told from what belongs to the next one.
+ */
+struct tw_hdr {
+	unsigned short magic;
+	unsigned short type;
+	unsigned int id;
+	unsigned int len;
+};
+
+#endif

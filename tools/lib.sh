@@ -1,0 +1,157 @@
+# shellcheck shell=bash disable=SC2034 # variables are for those who source this
+# What every tool under tools/ shares: where things are and how to complain.
+# Sourced, never run. It sets, and changes nothing on disk:
+#
+#   TW_ROOT      the project            TW_BUILD    its output (build/)
+#   TW_CACHE     what set-up downloads  TW_KVER     kernel release of the bench (uname -r)
+# and, below $TW_CACHE/kernel/$TW_KVER, which tools/setup publishes whole or not at all:
+#   TW_BZIMAGE   the kernel             TW_VMLINUX  the same, unpacked: boots faster (PVH)
+#   TW_MODULES   its lib/modules/$TW_KVER
+#   TW_KHDR      headers to build modules against
+#   TW_KSRC      KVM, tools/ and scripts/ of the same version of linux-source
+#   TW_LIBBPF    libbpf.a, include/bpf/*.h (gcc ... -I$TW_LIBBPF/include $TW_LIBBPF/libbpf.a -lelf -lz)
+#   TW_BPFTOOL   bpftool built from the same source, so that its skeletons fit that libbpf
+#   TW_CLANG, TW_STRIP   the compiler for BPF programs
+#
+# TIMEWARP_CACHE moves the cache; TIMEWARP_KERNEL picks another kernel of the cache (release or 6.12.y).
+
+TW_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+TW_BUILD=${TW_BUILD:-$TW_ROOT/build}
+TW_CACHE=${TIMEWARP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/timewarp}
+TW_LINE=6.12
+TW_ME=${0##*/}
+# A make that runs us would hand its own flags and variables to the builds that we start.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+
+# die FACT [CURE...]: one line that says what failed, then what to do about it.
+die() {
+	printf '%s: %s\n' "$TW_ME" "$1" >&2
+	shift
+	[ $# -eq 0 ] || printf '  %s\n' "$@" >&2
+	exit 1
+}
+
+usage_error() {
+	printf '%s: %s (see %s --help)\n' "$TW_ME" "$1" "$TW_ME" >&2
+	exit 2
+}
+
+# The text between "#:" marks at a script's head is its --help.
+show_help() {
+	sed -n 's/^#: \{0,1\}//p' "$1"
+	exit 0
+}
+
+say() { printf '%s: %s\n' "$TW_ME" "$*" >&2; }
+
+need_arg() { [ "$2" -ge 2 ] || usage_error "$1 needs an argument"; }
+
+need_number() {
+	case $2 in
+	'' | *[!0-9]* | ??????????*) usage_error "$1 wants a whole number, not '$2'" ;;
+	esac
+}
+
+# tw_kernel_env [VERSION]: set the TW_* of a kernel in the cache; fails when it is not there.
+# VERSION is a release (6.12.117+deb12-amd64), its start (6.12.117), or nothing: the newest that set-up found.
+tw_kernel_env() {
+	local want=${1:-${TIMEWARP_KERNEL:-}} d
+	TW_KVER=
+	if [ -z "$want" ]; then
+		TW_KVER=$(cat "$TW_CACHE/kernel/default" 2>/dev/null) || return 1
+	elif [ -d "$TW_CACHE/kernel/$want" ]; then
+		TW_KVER=$want
+	else
+		for d in "$TW_CACHE/kernel/$want"[+-]*; do
+			[ -d "$d" ] && TW_KVER=${d##*/}
+		done
+	fi
+	[ -n "$TW_KVER" ] && [ -d "$TW_CACHE/kernel/$TW_KVER" ] || return 1
+	TW_KDIR=$TW_CACHE/kernel/$TW_KVER
+	TW_BZIMAGE=$TW_KDIR/boot/vmlinuz-$TW_KVER
+	TW_VMLINUX=$TW_KDIR/boot/vmlinux-$TW_KVER
+	TW_MODULES=$TW_KDIR/lib/modules/$TW_KVER
+	TW_KHDR=$TW_KDIR/usr/src/linux-headers-$TW_KVER
+	TW_KSRC=$TW_KDIR/source
+	TW_LIBBPF=$TW_KDIR/libbpf
+	TW_BPFTOOL=$TW_KDIR/bpftool
+	TW_CLANG=clang-19
+	TW_STRIP=llvm-strip-19
+	TW_GCC=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$TW_KHDR/.kernelvariables" 2>/dev/null)
+	TW_GCC=${TW_GCC:-gcc}
+}
+
+need_kernel() {
+	tw_kernel_env "${1:-}" && return
+	[ -n "${1:-${TIMEWARP_KERNEL:-}}" ] || die "no kernel in $TW_CACHE yet" "run: make setup"
+	die "kernel ${1:-$TIMEWARP_KERNEL} is not in $TW_CACHE" "run: tools/setup --kernel ${1:-$TIMEWARP_KERNEL}"
+}
+
+# tw_publish TMP DEST: a directory appears whole or not at all. When two processes
+# finish at once, the first wins: both made the same thing, the name is its content.
+tw_publish() {
+	mv -T "$1" "$2" 2>/dev/null && return
+	[ -d "$2" ] || return 1
+	rm -rf "$1"
+}
+
+# tw_agent: build the two ends of the command channel; sets TW_AGENT and TW_EXEC.
+tw_agent() {
+	local src=$TW_ROOT/tools/agent key tmp dir
+	key=$(cat "$src"/*.[ch] | sha256sum | cut -c1-16)
+	dir=$TW_CACHE/agent/$key
+	if [ ! -d "$dir" ]; then
+		mkdir -p "$TW_CACHE/agent"
+		tmp=$(mktemp -d "$TW_CACHE/agent/.tmp.XXXXXX")
+		# Static: the guest has no libc.
+		gcc -O2 -Wall -Wextra -static -o "$tmp/agent" "$src/agent.c" || die "cannot build tools/agent/agent.c"
+		gcc -O2 -Wall -Wextra -static -o "$tmp/twexec" "$src/twexec.c" || die "cannot build tools/agent/twexec.c"
+		tw_publish "$tmp" "$dir"
+	fi
+	TW_AGENT=$dir/agent
+	TW_EXEC=$dir/twexec
+}
+
+# tw_initramfs NAME KEYFILES... : prints the path of the cached archive made of the
+# directory that fill_NAME DIR fills; the key is the content of KEYFILES and of this script.
+tw_initramfs() {
+	local name=$1 key tmp out
+	shift
+	key=$( (echo "$TW_KVER"; cat "$TW_ROOT/tools/lib.sh" "$0" "$@") | sha256sum | cut -c1-16)
+	out=$TW_CACHE/initramfs/$name-$key.cpio
+	if [ ! -f "$out" ]; then
+		mkdir -p "$TW_CACHE/initramfs"
+		tmp=$(mktemp -d "$TW_CACHE/initramfs/.tmp.XXXXXX")
+		mkdir -p "$tmp/d"/{bin,dev,proc,sys,lib/modules,run,tmp,etc,root}
+		cp "$(command -v busybox)" "$tmp/d/bin/busybox"
+		ln -s busybox "$tmp/d/bin/sh"
+		"fill_$name" "$tmp/d" || return 1
+		# Not compressed: unpacking costs emulated instructions, reading does not.
+		(cd "$tmp/d" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet --reproducible) >"$tmp/cpio" || return 1
+		mv "$tmp/cpio" "$out"
+		rm -rf "$tmp"
+	fi
+	echo "$out"
+}
+
+# tw_add_modules DIR MODULE...: the modules and what they need, unpacked, into DIR/lib/modules,
+# and their names in load order in DIR/lib/modules/list.
+tw_add_modules() {
+	local d=$1 m f
+	shift
+	for m in "$@"; do
+		modprobe -d "$TW_KDIR" -S "$TW_KVER" --show-depends "$m" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+	done | awk '!seen[$0]++' | while read -r f; do
+		m=${f##*/}
+		m=${m%%.ko*}
+		case $f in
+		*.xz) xz -dc "$f" >"$d/lib/modules/$m.ko" ;;
+		*.zst) zstd -dqc "$f" >"$d/lib/modules/$m.ko" ;;
+		*) cp "$f" "$d/lib/modules/$m.ko" ;;
+		esac
+		echo "$m" >>"$d/lib/modules/list"
+	done
+}
+
+# What a kernel says in its log when something is wrong with it (extended regular expression).
+TW_BAD_LOG='WARNING:|BUG:|BUG |Oops|general protection fault|stack-protector|Call Trace|soft lockup|hard LOCKUP|rcu.*stall|blocked for more than|possible (circular|recursive|irq)|inconsistent lock|suspicious RCU|UBSAN|KASAN|KCSAN|clocksource: .*(unstable|skewed)|refcount_t|list_(add|del) corruption|Unable to handle|unchecked MSR'
