@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A good first answer, then a factor of 0 each millisecond, until the kernel has had enough. */
+#include "timewarp.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+TIMEWARP_EXIT_RECORD(ejected_exit)
+
+TIMEWARP_DECIDE(ejected_decide, ctx)
+{
+	ctx->factor_num = ctx->event == KVM_TIMEWARP_ATTACH ? 2 : 0;
+	ctx->factor_den = 1;
+	ctx->next_host_ns = ctx->host_ns + 1000000;
+	return 0;
+}
+
+TIMEWARP_OPS(ejected, .decide = (void *)ejected_decide, .exit = (void *)ejected_exit);

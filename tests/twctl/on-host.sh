@@ -1,0 +1,161 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# twctl against the real hook, on VMs that never run: prints TAP.
+#
+#	tools/testhost -- tests/twctl/on-host.sh
+#
+# Guests' clocks are the matter of other tests; this one is about what twctl says and does.
+cd "$(dirname "$0")/../.." || exit 1
+build=${TW_BUILD:-build}
+twctl=$build/twctl
+here=$build/tests/twctl
+out=$(mktemp -d) || exit 1
+pids=
+trap 'kill $pids 2>/dev/null; rm -rf "$out"' EXIT
+mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug
+mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf
+
+n=0 failed=0
+# check NAME COMMAND...: one test
+check() {
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@"; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		sed 's/^/# /' "$out/text"
+		failed=1
+	fi
+}
+
+# says STATUS PATTERN ARG...: twctl ends so, and prints what the pattern matches
+says() {
+	local status=$1 pattern=$2
+	shift 2
+	"$twctl" "$@" >"$out/text" 2>&1 </dev/null
+	set -- $? "$*"
+	[ "$1" = "$status" ] && grep -Eq -- "$pattern" "$out/text" && return
+	echo "# twctl $2: status $1, expected $status with $pattern"
+	return 1
+}
+
+# vm VMS VCPUS ARG...: starts a process with VMs; its PID in $vm
+vm() {
+	"$here/qemu-idle" "$@" >"$out/vm" &
+	vm=$!
+	pids="$pids $vm"
+	until grep -q up "$out/vm"; do sleep 0.05; done
+}
+
+# foreground ARG...: starts twctl attach, waits until it is; its PID in $fg
+foreground() {
+	"$twctl" attach "$@" >"$out/fg" 2>&1 &
+	fg=$!
+	pids="$pids $fg"
+	for _ in {1..100}; do
+		grep -q '^attached' "$out/fg" && return
+		sleep 0.05
+	done
+}
+
+# ends STATUS PATTERN: so the command in the foreground does
+ends() {
+	wait "$fg"
+	local status=$?
+	cp "$out/fg" "$out/text"
+	[ "$status" = "$1" ] && grep -Eq -- "$2" "$out/fg" && return
+	echo "# status $status, expected $1 with $2"
+	return 1
+}
+
+gone() { says 0 'not attached' status --vm "$1"; }
+
+check 'probe finds all it needs' says 0 'this host can attach policies' probe
+check 'version finds the ABI' says 0 'hook, ABI 1' version
+
+vm 1 2 -name guest=web,debug-threads=on
+check 'list' says 0 "^$vm-[0-9]+ +$vm web +2 -" list
+check 'status, never attached' says 0 'not attached$' status --vm web
+check 'detach, never attached' says 1 'no policy is attached.*twctl attach' detach --vm web
+check 'set, never attached' says 1 'no policy is attached' set --vm web --factor 2
+
+check 'attach --pin' says 0 '^attached constant to .*factor 50, TSC .*twctl detach' \
+	attach --vm web --factor 50 --pin
+check 'second attach' says 5 'has a policy already \(constant' attach --vm web --factor 2
+check 'set from another process' says 0 'factor 0.333333333333 asked, 0.333333333333 in' \
+	set --vm web --factor 1/3
+check 'set -j' says 0 '"factor_asked":\{"num":"29","den":"4","decimal":"7.25"\}' \
+	set --vm web factor=7.25 -j
+check 'set: no such parameter' says 2 'it has: factor' set --vm web nosuch=1
+check 'set: out of bounds' says 2 'limit of 10000' set --vm web --factor 10001
+check 'status shows the parameter' says 0 'factor=29/4' status --vm web
+check 'swap' says 0 'constant replaces constant, factor 3' swap --vm web --factor 3
+check 'set after swap' says 0 'factor 4 asked' set --vm web --factor 4
+check 'swap that is refused' says 5 'policy refuses' swap --vm web --policy "$here/refuses.bpf.o"
+check 'the old policy stays' says 0 'factor +4 asked, 4 in force' status --vm web
+check 'detach' says 0 'keeps its time \(guest - host: \+[1-9]' detach --vm web
+check 'detach twice' says 1 'no policy is attached' detach --vm web
+check 'no pin is left' test ! -e "/sys/fs/bpf/timewarp/$vm-4"
+
+check 'policy with parameters' says 0 'attached drift' attach --vm web --pin \
+	--policy "$here/drift.bpf.o" --param factor=2 --param drift=0
+check 'live parameters' says 0 'factor 1.99998 asked' set --vm web drift=-10 span=2s
+check 'live parameter out of range' says 2 'drift takes -1000 to 1000 ppm' set --vm web drift=7777
+check 'live parameters refused' says 5 'policy refuses' set --vm web span=1h factor=3
+check 'old values are back' says 0 'span=2000000000ns' status --vm web
+check 'and the factor' says 0 'factor +1.99998 asked' status --vm web
+check 'status as a stream' says 0 '"attached":true' status --vm web -j --every 10ms --count 2
+check 'of two lines' test "$(wc -l <"$out/text")" = 2
+check 'detach -j' says 0 '"event":"detached".*"guest_minus_host_ns":"[1-9]' detach --vm web -j
+
+foreground --vm web --factor 5
+kill -INT "$fg"
+check 'Ctrl-C undoes' ends 0 'detached; factor 1'
+check 'nothing stays' gone web
+foreground --vm web --factor 5
+check 'detach from elsewhere' says 0 'detached constant' detach --vm web
+check 'tells the one that waits' ends 0 'detached by another command'
+foreground --vm web --factor 5
+kill -KILL "$fg"
+wait "$fg" 2>/dev/null
+check 'SIGKILL leaves nothing' gone web
+foreground --vm web --factor 5
+echo 0 >/sys/module/kvm/parameters/timewarp
+check 'switched off while attached' ends 3 'disabled.*echo 1'
+check 'attach while switched off' says 3 'switched off' attach --vm web --factor 5
+echo 1 >/sys/module/kvm/parameters/timewarp
+
+check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
+	attach --vm web --policy "$here/refuses.bpf.o"
+check 'policy that the verifier rejects' says 5 'a policy may write only the answers' \
+	attach --vm web --policy "$here/unverified.bpf.o"
+check 'policy that is ejected' says 6 'ejected.*unusable answers' \
+	attach --vm web --policy "$here/ejected.bpf.o"
+check 'status tells why' says 0 'last exit +ejected' status --vm web
+check 'ejected -j' says 6 '"error":\{"status":6,"kind":"ejected"' \
+	attach -j --vm web --policy "$here/ejected.bpf.o"
+
+foreground --vm web --factor 5
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'the VM dies first' ends 0 'the VM is gone'
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'sweep a pin whose VM is gone' says 0 'removed what was pinned' detach --vm "$id"
+check 'once' says 4 'no VM' detach --vm "$id"
+
+vm 2 1 -name two
+check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2
+check 'by PID neither' says 4 '2 VMs go by that' attach --vm "$vm" --factor 2
+vm 0 0
+check 'no VM yet' says 4 'has /dev/kvm open but no VM' attach --vm "$vm" --factor 2
+check 'PID 0' says 4 'idle task' attach --vm 0 --factor 2
+check 'kernel thread' says 4 'kernel thread' attach --vm 2 --factor 2
+check 'none' says 4 'no process' attach --vm 4194303 --factor 2
+echo "1..$n"
+exit $failed

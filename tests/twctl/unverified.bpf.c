@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Writes what a policy may only read: the verifier refuses it. */
+#include "timewarp.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+TIMEWARP_DECIDE(unverified_decide, ctx)
+{
+	ctx->host_ns = 0;
+	return 0;
+}
+
+TIMEWARP_OPS(unverified, .decide = (void *)unverified_decide);

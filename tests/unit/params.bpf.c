@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A policy with a parameter of each kind, for params_test; it is never loaded. */
+#include "timewarp.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+TIMEWARP_PARAM_FACTOR(factor, 1, 3, "guest seconds per host second");
+TIMEWARP_PARAM(__u64, span, 5000000000ULL, 1, 3600000000000ULL, "ns", "how long");
+TIMEWARP_PARAM(__s32, drift, -5, -1000, 1000, "ppm", "slope, in parts per million");
+TIMEWARP_PARAM(__u8, small, 7, 0, 255, "", "a byte");
+TIMEWARP_PARAM(_Bool, loud, 1, 0, 1, "", "whether, or not");
+
+TIMEWARP_EXIT_RECORD(params_exit)
+
+TIMEWARP_DECIDE(params_decide, ctx)
+{
+	ctx->factor_num = factor.num + drift + small + loud;
+	ctx->factor_den = factor.den;
+	ctx->next_host_ns = kvm_timewarp_mul_div(ctx->host_ns, span, TIMEWARP_NS_PER_SEC);
+	return 0;
+}
+
+TIMEWARP_OPS(params, .decide = (void *)params_decide, .exit = (void *)params_exit);

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl attach: put a VM under a policy, and stay until that is undone. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+struct attachment {
+	const struct tw_args *args;
+	struct tw_target t;
+	struct tw_policy p;
+	struct bpf_link *link;
+	char name[TW_TARGET_NAME_MAX];
+};
+
+static int signal_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+/* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
+static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
+{
+	int fd = tw_vm_take_fd(a->t.vm, e);
+	int status;
+
+	if (fd < 0)
+		return e->status;
+	status = tw_policy_load(&a->p, fd, mode, e);
+	if (!status)
+		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
+	close(fd);
+	if (status && *e->what)
+		tw_what(e, "cannot attach %s to %s", a->p.name, a->name);
+	return status;
+}
+
+/* Clears away the pin of an attachment whose VM is gone; PIDs come round again */
+static void remove_stale_pin(const char *path)
+{
+	struct bpf_link *old = bpf_link__open(path);
+
+	if (!old)
+		return;
+	if (tw_link_defunct(bpf_link__fd(old)))
+		unlink(path);
+	bpf_link__destroy(old);
+}
+
+static int pin(struct attachment *a, struct tw_err *e)
+{
+	char *path = tw_pin_path(a->t.vm->id);
+	int err;
+
+	mkdir(TW_BPFFS "/timewarp", 0700);
+	remove_stale_pin(path);
+	err = bpf_link__pin(a->link, path);
+	if (err) {
+		tw_fail(e, TW_FAILED, "cannot pin the policy of %s", a->name);
+		tw_fact(e, "%s: %s", path, strerror(-err));
+		tw_cure(e, "attach without --pin, or make room for it");
+	}
+	free(path);
+	return err ? e->status : TW_OK;
+}
+
+static void report(const struct attachment *a, struct tw_state *st, bool known)
+{
+	char factor[48];
+
+	if (known)
+		tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den);
+	printf("attached %s to %s: ", a->p.name, a->name);
+	if (known)
+		printf("factor %s, TSC %s; ", factor, st->tsc_mode);
+	printf("%s: twctl detach --vm %s\n",
+	       a->args->pin ? "pinned; undo" : "undo with Ctrl-C or", a->t.vm->id);
+	fflush(stdout);
+}
+
+static void report_json(const struct attachment *a, struct tw_state *st, bool known)
+{
+	struct tw_json j = { .f = stdout };
+	char undo[64];
+
+	snprintf(undo, sizeof(undo), "twctl detach --vm %s", a->t.vm->id);
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "attached");
+	tw_json_vm(&j, a->t.vm);
+	tw_json_str(&j, "policy", a->p.name);
+	tw_json_bool(&j, "pinned", a->args->pin);
+	if (known) {
+		tw_json_str(&j, "tsc_mode", st->tsc_mode);
+		tw_json_factor(&j, "factor_asked", &st->asked);
+		tw_json_factor(&j, "factor_force", &st->force);
+		tw_json_int(&j, "link_id", st->link_id);
+	}
+	tw_json_str(&j, "undo", undo);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static void report_attached(const struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	bool known = a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (a->args->json)
+		report_json(a, &st, known);
+	else
+		report(a, &st, known);
+}
+
+static void report_end(const struct attachment *a, const struct timewarp_exit_record *rec,
+		       const char *text)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!a->args->json) {
+		printf("%s: %s\n", a->name, text);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "ended");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "kind", tw_exit_kind_name(rec->kind));
+	tw_json_int(&j, "code", rec->code);
+	tw_json_str(&j, "reason", rec->reason);
+	tw_json_str(&j, "message", rec->message);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/*
+ * Why the kernel let the policy go.  The state file knows, also of a policy that was swapped in by
+ * another process; when the VM is gone, so is the file, and the policy's own record remains.
+ */
+static void find_reason(const struct attachment *a, struct timewarp_exit_record *rec)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	bool known = a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (known && !st.attached && st.exit_kind != KVM_TIMEWARP_EXIT_NONE) {
+		memset(rec, 0, sizeof(*rec));
+		rec->kind = st.exit_kind;
+		rec->code = st.exit_code;
+		memcpy(rec->reason, st.exit_reason, sizeof(rec->reason));
+		memcpy(rec->message, st.exit_message, sizeof(rec->message));
+		return;
+	}
+	if (tw_policy_exit_record(&a->p, rec) && (known || rec->kind == KVM_TIMEWARP_EXIT_VM_GONE))
+		return;
+	memset(rec, 0, sizeof(*rec));
+	rec->kind = KVM_TIMEWARP_EXIT_VM_GONE;
+}
+
+static int fail_end(const struct attachment *a, const struct timewarp_exit_record *rec,
+		    struct tw_err *e)
+{
+	int status = rec->kind == KVM_TIMEWARP_EXIT_EJECTED ? TW_EJECTED : TW_UNSUPPORTED;
+
+	tw_fail(e, status, "%s lives at factor 1 again", a->name);
+	e->code = -rec->code;
+	tw_fact(e, "the kernel let policy %s go (%s): %s", a->p.name,
+		tw_exit_kind_name(rec->kind), *rec->message ? rec->message : rec->reason);
+	if (rec->kind == KVM_TIMEWARP_EXIT_EJECTED)
+		return tw_cure(e, "mend the policy; twctl status --vm %s shows counters",
+			       a->t.vm->id);
+	if (rec->kind == KVM_TIMEWARP_EXIT_DISABLED)
+		return tw_cure(e, "echo 1 > " TW_SWITCH);
+	return tw_cure(e, "look for 'clocksource' and 'TSC' in the kernel log");
+}
+
+static int hung_up(const struct attachment *a, struct tw_err *e)
+{
+	struct timewarp_exit_record rec;
+
+	find_reason(a, &rec);
+	switch (rec.kind) {
+	case KVM_TIMEWARP_EXIT_VM_GONE:
+		report_end(a, &rec, "the VM is gone; nothing is left to undo");
+		return TW_OK;
+	case KVM_TIMEWARP_EXIT_UNREG:
+		report_end(a, &rec, "detached by another command; factor 1 from here on");
+		return TW_OK;
+	default:
+		if (a->args->json)
+			report_end(a, &rec, "");
+		return fail_end(a, &rec, e);
+	}
+}
+
+static int undo(const struct attachment *a)
+{
+	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
+
+	tw_link_detach(bpf_link__fd(a->link));
+	report_end(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
+	return TW_OK;
+}
+
+static int stay(const struct attachment *a, int signals, struct tw_err *e)
+{
+	struct pollfd p[2] = {
+		{ .fd = bpf_link__fd(a->link) },	/* POLLHUP needs no asking */
+		{ .fd = signals, .events = POLLIN },
+	};
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return undo(a);
+		if (p[0].revents & POLLHUP)
+			return hung_up(a, e);
+		if (p[1].revents)
+			return undo(a);
+	}
+}
+
+static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
+{
+	int status, signals;
+
+	status = tw_target_find(a->args, "attach to", &a->t, e);
+	if (status)
+		return status;
+	tw_target_name(&a->t, a->name, sizeof(a->name));
+	status = tw_args_policy(a->args, &a->p, e);
+	if (status)
+		return status;
+	/* from here on, Ctrl-C waits until there is something whole to undo */
+	signals = signal_fd();
+	status = load_and_attach(a, mode, e);
+	if (!status && a->args->pin)
+		status = pin(a, e);
+	if (status)
+		return status;
+	report_attached(a);
+	return a->args->pin ? TW_OK : stay(a, signals, e);
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct attachment a = { .args = args, .t.lock = -1 };
+	unsigned int mode;
+	int status;
+
+	if (tw_args_check_factor(args, e) || tw_args_tsc(args, &mode, e))
+		return e->status;
+	if (!args->factor && !args->policy) {
+		tw_fail(e, TW_USAGE, "cannot attach");
+		tw_fact(e, "neither a factor nor a policy is given");
+		return tw_cure(e, "add --factor F or --policy FILE");
+	}
+	status = tw_host_require(TW_NEED_HOOK | (args->pin ? TW_NEED_PIN : 0), e);
+	if (status)
+		return tw_what(e, "cannot attach");
+	status = attach(&a, mode, e);
+	/* closing the last descriptor of a link that is not pinned detaches */
+	bpf_link__destroy(a.link);
+	tw_policy_close(&a.p);
+	tw_target_close(&a.t);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	TW_OPTION_FACTOR,
+	TW_OPTION_POLICY,
+	TW_OPTION_PARAM,
+	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "auto, scaled, trapped or offset",
+		  "auto scaled trapped offset"),
+	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
+		  NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_attach = {
+	.name = "attach",
+	.synopsis = "--vm VM (--factor F | --policy FILE)\n"
+		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]",
+	.summary = "put a VM under a policy",
+	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
+		"then the guest's clocks run at the host's rate again, from where they are.\n"
+		"Even SIGKILL leaves nothing behind. With --pin it exits at once and the\n"
+		"policy stays.\n"
+		"\n"
+		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
+		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"
+		"timers are warped. auto takes scaled where the CPU can, else trapped.\n"
+		"\n"
+		"Status 0 after Ctrl-C, detach, or the end of the VM; 5 if the policy, the\n"
+		"verifier or a policy already there refuses; 6 if the kernel ejects the\n"
+		"policy later.\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl detach: end an attachment, pinned or not, whoever made it. */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+static void unpin(const char *vm_id)
+{
+	char *path = tw_pin_path(vm_id);
+
+	unlink(path);
+	free(path);
+}
+
+/* A pin whose VM is gone: the only trace that an attachment can leave, so there must be a broom */
+static bool sweep_stale_pin(const char *text)
+{
+	struct tw_selector sel;
+	const char *why;
+	char *path;
+	int fd;
+	bool stale;
+
+	if (tw_selector_parse(text, &sel, &why) || !sel.id)
+		return false;
+	path = tw_pin_path(sel.text);
+	fd = bpf_obj_get(path);
+	stale = fd >= 0 && tw_link_defunct(fd) && !unlink(path);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return stale;
+}
+
+static void report(const struct tw_args *args, const struct tw_target *t, int64_t ahead)
+{
+	char name[TW_TARGET_NAME_MAX], span[48];
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		printf("detached %s from %s: factor 1 from here on, the guest keeps its time "
+		       "(guest - host: %s)\n", t->st.policy, tw_target_name(t, name, sizeof(name)),
+		       tw_format_span(span, sizeof(span), ahead));
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "detached");
+	tw_json_vm(&j, t->vm);
+	tw_json_str(&j, "policy", t->st.policy);
+	tw_json_s64(&j, "guest_minus_host_ns", ahead);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static void report_swept(const struct tw_args *args)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		printf("%s: the VM is gone; removed what was pinned for it\n", args->vm);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "swept");
+	tw_json_str(&j, "vm", args->vm);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int detach_link(const struct tw_target *t, struct tw_err *e)
+{
+	char name[TW_TARGET_NAME_MAX];
+	int fd, err;
+
+	fd = bpf_link_get_fd_by_id(t->st.link_id);
+	err = fd < 0 ? fd : tw_link_detach(fd);
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		return TW_OK;
+	tw_fail(e, TW_FAILED, "cannot detach %s from %s", t->st.policy,
+		tw_target_name(t, name, sizeof(name)));
+	e->code = -err;
+	if (err == -ENOENT) {
+		e->status = TW_NO_VM;
+		tw_fact(e, "it was detached meanwhile");
+		return tw_cure(e, "see what there is: twctl status");
+	}
+	tw_fact(e, "%s", strerror(-err));
+	return tw_cure(e, "run twctl as root");
+}
+
+/*
+ * How far the guest is ahead for good.  The kernel moves it from the timeline to kvmclock's offset
+ * when it stops the timeline, so the offsets tell exactly.
+ */
+static int64_t ahead_for_good(const struct tw_target *t)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state after;
+	bool known = !tw_state_read(t->vm->dir, &after, &ignored);
+
+	tw_err_free(&ignored);
+	if (known && !strcmp(after.tsc_mode, "-"))
+		return after.kvmclock_offset - t->st.kvmclock_offset;
+	return (int64_t)(t->st.guest_ns - t->st.host_ns);
+}
+
+static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
+{
+	int status;
+
+	status = tw_target_find(args, "detach from", t, e);
+	if (status == TW_NO_VM && sweep_stale_pin(args->vm)) {
+		report_swept(args);
+		return TW_OK;
+	}
+	if (!status)
+		status = tw_target_attached(t, "detach from", e);
+	if (!status)
+		status = detach_link(t, e);
+	if (status)
+		return status;
+	unpin(t->vm->id);
+	report(args, t, ahead_for_good(t));
+	return TW_OK;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_target t = { .lock = -1 };
+	int status = detach(args, &t, e);
+
+	tw_target_close(&t);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_detach = {
+	.name = "detach",
+	.synopsis = "--vm VM",
+	.summary = "let a VM's clocks run at the host's rate again",
+	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
+		"foreground ends. For a PID-FD whose VM is gone it removes what was pinned\n"
+		"for it.\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl help: help and completion, out of the table of verbs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "twctl.h"
+
+static void print_options(FILE *f, const struct tw_option *o)
+{
+	char left[40];
+
+	for (; o && o->name; o++) {
+		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", o->letter ? "-" : "",
+			 o->letter ? o->letter : ' ', o->letter ? ", " : "   ", o->name,
+			 o->arg ? " " : "", o->arg ? o->arg : "");
+		fprintf(f, "  %-24s %s\n", left + !o->letter, o->help);
+	}
+}
+
+static void print_verb(FILE *f, const struct tw_verb *v)
+{
+	fprintf(f, "twctl %s - %s\n\nusage: twctl %s %s\n", v->name, v->summary, v->name,
+		v->synopsis);
+	if (v->more)
+		fprintf(f, "\n%s", v->more);
+	fputs("\noptions:\n", f);
+	print_options(f, v->options);
+	print_options(f, tw_common_options);
+}
+
+static void print_all(FILE *f)
+{
+	const struct tw_verb *const *v;
+
+	fputs("twctl - give a virtual machine a time of its own\n\n"
+	      "usage: twctl VERB [OPTION]...\n\n", f);
+	for (v = tw_verbs; *v; v++)
+		fprintf(f, "  %-8s %s\n", (*v)->name, (*v)->summary);
+	fputs("\nEach verb: -j for JSON, -h for its help.\n"
+	      "A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them.\n"
+	      "A factor is guest seconds per host second: 50, 0.02, 1/3.\n\n"
+	      "Exit status: 0 done, 1 failed, 2 usage, 3 kernel or CPU lacks it, 4 no such VM or\n"
+	      "ambiguous, 5 policy refused, 6 policy ejected, 10 a threshold was hit.\n", f);
+}
+
+void tw_print_help(FILE *f, const struct tw_verb *verb)
+{
+	if (verb)
+		print_verb(f, verb);
+	else
+		print_all(f);
+}
+
+static void complete_option_names(const struct tw_option *o)
+{
+	for (; o && o->name; o++)
+		printf(" --%s", o->name);
+}
+
+static void complete_choices(const struct tw_verb *v)
+{
+	const struct tw_option *o;
+
+	for (o = v->options; o && o->name; o++) {
+		if (!o->choices)
+			continue;
+		printf("\t%s:--%s) ", v->name, o->name);
+		if (!strcmp(o->choices, "@vm"))
+			puts("words=$(twctl list --ids 2>/dev/null) ;;");
+		else if (!strcmp(o->choices, "@file"))
+			puts("COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
+		else
+			printf("words=\"%s\" ;;\n", o->choices);
+	}
+}
+
+static void complete_verb(const struct tw_verb *v)
+{
+	complete_choices(v);
+	printf("\t%s:*) words=\"", v->name);
+	complete_option_names(v->options);
+	complete_option_names(tw_common_options);
+	puts("\" ;;");
+}
+
+static int print_completion(void)
+{
+	const struct tw_verb *const *v;
+
+	puts("# bash completion for twctl; made by: twctl help --completion bash\n"
+	     "_twctl() {\n"
+	     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+	     "\tif [ \"$COMP_CWORD\" -eq 1 ]; then");
+	fputs("\t\tCOMPREPLY=($(compgen -W \"", stdout);
+	for (v = tw_verbs; *v; v++)
+		printf("%s%s", v == tw_verbs ? "" : " ", (*v)->name);
+	puts("\" -- \"$cur\"))\n"
+	     "\t\treturn\n"
+	     "\tfi\n"
+	     "\tcase ${COMP_WORDS[1]}:$prev in");
+	for (v = tw_verbs; *v; v++)
+		complete_verb(*v);
+	puts("\tesac\n"
+	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	     "}\n"
+	     "complete -F _twctl twctl");
+	return TW_OK;
+}
+
+static void write_options(struct tw_json *j, const struct tw_option *o)
+{
+	for (; o && o->name; o++) {
+		tw_json_open(j, NULL, '{');
+		tw_json_str(j, "name", o->name);
+		tw_json_str(j, "argument", o->arg);
+		tw_json_str(j, "help", o->help);
+		tw_json_close(j, '}');
+	}
+}
+
+static void print_json(const struct tw_verb *only)
+{
+	struct tw_json j = { .f = stdout };
+	const struct tw_verb *const *v;
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_open(&j, "verbs", '[');
+	for (v = tw_verbs; *v; v++) {
+		if (only && *v != only)
+			continue;
+		tw_json_open(&j, NULL, '{');
+		tw_json_str(&j, "name", (*v)->name);
+		tw_json_str(&j, "synopsis", (*v)->synopsis);
+		tw_json_str(&j, "summary", (*v)->summary);
+		tw_json_open(&j, "options", '[');
+		write_options(&j, (*v)->options);
+		write_options(&j, tw_common_options);
+		tw_json_close(&j, ']');
+		tw_json_close(&j, '}');
+	}
+	tw_json_close(&j, ']');
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	const char *name = args->operands.n ? args->operands.v[0] : NULL;
+	const struct tw_verb *verb = name ? tw_find_verb(name) : NULL;
+
+	if (name && !verb) {
+		tw_fail(e, TW_USAGE, "cannot help with %s", TW_QUOTE(name));
+		tw_fact(e, "there is no such verb");
+		return tw_cure(e, "see twctl help");
+	}
+	if (args->completion && strcmp(args->completion, "bash")) {
+		tw_fail(e, TW_USAGE, "cannot complete for %s", TW_QUOTE(args->completion));
+		tw_fact(e, "only bash is known");
+		return tw_cure(e, "use twctl help --completion bash");
+	}
+	if (args->completion)
+		return print_completion();
+	if (args->json)
+		print_json(verb);
+	else
+		tw_print_help(stdout, verb);
+	return TW_OK;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION("completion", 0, TW_TEXT, completion, "SHELL",
+		  "print completion for a shell: bash", "bash"),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_help = {
+	.name = "help",
+	.synopsis = "[VERB] [--completion bash]",
+	.summary = "show help",
+	.options = options,
+	.max_operands = 1,
+	.run = run,
+};

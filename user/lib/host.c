@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "host.h"
+
+#include <bpf/btf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "text.h"
+#include "timewarp.h"
+
+#define DEBUGFS_MAGIC 0x64626720
+#define BPF_FS_MAGIC 0xcafe4a11
+#define CAP_SYS_PTRACE 19
+#define CAP_SYS_ADMIN 21
+
+#define LOAD "modprobe kvm_intel || modprobe kvm_amd"
+#define INSTALL "make kvm install-kvm KERNEL=$(uname -r), then reload kvm"
+
+static void fact(struct tw_check *c, enum tw_verdict verdict, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fact(struct tw_check *c, enum tw_verdict verdict, const char *fmt, ...)
+{
+	va_list ap;
+
+	c->verdict = verdict;
+	va_start(ap, fmt);
+	vsnprintf(c->fact, sizeof(c->fact), fmt, ap);
+	va_end(ap);
+}
+
+static void cure(struct tw_check *c, const char *text)
+{
+	snprintf(c->cure, sizeof(c->cure), "%s", text);
+}
+
+static bool exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+/* The first line of a file in sysfs or procfs */
+static bool read_line(const char *path, char *buf, size_t size)
+{
+	char *text = tw_read_file(path, NULL);
+
+	if (!text)
+		return false;
+	text[strcspn(text, "\n")] = 0;
+	snprintf(buf, size, "%s", text);
+	free(text);
+	return true;
+}
+
+static void check_kernel(struct tw_check *c)
+{
+	struct utsname u;
+
+	uname(&u);
+	fact(c, TW_PRESENT, "%s %s", u.sysname, u.release);
+}
+
+static bool has_cap(int cap)
+{
+	char *text = tw_read_file("/proc/self/status", NULL);
+	const char *s = text ? strstr(text, "\nCapEff:") : NULL;
+	unsigned long long set = s ? strtoull(s + 8, NULL, 16) : 0;
+
+	free(text);
+	return set >> cap & 1;
+}
+
+static void check_privilege(struct tw_check *c)
+{
+	if (has_cap(CAP_SYS_ADMIN) && has_cap(CAP_SYS_PTRACE)) {
+		fact(c, TW_PRESENT, "may load BPF programs and take other processes' descriptors");
+		return;
+	}
+	fact(c, TW_MISSING, "CAP_SYS_ADMIN and CAP_SYS_PTRACE are not both held");
+	c->status = TW_FAILED;
+	cure(c, "run twctl as root");
+}
+
+static void check_lockdown(struct tw_check *c)
+{
+	char line[64], *open, *close;
+
+	if (!read_line("/sys/kernel/security/lockdown", line, sizeof(line))) {
+		fact(c, TW_PRESENT, "no lockdown in this kernel, or securityfs is not mounted");
+		return;
+	}
+	open = strchr(line, '[');
+	close = open ? strchr(open, ']') : NULL;
+	if (close)
+		*close = 0;
+	if (!close || !strcmp(open + 1, "none")) {
+		fact(c, TW_PRESENT, "not locked down");
+		return;
+	}
+	fact(c, TW_LIMITED, "locked down for %s: unsigned modules do not load", open + 1);
+	cure(c, "sign the patched modules, or boot without lockdown");
+}
+
+static void check_btf(struct tw_check *c)
+{
+	if (exists("/sys/kernel/btf/vmlinux")) {
+		fact(c, TW_PRESENT, "/sys/kernel/btf/vmlinux");
+		return;
+	}
+	fact(c, TW_MISSING, "the kernel carries no BTF (CONFIG_DEBUG_INFO_BTF)");
+	cure(c, "boot the distribution's own kernel");
+}
+
+static void check_pidfd(struct tw_check *c)
+{
+	if (syscall(SYS_pidfd_getfd, -1, -1, 0) < 0 && errno == ENOSYS) {
+		fact(c, TW_MISSING, "the kernel has no pidfd_getfd()");
+		cure(c, "boot a kernel of 6.12 or later");
+		return;
+	}
+	fact(c, TW_PRESENT, "pidfd_getfd()");
+}
+
+static bool is_module(void)
+{
+	return exists("/sys/module/kvm/initstate");
+}
+
+static void check_kvm(struct tw_check *c)
+{
+	if (!exists("/sys/module/kvm")) {
+		fact(c, TW_MISSING, "the kvm module is not loaded");
+		cure(c, LOAD);
+		return;
+	}
+	if (!exists("/dev/kvm")) {
+		fact(c, TW_MISSING, "kvm is loaded without kvm_intel or kvm_amd: no /dev/kvm");
+		cure(c, LOAD "; virtualization may be off in the firmware");
+		return;
+	}
+	fact(c, TW_PRESENT, "%s, /dev/kvm", is_module() ? "module" : "built in");
+}
+
+const struct btf *tw_host_kvm_btf(void)
+{
+	static struct btf *btf;
+	struct btf *base;
+
+	if (btf)
+		return btf;
+	base = btf__parse("/sys/kernel/btf/vmlinux", NULL);
+	if (!base)
+		return NULL;
+	if (exists("/sys/kernel/btf/kvm"))
+		btf = btf__parse_split("/sys/kernel/btf/kvm", base);
+	else
+		btf = base;	/* KVM built in */
+	return btf;
+}
+
+int tw_host_abi(void)
+{
+	const struct btf *btf = tw_host_kvm_btf();
+	const struct btf_type *t;
+	int id, i;
+
+	if (!btf || btf__find_by_name_kind(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) < 0)
+		return -1;
+	id = btf__find_by_name_kind(btf, "kvm_timewarp_abi", BTF_KIND_ENUM);
+	if (id < 0)
+		return -1;
+	t = btf__type_by_id(btf, id);
+	for (i = 0; i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_enum(t)[i].name_off), "KVM_TIMEWARP_ABI"))
+			return btf_enum(t)[i].val;
+	return -1;
+}
+
+bool tw_host_has_hook(void)
+{
+	return exists(TW_SWITCH);
+}
+
+bool tw_host_switched_on(void)
+{
+	char line[16];
+
+	return !read_line(TW_SWITCH, line, sizeof(line)) || *line == 'Y' || *line == '1';
+}
+
+/* A module can be replaced while the host runs; built in, it cannot */
+static void cure_by_install(struct tw_check *c)
+{
+	if (is_module())
+		cure(c, INSTALL);
+	else
+		cure(c, "KVM is built into this kernel: boot one with kvm as a module (Debian's)");
+}
+
+static void check_hook(struct tw_check *c)
+{
+	const struct btf *btf;
+
+	if (!exists("/sys/module/kvm")) {
+		fact(c, TW_MISSING, "kvm is not loaded");
+		cure(c, LOAD);
+		return;
+	}
+	btf = tw_host_kvm_btf();
+	if (btf && btf__find_by_name_kind(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) >= 0) {
+		fact(c, TW_PRESENT, "kvm has struct kvm_timewarp_ops");
+		return;
+	}
+	if (tw_host_has_hook())
+		fact(c, TW_MISSING, "kvm is patched, but /sys/kernel/btf/kvm is not there");
+	else
+		fact(c, TW_MISSING, "the kvm that runs is a stock one, without the hook");
+	cure_by_install(c);
+}
+
+static void check_abi(struct tw_check *c)
+{
+	int abi = tw_host_abi();
+
+	if (abi == KVM_TIMEWARP_ABI) {
+		fact(c, TW_PRESENT, "version %d", abi);
+		return;
+	}
+	if (abi < 0) {
+		fact(c, TW_MISSING, "no hook (twctl speaks version %d)", KVM_TIMEWARP_ABI);
+		cure_by_install(c);
+		return;
+	}
+	fact(c, TW_MISSING, "the kernel's is version %d, twctl's %d", abi, KVM_TIMEWARP_ABI);
+	cure(c, "build twctl and the kernel hook from the same source");
+}
+
+static void check_switch(struct tw_check *c)
+{
+	if (!tw_host_has_hook()) {
+		fact(c, TW_UNKNOWN, "no hook");
+		return;
+	}
+	if (tw_host_switched_on()) {
+		fact(c, TW_PRESENT, "kvm.timewarp is on");
+		return;
+	}
+	fact(c, TW_MISSING, "switched off by the module parameter kvm.timewarp");
+	cure(c, "echo 1 > " TW_SWITCH);
+}
+
+static void check_debugfs(struct tw_check *c)
+{
+	struct statfs fs;
+
+	if (statfs("/sys/kernel/debug", &fs) || fs.f_type != DEBUGFS_MAGIC) {
+		fact(c, TW_MISSING, "debugfs is not mounted on /sys/kernel/debug");
+		c->status = TW_FAILED;
+		cure(c, "mount -t debugfs debugfs /sys/kernel/debug");
+		return;
+	}
+	if (exists(TW_KVM_DEBUGFS)) {
+		fact(c, TW_PRESENT, TW_KVM_DEBUGFS);
+		return;
+	}
+	if (access("/sys/kernel/debug", X_OK)) {
+		fact(c, TW_UNKNOWN, "/sys/kernel/debug may not be read");
+		cure(c, "run twctl as root");
+		return;
+	}
+	fact(c, TW_MISSING, "debugfs is mounted, but KVM is not there");
+	cure(c, LOAD);
+}
+
+static void check_bpffs(struct tw_check *c)
+{
+	struct statfs fs;
+
+	if (!statfs(TW_BPFFS, &fs) && fs.f_type == (__typeof__(fs.f_type))BPF_FS_MAGIC) {
+		fact(c, TW_PRESENT, TW_BPFFS);
+		return;
+	}
+	fact(c, TW_MISSING, "no BPF file system on " TW_BPFFS " (for attach --pin)");
+	c->status = TW_FAILED;
+	cure(c, "mount -t bpf bpf " TW_BPFFS);
+}
+
+static void check_clocksource(struct tw_check *c)
+{
+	char line[64];
+
+	if (!read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line,
+		       sizeof(line))) {
+		fact(c, TW_UNKNOWN, "the host's clocksource is not shown");
+		return;
+	}
+	if (!strcmp(line, "tsc")) {
+		fact(c, TW_PRESENT, "the host keeps time by its TSC");
+		return;
+	}
+	fact(c, TW_LIMITED, "the host's clocksource is %s: attach wants a stable TSC", line);
+	cure(c, "look for 'clocksource' and 'TSC' in the kernel log");
+}
+
+/* A word in a line of /proc/cpuinfo: "flags" (AMD) or "vmx flags" (Intel) */
+static bool cpu_flag(const char *cpuinfo, const char *line, const char *flag)
+{
+	const char *s = strstr(cpuinfo, line), *end, *hit;
+	size_t len = strlen(flag);
+
+	if (!s)
+		return false;
+	end = s + 1 + strcspn(s + 1, "\n");
+	for (hit = s; (hit = strstr(hit, flag)) && hit < end; hit += len)
+		if (hit[-1] == ' ' && (hit[len] == ' ' || hit[len] == '\n' || !hit[len]))
+			return true;
+	return false;
+}
+
+static void check_scaling(struct tw_check *c)
+{
+	char *cpuinfo = tw_read_file("/proc/cpuinfo", NULL);
+	bool svm, vmx;
+
+	if (!cpuinfo) {
+		fact(c, TW_UNKNOWN, "/proc/cpuinfo cannot be read");
+		return;
+	}
+	svm = cpu_flag(cpuinfo, "\nflags", "tsc_scale");
+	vmx = cpu_flag(cpuinfo, "\nvmx flags", "tsc_scaling");
+	free(cpuinfo);
+	if (svm || vmx) {
+		fact(c, TW_PRESENT, "the CPU scales its guests' TSC (%s)", svm ? "SVM" : "VMX");
+		return;
+	}
+	fact(c, TW_LIMITED, "the CPU cannot: auto means trapped, an exit for each RDTSC");
+}
+
+static const struct {
+	const char *name;
+	unsigned int needs;
+	void (*check)(struct tw_check *c);
+} table[] = {
+	{ "kernel", 0, check_kernel },
+	{ "privilege", TW_NEED_HOOK, check_privilege },
+	{ "lockdown", 0, check_lockdown },
+	{ "kernel-btf", TW_NEED_HOOK, check_btf },
+	{ "pidfd", TW_NEED_HOOK, check_pidfd },
+	{ "kvm", TW_NEED_HOOK, check_kvm },
+	{ "hook", TW_NEED_HOOK, check_hook },
+	{ "abi", TW_NEED_HOOK, check_abi },
+	{ "switch", TW_NEED_HOOK, check_switch },
+	{ "debugfs", TW_NEED_STATE, check_debugfs },
+	{ "bpffs", TW_NEED_PIN, check_bpffs },
+	{ "host-tsc", 0, check_clocksource },
+	{ "tsc-scaling", 0, check_scaling },
+};
+
+#define NR_CHECKS (sizeof(table) / sizeof(*table))
+
+static void run_check(size_t i, struct tw_check *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->name = table[i].name;
+	c->needs = table[i].needs;
+	c->status = TW_UNSUPPORTED;
+	table[i].check(c);
+}
+
+size_t tw_host_probe(struct tw_check **checks)
+{
+	size_t i;
+
+	*checks = tw_grow(NULL, NR_CHECKS, sizeof(**checks));
+	for (i = 0; i < NR_CHECKS; i++)
+		run_check(i, &(*checks)[i]);
+	return NR_CHECKS;
+}
+
+int tw_host_require(unsigned int needs, struct tw_err *e)
+{
+	struct tw_check c;
+	size_t i;
+
+	for (i = 0; i < NR_CHECKS; i++) {
+		if (!(table[i].needs & needs))
+			continue;
+		run_check(i, &c);
+		if (c.verdict != TW_MISSING)
+			continue;
+		tw_fail(e, c.status, "this host lacks: %s", c.name);
+		tw_fact(e, "%s", c.fact);
+		return tw_cure(e, "%s (twctl probe shows all)", c.cure);
+	}
+	return TW_OK;
+}
+
+const char *tw_verdict_name(enum tw_verdict v)
+{
+	static const char *const names[] = {
+		[TW_PRESENT] = "ok",
+		[TW_MISSING] = "missing",
+		[TW_LIMITED] = "limited",
+		[TW_UNKNOWN] = "unknown",
+	};
+
+	return names[v];
+}

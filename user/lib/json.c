@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "json.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+/*
+ * Length of the UTF-8 sequence at s, 0 if it is not one.  Overlong forms, surrogates and what lies
+ * beyond U+10FFFF are none: a strict reader would refuse the whole line for them.
+ */
+static size_t utf8_len(const unsigned char *s)
+{
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] < 0xc2 || (s[1] & 0xc0) != 0x80)
+		return 0;
+	if (s[0] < 0xe0)
+		return 2;
+	if ((s[2] & 0xc0) != 0x80)
+		return 0;
+	if (s[0] < 0xf0) {
+		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
+			return 0;
+		return 3;
+	}
+	if (s[0] > 0xf4 || (s[3] & 0xc0) != 0x80)
+		return 0;
+	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return 4;
+}
+
+static void quote(FILE *f, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	putc('"', f);
+	while (*s) {
+		size_t n = utf8_len(s);
+
+		if (*s == '"' || *s == '\\')
+			fprintf(f, "\\%c", *s);
+		else if (*s < 0x20 || *s == 0x7f)
+			fprintf(f, "\\u%04x", *s);
+		else if (!n)
+			fputs("\xef\xbf\xbd", f);
+		else
+			fwrite(s, 1, n, f);
+		s += n ? n : 1;
+	}
+	putc('"', f);
+}
+
+static void begin(struct tw_json *j, const char *key)
+{
+	if (j->more[j->depth])
+		putc(',', j->f);
+	j->more[j->depth] = true;
+	if (key) {
+		quote(j->f, key);
+		putc(':', j->f);
+	}
+}
+
+void tw_json_open(struct tw_json *j, const char *key, char bracket)
+{
+	begin(j, key);
+	putc(bracket, j->f);
+	j->more[++j->depth] = false;
+}
+
+void tw_json_close(struct tw_json *j, char bracket)
+{
+	j->depth--;
+	putc(bracket, j->f);
+}
+
+void tw_json_str(struct tw_json *j, const char *key, const char *value)
+{
+	if (!value) {
+		tw_json_null(j, key);
+		return;
+	}
+	begin(j, key);
+	quote(j->f, value);
+}
+
+void tw_json_int(struct tw_json *j, const char *key, long long value)
+{
+	begin(j, key);
+	fprintf(j->f, "%lld", value);
+}
+
+void tw_json_bool(struct tw_json *j, const char *key, bool value)
+{
+	begin(j, key);
+	fputs(value ? "true" : "false", j->f);
+}
+
+void tw_json_null(struct tw_json *j, const char *key)
+{
+	begin(j, key);
+	fputs("null", j->f);
+}
+
+void tw_json_u64(struct tw_json *j, const char *key, uint64_t value)
+{
+	begin(j, key);
+	fprintf(j->f, "\"%" PRIu64 "\"", value);
+}
+
+void tw_json_s64(struct tw_json *j, const char *key, int64_t value)
+{
+	begin(j, key);
+	fprintf(j->f, "\"%" PRId64 "\"", value);
+}
+
+void tw_json_end(struct tw_json *j)
+{
+	putc('\n', j->f);
+	fflush(j->f);
+	j->more[0] = false;
+}

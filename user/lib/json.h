@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A JSON writer: one object a line, so that streams are NDJSON. */
+#ifndef TW_JSON_H
+#define TW_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct tw_json {
+	FILE *f;
+	int depth;
+	bool more[16];		/* at each depth: something was written, so a comma is due */
+};
+
+/* Keys are string literals of ours; NULL inside arrays */
+
+void tw_json_open(struct tw_json *j, const char *key, char bracket);	/* '{' or '[' */
+void tw_json_close(struct tw_json *j, char bracket);			/* '}' or ']' */
+/* A string of any bytes: what is not UTF-8 becomes U+FFFD.  NULL is written as null. */
+void tw_json_str(struct tw_json *j, const char *key, const char *value);
+void tw_json_int(struct tw_json *j, const char *key, long long value);
+void tw_json_bool(struct tw_json *j, const char *key, bool value);
+void tw_json_null(struct tw_json *j, const char *key);
+/* Nanoseconds and ticks are decimal strings: at 50x a TSC passes 2^53 within a day */
+void tw_json_u64(struct tw_json *j, const char *key, uint64_t value);
+void tw_json_s64(struct tw_json *j, const char *key, int64_t value);
+/* Ends the line and flushes it */
+void tw_json_end(struct tw_json *j);
+
+#endif /* TW_JSON_H */

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Policies that are attached, by whichever process: from the link's ID to its parameters. */
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "policy_priv.h"
+#include "text.h"
+
+#define MAX_MAPS 64
+
+extern const char tw_kick_bpf[], tw_kick_bpf_end[];
+
+/* fdinfo tells it to old headers and new; 0 if the link has lost its map */
+static unsigned int link_map_id(int link_fd)
+{
+	unsigned int id = 0;
+	char path[48];
+	char *text, *s;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", link_fd);
+	text = tw_read_file(path, NULL);
+	s = text ? strstr(text, "\nmap_id:") : NULL;
+	if (s)
+		id = strtoul(s + 8, NULL, 10);
+	free(text);
+	return id;
+}
+
+bool tw_link_defunct(int link_fd)
+{
+	return !link_map_id(link_fd);
+}
+
+/* The ops table as the kernel shows it: functions as program IDs, data members as given */
+static char *read_ops(unsigned int map_id)
+{
+	struct bpf_map_info info = { 0 };
+	unsigned int len = sizeof(info), zero = 0;
+	int fd = bpf_map_get_fd_by_id(map_id);
+	char *value = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (!bpf_map_get_info_by_fd(fd, &info, &len)) {
+		value = tw_grow(NULL, info.value_size, 1);
+		if (bpf_map_lookup_elem(fd, &zero, value)) {
+			free(value);
+			value = NULL;
+		}
+	}
+	close(fd);
+	return value;
+}
+
+/* Takes the map if it is the one behind the parameters' section */
+static bool take_data_map(struct tw_live *l, unsigned int map_id)
+{
+	struct bpf_map_info info = { 0 };
+	unsigned int len = sizeof(info), zero = 0;
+	int fd = bpf_map_get_fd_by_id(map_id);
+
+	if (fd < 0)
+		return false;
+	if (bpf_map_get_info_by_fd(fd, &info, &len) ||
+	    strcmp(info.name, TIMEWARP_PARAMS_SECTION)) {
+		close(fd);
+		return false;
+	}
+	l->data_fd = fd;
+	l->size = info.value_size;
+	l->data = tw_grow(NULL, l->size, 1);
+	return !bpf_map_lookup_elem(fd, &zero, l->data);
+}
+
+static int read_prog(struct tw_live *l, int fd)
+{
+	unsigned int ids[MAX_MAPS], i, len;
+	struct bpf_prog_info info = { 0 };
+
+	info.nr_map_ids = MAX_MAPS;
+	info.map_ids = (unsigned long)ids;
+	len = sizeof(info);
+	if (bpf_prog_get_info_by_fd(fd, &info, &len))
+		return -errno;
+	l->btf = btf__load_from_kernel_by_id(info.btf_id);
+	if (!l->btf)
+		return -errno;
+	tw_params_read(l->btf, &l->params);
+	for (i = 0; i < info.nr_map_ids && i < MAX_MAPS; i++)
+		if (take_data_map(l, ids[i]))
+			break;
+	return 0;
+}
+
+static int read_live(struct tw_live *l)
+{
+	long decide = tw_ops_offset("decide"), mode = tw_ops_offset("tsc_mode");
+	unsigned long prog_id;
+	char *ops;
+	int fd, ret;
+
+	ops = read_ops(link_map_id(l->link_fd));
+	if (!ops || decide < 0 || mode < 0) {
+		free(ops);
+		return -ENOLINK;
+	}
+	memcpy(&prog_id, ops + decide, sizeof(prog_id));
+	memcpy(&l->tsc_mode, ops + mode, sizeof(l->tsc_mode));
+	free(ops);
+	fd = bpf_prog_get_fd_by_id(prog_id);
+	if (fd < 0)
+		return fd;
+	ret = read_prog(l, fd);
+	close(fd);
+	return ret;
+}
+
+int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
+{
+	int ret;
+
+	memset(l, 0, sizeof(*l));
+	l->data_fd = -1;
+	l->link_fd = bpf_link_get_fd_by_id(st->link_id);
+	ret = l->link_fd < 0 ? l->link_fd : read_live(l);
+	if (!ret)
+		return TW_OK;
+	tw_live_close(l);
+	tw_fail(e, TW_FAILED, "cannot reach policy %s through its link %u", st->policy,
+		st->link_id);
+	e->code = -ret;
+	if (ret == -ENOENT || ret == -ENOLINK) {
+		e->status = TW_NO_VM;
+		tw_fact(e, "it was detached meanwhile");
+		return tw_cure(e, "see what there is: twctl status");
+	}
+	tw_fact(e, "%s", strerror(-ret));
+	return tw_cure(e, ret == -EPERM ? "run twctl as root" : "see twctl probe");
+}
+
+void tw_live_close(struct tw_live *l)
+{
+	tw_params_free(&l->params);
+	btf__free(l->btf);
+	free(l->data);
+	if (l->data_fd >= 0)
+		close(l->data_fd);
+	if (l->link_fd >= 0)
+		close(l->link_fd);
+	memset(l, 0, sizeof(*l));
+	l->data_fd = -1;
+	l->link_fd = -1;
+}
+
+static int run_kick(const struct bpf_object *obj, unsigned int id)
+{
+	struct timewarp_kick_args args = { .id = id };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
+	const struct bpf_program *prog = bpf_object__find_program_by_name(obj, "kick");
+	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
+
+	return err ? err : (int)opts.retval;
+}
+
+/* Has the kernel ask the policy of a timeline; 0, or -errno of the policy or the kernel */
+static int kick(unsigned int id, bool *loaded)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "kick");
+	struct bpf_object *obj;
+	int ret;
+
+	*loaded = false;
+	obj = bpf_object__open_mem(tw_kick_bpf, tw_kick_bpf_end - tw_kick_bpf, &opts);
+	if (!obj)
+		return -errno;
+	ret = bpf_object__load(obj);
+	if (!ret) {
+		*loaded = true;
+		ret = run_kick(obj, id);
+	}
+	bpf_object__close(obj);
+	return ret;
+}
+
+static int explain_kick(int code, bool loaded, struct tw_err *e)
+{
+	e->code = code;
+	if (!loaded) {
+		tw_fact(e, "the program that tells the kernel does not load: %s",
+			*tw_bpf_last_warning() ? tw_bpf_last_warning() : strerror(code));
+		return tw_cure(e, "see twctl probe");
+	}
+	switch (code) {
+	case ENOENT:
+		e->status = TW_NO_VM;
+		tw_fact(e, "it was detached meanwhile");
+		return tw_cure(e, "see what there is: twctl status");
+	case ETIMEDOUT:
+		tw_fact(e, "the VM's vCPUs could not be stopped within a second");
+		return tw_cure(e, "try again when the host is less busy");
+	case ENODEV:
+		e->status = TW_UNSUPPORTED;
+		tw_fact(e, "the host's TSC is unstable");
+		return tw_cure(e, "look for 'clocksource' and 'TSC' in the kernel log");
+	default:
+		e->status = TW_REFUSED;
+		tw_fact(e, "the policy refuses (%s)", strerror(code));
+		return tw_cure(e, "the old values are in force again; see twctl status");
+	}
+}
+
+int tw_live_update(struct tw_live *l, const void *old, unsigned int id, struct tw_err *e)
+{
+	unsigned int zero = 0;
+	bool loaded;
+	int err;
+
+	tw_fail(e, TW_FAILED, "cannot change the policy's parameters");
+	err = bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
+	if (err) {
+		e->code = -err;
+		tw_fact(e, "%s", strerror(-err));
+		return tw_cure(e, "run twctl as root");
+	}
+	err = kick(id, &loaded);
+	if (!err)
+		return TW_OK;
+	memcpy(l->data, old, l->size);
+	bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
+	return explain_kick(-err, loaded, e);
+}
+
+int tw_link_detach(int link_fd)
+{
+	return bpf_link_detach(link_fd);
+}
+
+char *tw_pin_path(const char *vm_id)
+{
+	return tw_asprintf(TW_BPFFS "/timewarp/%s", vm_id);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A policy's parameters, as its BTF describes them: from an object file that is not loaded, or from
+ * the kernel for one that is.  See TIMEWARP_PARAM() in timewarp.bpf.h.
+ */
+#ifndef TW_PARAMS_H
+#define TW_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+
+struct btf;
+
+enum tw_param_type {
+	TW_PARAM_UNSIGNED,
+	TW_PARAM_SIGNED,
+	TW_PARAM_BOOL,
+	TW_PARAM_FACTOR,	/* struct timewarp_factor */
+	TW_PARAM_TEXT,		/* array of char */
+};
+
+struct tw_param {
+	const char *name;	/* these belong to the BTF */
+	const char *min, *max;	/* literals; NULL if not told */
+	const char *unit;	/* "" if none; "ns": is written as a duration */
+	const char *help;
+	enum tw_param_type type;
+	size_t offset;		/* in the data section */
+	size_t size;
+};
+
+struct tw_params {
+	struct tw_param *v;
+	size_t n;
+};
+
+/**
+ * tw_params_read - list the parameters of a policy
+ * @btf: of the policy
+ * @params: result, valid as long as @btf; to be freed with tw_params_free()
+ */
+void tw_params_read(const struct btf *btf, struct tw_params *params);
+
+void tw_params_free(struct tw_params *params);
+
+/**
+ * tw_params_assign - check "name=value" and store the value
+ * @params: what there is
+ * @assignment: what the user wrote
+ * @data: contents of the data section
+ * @size: of @data
+ * @e: error
+ *
+ * Return: 0 or an exit status; @data is unchanged unless 0
+ */
+int tw_params_assign(const struct tw_params *params, const char *assignment, void *data,
+		     size_t size, struct tw_err *e);
+
+/**
+ * tw_param_format - write a parameter's value the way it may be assigned
+ *
+ * Return: @buf
+ */
+const char *tw_param_format(const struct tw_param *param, const void *data, size_t size, char *buf,
+			    size_t room);
+
+#endif /* TW_PARAMS_H */

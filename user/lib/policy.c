@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Policies that this process loads. */
+#include "policy.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "parse.h"
+#include "policy_priv.h"
+#include "text.h"
+
+#define OPS_TYPE "kvm_timewarp_ops"
+#define OPS_VALUE_TYPE "bpf_struct_ops_kvm_timewarp_ops"
+#define LOG_SIZE (1024 * 1024)
+#define LOG_LINES 24
+
+extern const char tw_constant_bpf[], tw_constant_bpf_end[];
+
+static bool bpf_verbose;
+static char last_warning[256];
+
+static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	va_list copy;
+
+	if (level == LIBBPF_WARN) {
+		va_copy(copy, ap);
+		vsnprintf(last_warning, sizeof(last_warning), fmt, copy);
+		va_end(copy);
+		last_warning[strcspn(last_warning, "\n")] = 0;
+	}
+	return bpf_verbose ? vfprintf(stderr, fmt, ap) : 0;
+}
+
+void tw_bpf_verbose(bool verbose)
+{
+	bpf_verbose = verbose;
+	libbpf_set_print(keep_warning);
+}
+
+const char *tw_bpf_last_warning(void)
+{
+	const char *prefix = "libbpf: ";
+
+	if (!strncmp(last_warning, prefix, strlen(prefix)))
+		return last_warning + strlen(prefix);
+	return last_warning;
+}
+
+static const struct btf_member *find_member(const struct btf *btf, const struct btf_type *t,
+					    const char *name)
+{
+	const struct btf_member *m = btf_members(t);
+	int i;
+
+	for (i = 0; i < btf_vlen(t); i++, m++)
+		if (!strcmp(btf__name_by_offset(btf, m->name_off), name))
+			return m;
+	return NULL;
+}
+
+static const struct btf_type *ops_type(const struct tw_policy *p)
+{
+	return btf__type_by_id(bpf_object__btf(p->obj), bpf_map__btf_value_type_id(p->ops));
+}
+
+/* A data member of the ops table as libbpf keeps it until load; NULL if it is of another size */
+static void *ops_member(const struct tw_policy *p, const char *name, size_t size)
+{
+	const struct btf *btf = bpf_object__btf(p->obj);
+	const struct btf_member *m = find_member(btf, ops_type(p), name);
+	char *ops = bpf_map__initial_value(p->ops, NULL);
+
+	if (!m || !ops || btf__resolve_size(btf, m->type) != (long long)size)
+		return NULL;
+	return ops + m->offset / 8;
+}
+
+static bool is_ops_map(const struct bpf_object *obj, const struct bpf_map *map)
+{
+	const struct btf *btf = bpf_object__btf(obj);
+	const struct btf_type *t;
+
+	if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS)
+		return false;
+	t = btf__type_by_id(btf, bpf_map__btf_value_type_id(map));
+	return t && !strcmp(btf__name_by_offset(btf, t->name_off), OPS_TYPE);
+}
+
+static int find_ops(struct tw_policy *p, struct tw_err *e)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, p->obj) {
+		if (!is_ops_map(p->obj, map))
+			continue;
+		if (p->ops) {
+			tw_fact(e, "it has more than one struct " OPS_TYPE);
+			return tw_cure(e, "put one policy in one object");
+		}
+		p->ops = map;
+	}
+	if (p->ops)
+		return TW_OK;
+	tw_fact(e, "it has no struct " OPS_TYPE);
+	return tw_cure(e, "write one with TIMEWARP_OPS(): bpf/policies/constant.bpf.c shows how");
+}
+
+static int read_name(struct tw_policy *p, struct tw_err *e)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789_.-";
+	const char *name = ops_member(p, "name", sizeof(p->name));
+	size_t len = name ? strnlen(name, sizeof(p->name)) : 0;
+
+	if (!len || len == sizeof(p->name) || name[strspn(name, letters)]) {
+		tw_fact(e, "its name is not 1 to 15 letters, digits, '_', '.' or '-'");
+		return tw_cure(e, "write the table with TIMEWARP_OPS(name, ...)");
+	}
+	memcpy(p->name, name, sizeof(p->name));
+	return TW_OK;
+}
+
+static struct bpf_object *open_object(struct tw_policy *p, const char *file)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "constant", .kernel_log_buf = p->log,
+		    .kernel_log_size = LOG_SIZE);
+
+	if (!file)
+		return bpf_object__open_mem(tw_constant_bpf, tw_constant_bpf_end - tw_constant_bpf,
+					    &opts);
+	opts.object_name = NULL;
+	return bpf_object__open_file(file, &opts);
+}
+
+int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
+{
+	int code;
+
+	memset(p, 0, sizeof(*p));
+	p->title = file ? file : "constant";
+	p->log = tw_grow(NULL, LOG_SIZE, 1);
+	*p->log = 0;
+	tw_fail(e, TW_FAILED, "cannot open policy %s", TW_QUOTE(p->title));
+	p->obj = open_object(p, file);
+	if (!p->obj) {
+		code = errno;
+		e->code = code;
+		tw_fact(e, "%s", code == ENOENT || code == EACCES || code == EISDIR ?
+			strerror(code) : "it is not a BPF object that libbpf understands");
+		return tw_cure(e, code == ENOENT ? "check the path"
+			: "build it with clang -g -O2 -target bpf; -v shows what libbpf says");
+	}
+	if (find_ops(p, e) || read_name(p, e))
+		return e->status;
+	p->data = bpf_object__find_map_by_name(p->obj, TIMEWARP_PARAMS_SECTION);
+	tw_params_read(bpf_object__btf(p->obj), &p->params);
+	return TW_OK;
+}
+
+void tw_policy_close(struct tw_policy *p)
+{
+	tw_params_free(&p->params);
+	bpf_object__close(p->obj);
+	free(p->log);
+	memset(p, 0, sizeof(*p));
+}
+
+int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err *e)
+{
+	size_t size = 0;
+	void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
+
+	return tw_params_assign(&p->params, assignment, data, size, e);
+}
+
+/* The last lines of the verifier's log, indented: its verdict stands at the end */
+static char *log_tail(const char *log)
+{
+	const char *s = log + strlen(log);
+	int lines = 0;
+	char *tail = tw_strdup("");
+
+	while (s > log && lines < LOG_LINES)
+		if (*--s == '\n' && s[1])
+			lines++;
+	if (*s == '\n')
+		s++;
+	while (*s) {
+		size_t len = strcspn(s, "\n");
+		char *longer = tw_asprintf("%s    %.*s\n", tail, (int)len, s);
+
+		free(tail);
+		tail = longer;
+		s += len + (s[len] == '\n');
+	}
+	return tail;
+}
+
+static int explain_load(const struct tw_policy *p, int code, struct tw_err *e)
+{
+	e->code = code;
+	if (*p->log) {
+		e->status = TW_REFUSED;
+		tw_fact(e, "the verifier rejects it (%s)", strerror(code));
+		tw_cure(e, "the end of its log:");
+		return tw_detail(e, log_tail(p->log));
+	}
+	tw_fact(e, "%s (%s)", *tw_bpf_last_warning() ? tw_bpf_last_warning() : "bpf() failed",
+		strerror(code));
+	return tw_cure(e, code == EPERM ? "run twctl as root" : "-v shows what libbpf says");
+}
+
+int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e)
+{
+	int *fd = ops_member(p, "vm_fd", sizeof(*fd));
+	unsigned int *mode = ops_member(p, "tsc_mode", sizeof(*mode));
+
+	tw_fail(e, TW_FAILED, "cannot load policy %s", TW_QUOTE(p->title));
+	if (!fd || !mode) {
+		tw_fact(e, "its struct " OPS_TYPE " has no vm_fd or no tsc_mode");
+		return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
+	}
+	*fd = vm_fd;
+	*mode = tsc_mode;
+	*p->log = 0;
+	if (bpf_object__load(p->obj))
+		return explain_load(p, errno, e);
+	return TW_OK;
+}
+
+static int explain_busy(struct tw_err *e, const struct tw_vm *vm)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+
+	e->status = TW_REFUSED;
+	tw_fact(e, "the VM has a policy already");
+	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached)
+		tw_fact(e, "the VM has a policy already (%s, link %u)", st.policy, st.link_id);
+	tw_err_free(&ignored);
+	return tw_cure(e, "change it: twctl set --vm %s; or end it: twctl detach --vm %s", vm->id,
+		       vm->id);
+}
+
+static int explain_perm(struct tw_err *e)
+{
+	if (tw_host_switched_on()) {
+		e->status = TW_FAILED;
+		tw_fact(e, "the kernel does not permit it");
+		return tw_cure(e, "run twctl as root");
+	}
+	e->status = TW_UNSUPPORTED;
+	tw_fact(e, "switched off by the module parameter kvm.timewarp");
+	return tw_cure(e, "echo 1 > " TW_SWITCH);
+}
+
+static int explain_range(struct tw_err *e, const struct tw_vm *vm)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	char lo[48], hi[48];
+
+	e->status = TW_UNSUPPORTED;
+	tw_fact(e, "the factor is outside what this VM's TSC mode can do: "
+		"KVM keeps a guest's TSC below 2147483647 kHz");
+	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.max.num && st.max.den)
+		tw_fact(e, "the factor is outside %s to %s, which this VM's TSC rate permits "
+			"in its TSC mode",
+			tw_format_factor(lo, sizeof(lo), st.min.num, st.min.den),
+			tw_format_factor(hi, sizeof(hi), st.max.num, st.max.den));
+	tw_err_free(&ignored);
+	return tw_cure(e, "take one within them, or another mode: --tsc trapped, --tsc offset");
+}
+
+static const struct {
+	int code;
+	int status;
+	const char *fact, *cure;
+} hook_errors[] = {
+	{ EBADF, TW_FAILED, "its descriptor is not open", "try again" },
+	{ ENOTTY, TW_NO_VM, "its descriptor is not a KVM VM", "see what there is: twctl list" },
+	{ EOPNOTSUPP, TW_UNSUPPORTED, "that TSC mode is not possible on this CPU or VM",
+	  "leave the choice to the kernel: --tsc auto" },
+	{ ENODEV, TW_UNSUPPORTED, "the host's TSC is unstable",
+	  "look for 'clocksource' and 'TSC' in the kernel log" },
+	{ ETIMEDOUT, TW_FAILED, "the VM's vCPUs could not be stopped within a second",
+	  "try again when the host is less busy" },
+	{ ENXIO, TW_NO_VM, "the VM has no vCPU yet or is going away", "try again" },
+	{ ENOLINK, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
+	{ ENOENT, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
+	{ EINVAL, TW_REFUSED, "the kernel refuses its name, mode or flags, or the policy answered "
+	  "EINVAL", "check its parameters; trace-cmd record -e 'kvm_timewarp*' shows more" },
+};
+
+int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm)
+{
+	size_t i;
+
+	e->code = code;
+	if (code == EBUSY)
+		return explain_busy(e, vm);
+	if (code == EPERM)
+		return explain_perm(e);
+	if (code == ERANGE)
+		return explain_range(e, vm);
+	for (i = 0; i < sizeof(hook_errors) / sizeof(*hook_errors); i++) {
+		if (hook_errors[i].code != code)
+			continue;
+		e->status = hook_errors[i].status;
+		tw_fact(e, "%s", hook_errors[i].fact);
+		return tw_cure(e, "%s", hook_errors[i].cure);
+	}
+	e->status = TW_REFUSED;
+	tw_fact(e, "the policy refuses (%s)", strerror(code));
+	return tw_cure(e, "check its parameters");
+}
+
+int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_link **link,
+		     struct tw_err *e)
+{
+	*link = bpf_map__attach_struct_ops(p->ops);
+	if (*link)
+		return TW_OK;
+	tw_fail(e, TW_FAILED, "cannot attach %s to %s", p->name, vm->id);
+	return tw_explain_hook(e, errno, vm);
+}
+
+long tw_ops_offset(const char *member)
+{
+	const struct btf *btf = tw_host_kvm_btf();
+	const struct btf_member *data, *m;
+	int value, ops;
+
+	if (!btf)
+		return -1;
+	value = btf__find_by_name_kind(btf, OPS_VALUE_TYPE, BTF_KIND_STRUCT);
+	ops = btf__find_by_name_kind(btf, OPS_TYPE, BTF_KIND_STRUCT);
+	if (value < 0 || ops < 0)
+		return -1;
+	data = find_member(btf, btf__type_by_id(btf, value), "data");
+	m = find_member(btf, btf__type_by_id(btf, ops), member);
+	return data && m ? (long)(data->offset + m->offset) / 8 : -1;
+}
+
+/*
+ * Writes the ops table into its map.  libbpf does so while it creates a link or updates one that it
+ * created itself; for a link of another process, it has no function.
+ */
+static int fill_ops(struct tw_policy *p)
+{
+	const struct btf *btf = bpf_object__btf(p->obj);
+	const struct btf_type *t = ops_type(p);
+	const struct btf_member *m = btf_members(t);
+	const char *from = bpf_map__initial_value(p->ops, NULL);
+	unsigned int size = bpf_map__value_size(p->ops), zero = 0;
+	char *value = calloc(1, size);
+	int i, err;
+
+	for (i = 0; value && i < btf_vlen(t); i++, m++) {
+		long to = tw_ops_offset(btf__name_by_offset(btf, m->name_off));
+		long long len = btf__resolve_size(btf, m->type);
+		const void *src = from + m->offset / 8;
+		unsigned long prog_fd;
+
+		if (to < 0 || len < 0 || to + len > size)
+			continue;
+		if (btf_is_ptr(btf__type_by_id(btf, m->type))) {
+			/* libbpf leaves a pointer to its own object where the function goes */
+			const struct bpf_program *prog = *(struct bpf_program *const *)src;
+
+			prog_fd = prog ? bpf_program__fd(prog) : 0;
+			src = &prog_fd;
+		}
+		memcpy(value + to, src, len);
+	}
+	err = value ? bpf_map_update_elem(bpf_map__fd(p->ops), &zero, value, 0) : -ENOMEM;
+	free(value);
+	return err;
+}
+
+int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, struct tw_err *e)
+{
+	int err = fill_ops(p);
+
+	if (!err)
+		err = bpf_link_update(link_fd, bpf_map__fd(p->ops), NULL);
+	if (!err)
+		return TW_OK;
+	tw_fail(e, TW_FAILED, "cannot swap in %s on %s", p->name, vm->id);
+	return tw_explain_hook(e, -err, vm);
+}
+
+bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_record *rec)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->obj, TIMEWARP_EXIT_SECTION);
+	unsigned int zero = 0;
+
+	memset(rec, 0, sizeof(*rec));
+	if (!map || bpf_map__value_size(map) != sizeof(*rec))
+		return false;
+	if (bpf_map_lookup_elem(bpf_map__fd(map), &zero, rec))
+		return false;
+	rec->reason[sizeof(rec->reason) - 1] = 0;
+	rec->message[sizeof(rec->message) - 1] = 0;
+	return rec->kind != KVM_TIMEWARP_EXIT_NONE;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Loading, attaching and changing policies.  The built-in one goes the same way as a user's.
+ *
+ * tw_policy: one that this process loads from an object.
+ * tw_live: one that is attached, whoever loaded it, found through its link's ID.
+ */
+#ifndef TW_POLICY_H
+#define TW_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "params.h"
+#include "state.h"
+#include "timewarp.h"
+#include "vm.h"
+
+struct bpf_object;
+struct bpf_map;
+struct bpf_link;
+
+struct tw_policy {
+	const char *title;		/* file name, or "constant" */
+	struct bpf_object *obj;
+	struct bpf_map *ops;		/* the struct_ops map */
+	struct bpf_map *data;		/* parameters; NULL if it has none */
+	struct tw_params params;
+	char name[16];			/* as it calls itself */
+	char *log;			/* of the verifier */
+};
+
+/**
+ * tw_policy_open - open a policy's object without loading it
+ * @p: result, to be closed
+ * @file: the object, or NULL for the built-in constant policy
+ * @e: error
+ *
+ * Return: 0 or an exit status
+ */
+int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e);
+
+void tw_policy_close(struct tw_policy *p);
+
+/* Sets a parameter's first value, before loading */
+int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err *e);
+
+/**
+ * tw_policy_load - load it into the kernel, for one VM
+ * @p: the policy
+ * @vm_fd: the VM; the caller may close it once the policy is attached, and should
+ * @tsc_mode: enum kvm_timewarp_tsc_mode
+ * @e: error: a rejection by the verifier carries the end of its log
+ *
+ * Return: 0 or an exit status
+ */
+int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e);
+
+/**
+ * tw_policy_attach - attach a loaded policy
+ * @p: the policy
+ * @vm: its VM
+ * @link: result: closing it detaches, and so does the end of this process
+ * @e: error
+ *
+ * Return: 0 or an exit status
+ */
+int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_link **link,
+		     struct tw_err *e);
+
+/* Puts a loaded policy in the place of the one that is attached; 0 or an exit status */
+int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, struct tw_err *e);
+
+/* The exit record; false if the policy keeps none or has not ended */
+bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_record *rec);
+
+struct tw_live {
+	int link_fd;
+	int data_fd;			/* parameters; -1 if it has none */
+	void *data;			/* their values, as read */
+	size_t size;
+	struct btf *btf;
+	struct tw_params params;
+	unsigned int tsc_mode;		/* as demanded at attach */
+};
+
+/**
+ * tw_live_open - find the parts of an attached policy
+ * @l: result, to be closed
+ * @st: state of its VM
+ * @e: error
+ *
+ * Return: 0 or an exit status
+ */
+int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e);
+
+void tw_live_close(struct tw_live *l);
+
+/**
+ * tw_live_update - write changed parameters and have the kernel ask the policy
+ * @l: the policy; @l->data holds the new values and, if they are refused, the old ones again
+ * @old: the old values
+ * @id: of the timeline
+ * @e: error
+ *
+ * Return: 0 or an exit status
+ */
+int tw_live_update(struct tw_live *l, const void *old, unsigned int id, struct tw_err *e);
+
+/* The end of a link, for a file descriptor of it: 0 or -errno */
+int tw_link_detach(int link_fd);
+
+/* Whether a link has lost its policy: its VM is gone, or it was detached or ejected */
+bool tw_link_defunct(int link_fd);
+
+/* Where "attach --pin" puts the link of a VM; to be freed */
+char *tw_pin_path(const char *vm_id);
+
+/* libbpf speaks on stderr only if asked to */
+void tw_bpf_verbose(bool verbose);
+
+#endif /* TW_POLICY_H */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Between policy.c and live.c alone. */
+#ifndef TW_POLICY_PRIV_H
+#define TW_POLICY_PRIV_H
+
+#include "policy.h"
+
+/* Where a member of the ops table lies in the value of a struct_ops map; -1 if nowhere */
+long tw_ops_offset(const char *member);
+
+/* Completes an error with what an errno of the hook means: status, fact and cure */
+int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm);
+
+/* libbpf's last warning, without its prefix; "" if there was none */
+const char *tw_bpf_last_warning(void);
+
+#endif /* TW_POLICY_PRIV_H */

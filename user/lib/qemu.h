@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a VMM's command line says about its guest. */
+#ifndef TW_QEMU_H
+#define TW_QEMU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tw_guest_names {
+	char *name;		/* -name [guest=]NAME, libvirt's domain name too; or NULL */
+	char *uuid;		/* -uuid UUID, in lower case with dashes; or NULL */
+};
+
+/**
+ * tw_qemu_names - read a guest's name and UUID off QEMU's command line
+ * @argv: the contents of /proc/PID/cmdline: strings, each ended by a NUL byte
+ * @len: of @argv
+ * @names: result, to be freed with tw_guest_names_free()
+ *
+ * Walks the options as QEMU does, so that a "-name" which is another option's argument is not
+ * mistaken for one.
+ */
+void tw_qemu_names(const char *argv, size_t len, struct tw_guest_names *names);
+
+void tw_guest_names_free(struct tw_guest_names *names);
+
+/**
+ * tw_uuid_normalize - bring a UUID into its usual form
+ * @text: 32 hexadecimal digits, in groups of 8-4-4-4-12 or without dashes
+ * @uuid: result, 37 bytes
+ *
+ * Return: false if @text is no UUID
+ */
+bool tw_uuid_normalize(const char *text, char uuid[37]);
+
+#endif /* TW_QEMU_H */

@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Finding VMs: the links of /proc/PID/fd say which descriptors are VMs and vCPUs. */
+#include "vm.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "proc.h"
+#include "text.h"
+
+#define VM_LINK "anon_inode:kvm-vm"
+#define VCPU_LINK "anon_inode:kvm-vcpu:"
+#define NR_VCPU_BITS 4096
+
+/* What one process holds open */
+struct holdings {
+	int *vm_fds;
+	size_t nr_vms;
+	unsigned char vcpus[NR_VCPU_BITS / 8];	/* a set: a vCPU may be open twice */
+	bool dev_kvm;
+	bool hidden;
+};
+
+static bool read_link_at(int dir, const char *name, char *buf, size_t size)
+{
+	ssize_t n = readlinkat(dir, name, buf, size - 1);
+
+	if (n < 0)
+		return false;
+	buf[n] = 0;
+	return true;
+}
+
+static void note_link(struct holdings *h, const char *name, const char *link)
+{
+	if (!strcmp(link, VM_LINK)) {
+		h->vm_fds = tw_grow(h->vm_fds, h->nr_vms + 1, sizeof(int));
+		h->vm_fds[h->nr_vms++] = atoi(name);
+	} else if (!strncmp(link, VCPU_LINK, strlen(VCPU_LINK))) {
+		unsigned int n = atoi(link + strlen(VCPU_LINK));
+
+		if (n < NR_VCPU_BITS)
+			h->vcpus[n / 8] |= 1 << n % 8;
+	} else if (!strcmp(link, "/dev/kvm")) {
+		h->dev_kvm = true;
+	}
+}
+
+static void look_at(pid_t pid, struct holdings *h)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	memset(h, 0, sizeof(*h));
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	if (!dir) {
+		h->hidden = errno == EACCES || errno == EPERM;
+		return;
+	}
+	errno = 0;
+	while ((entry = readdir(dir))) {
+		char link[64];
+
+		if (isdigit((unsigned char)*entry->d_name) &&
+		    read_link_at(dirfd(dir), entry->d_name, link, sizeof(link)))
+			note_link(h, entry->d_name, link);
+	}
+	closedir(dir);
+}
+
+static int count_vcpus(const struct holdings *h)
+{
+	int n = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(h->vcpus); i++)
+		n += __builtin_popcount(h->vcpus[i]);
+	return n;
+}
+
+/* Entries of a directory that are directories by the name of vcpuN */
+static int count_vcpu_dirs(const char *path)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "vcpu", 4) &&
+		    isdigit((unsigned char)entry->d_name[4]))
+			n++;
+	closedir(dir);
+	return n;
+}
+
+static bool try_dir(struct tw_vm *vm, pid_t tid)
+{
+	struct stat st;
+	char *path = tw_asprintf("%s/%d-%d", TW_KVM_DEBUGFS, tid, vm->fd);
+
+	if (stat(path, &st) || !S_ISDIR(st.st_mode)) {
+		free(path);
+		return false;
+	}
+	vm->dir = path;
+	snprintf(vm->id, sizeof(vm->id), "%d-%d", tid, vm->fd);
+	return true;
+}
+
+/* KVM names the directory after the thread that made the VM, which need not be the first one */
+static void find_dir(struct tw_vm *vm)
+{
+	struct dirent *entry;
+	char path[64];
+	DIR *dir;
+
+	if (try_dir(vm, vm->pid) || access(TW_KVM_DEBUGFS, X_OK))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task", vm->pid);
+	dir = opendir(path);
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		if (isdigit((unsigned char)*entry->d_name) && try_dir(vm, atoi(entry->d_name)))
+			break;
+	closedir(dir);
+}
+
+static void read_names(struct tw_vm *vm)
+{
+	char path[64];
+	char *argv;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", vm->pid);
+	argv = tw_read_file(path, &len);
+	if (!argv)
+		return;
+	tw_qemu_names(argv, len, &vm->names);
+	free(argv);
+}
+
+static bool same_file(const struct tw_vm *a, const struct tw_vm *b)
+{
+	return syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILE, (long)a->fd, (long)b->fd) == 0;
+}
+
+static void vm_free(struct tw_vm *vm)
+{
+	tw_guest_names_free(&vm->names);
+	free(vm->dir);
+}
+
+/* Lists a VM, unless it is there already; the process that has vCPUs has the better claim */
+static void add_vm(struct tw_vms *vms, struct tw_vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vms->n; i++) {
+		if (!same_file(&vms->v[i], vm))
+			continue;
+		if (vms->v[i].vcpus > 0 || vm->vcpus <= 0) {
+			vm_free(vm);
+			return;
+		}
+		vm_free(&vms->v[i]);
+		vms->v[i] = *vm;
+		return;
+	}
+	vms->v = tw_grow(vms->v, vms->n + 1, sizeof(*vms->v));
+	vms->v[vms->n++] = *vm;
+}
+
+static void add_process(struct tw_vms *vms, pid_t pid)
+{
+	struct holdings h;
+	struct tw_proc p;
+	size_t i;
+
+	look_at(pid, &h);
+	vms->hidden += h.hidden;
+	for (i = 0; i < h.nr_vms && tw_proc_read(pid, &p); i++) {
+		struct tw_vm vm = { .pid = pid, .fd = h.vm_fds[i], .start = p.start };
+
+		snprintf(vm.id, sizeof(vm.id), "%d-%d", pid, vm.fd);
+		snprintf(vm.comm, sizeof(vm.comm), "%s", p.comm);
+		vm.vcpus = count_vcpus(&h);
+		read_names(&vm);
+		find_dir(&vm);
+		add_vm(vms, &vm);
+	}
+	free(h.vm_fds);
+}
+
+/* With two VMs in one process, its links do not tell whose vCPUs are whose; debugfs does */
+static void settle_vcpus(struct tw_vms *vms)
+{
+	size_t i, k;
+
+	for (i = 0; i < vms->n; i++) {
+		struct tw_vm *vm = &vms->v[i];
+		int n = vm->dir ? count_vcpu_dirs(vm->dir) : -1;
+
+		if (n >= 0) {
+			vm->vcpus = n;
+			continue;
+		}
+		for (k = 0; k < vms->n; k++)
+			if (k != i && vms->v[k].pid == vm->pid)
+				vm->vcpus = -1;
+	}
+}
+
+void tw_vms_scan(struct tw_vms *vms)
+{
+	struct dirent *entry;
+	DIR *dir;
+
+	memset(vms, 0, sizeof(*vms));
+	dir = opendir("/proc");
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		pid_t pid = atoi(entry->d_name);
+
+		if (pid > 0 && pid != getpid())
+			add_process(vms, pid);
+	}
+	closedir(dir);
+	settle_vcpus(vms);
+}
+
+void tw_vms_free(struct tw_vms *vms)
+{
+	size_t i;
+
+	for (i = 0; i < vms->n; i++)
+		vm_free(&vms->v[i]);
+	free(vms->v);
+	memset(vms, 0, sizeof(*vms));
+}
+
+/* A VM whose process has another PID inside its own namespace */
+static const struct tw_vm *find_by_inner_pid(const struct tw_vms *vms, pid_t pid)
+{
+	struct tw_proc p;
+	size_t i;
+	int k;
+
+	for (i = 0; i < vms->n; i++) {
+		if (!tw_proc_read(vms->v[i].pid, &p))
+			continue;
+		for (k = 1; k < p.nr_nspid; k++)
+			if (p.nspid[k] == pid)
+				return &vms->v[i];
+	}
+	return NULL;
+}
+
+static int explain_absent_pid(const struct tw_vms *vms, pid_t pid, struct tw_err *e)
+{
+	const struct tw_vm *vm;
+
+	if (!pid) {
+		tw_fact(e, "PID 0 is the kernel's idle task");
+		return tw_cure(e, "name the process of a VM: twctl list");
+	}
+	tw_fact(e, "there is no process %d", pid);
+	vm = find_by_inner_pid(vms, pid);
+	if (!vm)
+		return tw_cure(e, "see what there is: twctl list");
+	tw_fact(e, "there is no process %d here; it is the PID of process %d in a PID namespace",
+		pid, vm->pid);
+	return tw_cure(e, "use: --vm %s", vm->id);
+}
+
+static int explain_process(pid_t pid, const struct tw_proc *p, struct tw_err *e)
+{
+	struct holdings h;
+
+	tw_cure(e, "see what there is: twctl list");
+	if (p->state == 'Z')
+		return tw_fact(e, "process %d (%s) is a zombie: its VM is gone", pid, p->comm);
+	if (p->kthread)
+		return tw_fact(e, "process %d (%s) is a kernel thread", pid, p->comm);
+	look_at(pid, &h);
+	free(h.vm_fds);
+	if (h.hidden) {
+		tw_fact(e, "the descriptors of process %d (%s) may not be read", pid, p->comm);
+		return tw_cure(e, "run twctl as root");
+	}
+	if (h.dev_kvm) {
+		tw_fact(e, "process %d (%s) has /dev/kvm open but no VM", pid, p->comm);
+		return tw_cure(e, "wait until it has made one: twctl list");
+	}
+	return tw_fact(e, "process %d (%s) runs no VM", pid, p->comm);
+}
+
+/* Says why a PID names no VM: the more precisely, the less has to be guessed */
+static int explain_pid(const struct tw_vms *vms, pid_t pid, struct tw_err *e)
+{
+	struct tw_proc p;
+
+	if (pid == getpid()) {
+		tw_fact(e, "process %d is twctl itself", pid);
+		return tw_cure(e, "see what there is: twctl list");
+	}
+	if (!pid || !tw_proc_read(pid, &p))
+		return explain_absent_pid(vms, pid, e);
+	if (p.tgid && p.tgid != pid) {
+		tw_fact(e, "%d is a thread of process %d (%s)", pid, p.tgid, p.comm);
+		return tw_cure(e, "use: --vm %d", p.tgid);
+	}
+	return explain_process(pid, &p, e);
+}
+
+static int explain_none(const struct tw_vms *vms, const struct tw_selector *sel, struct tw_err *e)
+{
+	e->status = TW_NO_VM;
+	if (sel->pid)
+		return explain_pid(vms, sel->pid_value, e);
+	if (vms->n)
+		tw_fact(e, "none of the %zu VMs of this host has this %s", vms->n,
+			sel->id ? "PID-FD" : sel->uuid ? "UUID" : "name");
+	else
+		tw_fact(e, "this host runs no VM that twctl can see");
+	if (vms->hidden)
+		return tw_cure(e, "%zu processes are hidden from you: run twctl as root",
+			       vms->hidden);
+	return tw_cure(e, "see what there is: twctl list");
+}
+
+static char *list_candidates(const struct tw_vms *vms, const struct tw_selector *sel)
+{
+	char *list = tw_strdup("");
+	char title[32];
+	size_t i;
+
+	for (i = 0; i < vms->n; i++) {
+		const struct tw_vm *vm = &vms->v[i];
+		char *longer;
+
+		if (!tw_selector_matches(sel, vm))
+			continue;
+		tw_printable(title, sizeof(title), tw_vm_title(vm));
+		longer = tw_asprintf("%s  --vm id:%s   # %s\n", list, vm->id, title);
+		free(list);
+		list = longer;
+	}
+	return list;
+}
+
+int tw_vm_find(const struct tw_vms *vms, const char *text, const char *doing, struct tw_vm **vm,
+	       struct tw_err *e)
+{
+	struct tw_selector sel;
+	const char *why;
+	size_t i, found = 0;
+
+	tw_fail(e, TW_NO_VM, "cannot %s %s", doing, TW_QUOTE(text));
+	if (tw_selector_parse(text, &sel, &why)) {
+		e->status = TW_USAGE;
+		tw_fact(e, "that is %s", why);
+		return tw_cure(e, "name a VM by PID, guest name, PID-FD or UUID: twctl list");
+	}
+	for (i = 0; i < vms->n; i++)
+		if (tw_selector_matches(&sel, &vms->v[i])) {
+			*vm = &vms->v[i];
+			found++;
+		}
+	if (found == 1)
+		return TW_OK;
+	if (!found)
+		return explain_none(vms, &sel, e);
+	tw_fact(e, "%zu VMs go by that", found);
+	tw_cure(e, "use one of:");
+	return tw_detail(e, list_candidates(vms, &sel));
+}
+
+static int take_fd(int pidfd, const struct tw_vm *vm, struct tw_err *e)
+{
+	int fd = syscall(SYS_pidfd_getfd, pidfd, vm->fd, 0);
+
+	if (fd >= 0)
+		return fd;
+	e->code = errno;
+	if (errno == EPERM) {
+		e->status = TW_FAILED;
+		tw_fact(e, "the kernel does not let twctl trace process %d", vm->pid);
+		tw_cure(e, "run twctl as root; see kernel.yama.ptrace_scope");
+	} else {
+		tw_fact(e, "its descriptor %d is gone: %s", vm->fd, strerror(errno));
+		tw_cure(e, "see what there is: twctl list");
+	}
+	return -1;
+}
+
+/* Whether the process behind pidfd is the one that was scanned, and runs still */
+static bool same_process(int pidfd, const struct tw_vm *vm)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	struct tw_proc now;
+
+	if (!tw_proc_read(vm->pid, &now) || now.start != vm->start)
+		return false;
+	/* an open pidfd whose process lives keeps its PID from being reused */
+	return poll(&p, 1, 0) == 0;
+}
+
+int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e)
+{
+	char path[32], link[64];
+	int pidfd, fd;
+
+	tw_fail(e, TW_NO_VM, "cannot take VM %s from its process", vm->id);
+	pidfd = syscall(SYS_pidfd_open, vm->pid, 0);
+	if (pidfd < 0 || !same_process(pidfd, vm)) {
+		if (pidfd >= 0)
+			close(pidfd);
+		tw_fact(e, "process %d has gone", vm->pid);
+		tw_cure(e, "see what there is: twctl list");
+		return -1;
+	}
+	fd = take_fd(pidfd, vm, e);
+	close(pidfd);
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (read_link_at(AT_FDCWD, path, link, sizeof(link)) && !strcmp(link, VM_LINK))
+		return fd;
+	close(fd);
+	tw_fact(e, "descriptor %d of process %d is no VM any more", vm->fd, vm->pid);
+	tw_cure(e, "see what there is: twctl list");
+	return -1;
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl list: the VMs of this host and what is attached to them. */
+#include <stdio.h>
+#include <string.h>
+
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+static bool read_state(const struct tw_vm *vm, struct tw_state *st)
+{
+	struct tw_err ignored = { 0 };
+	bool known = vm->dir && !tw_state_read(vm->dir, st, &ignored);
+
+	tw_err_free(&ignored);
+	return known;
+}
+
+/* 80 columns: what is too long for its cell is cut, and whole in JSON */
+static void print_vm(const struct tw_vm *vm)
+{
+	char name[25], policy[16], factor[48], vcpus[12] = "?";
+	struct tw_state st;
+
+	strcpy(policy, "?");
+	strcpy(factor, "");
+	if (read_state(vm, &st)) {
+		tw_printable(policy, sizeof(policy), st.attached ? st.policy : "-");
+		if (st.attached)
+			tw_format_factor(factor, 13, st.force.num, st.force.den);
+	} else if (!tw_host_has_hook()) {
+		strcpy(policy, "-");
+	}
+	if (vm->vcpus >= 0)
+		snprintf(vcpus, sizeof(vcpus), "%d", vm->vcpus);
+	printf("%-11s %7d %-24s %5s %-15s %s\n", vm->id, vm->pid,
+	       tw_printable(name, sizeof(name), tw_vm_title(vm)), vcpus, policy, factor);
+}
+
+static void print_text(const struct tw_vms *vms)
+{
+	size_t i;
+
+	if (vms->n)
+		printf("%-11s %7s %-24s %5s %-15s %s\n", "VM", "PID", "NAME", "VCPUS", "POLICY",
+		       "FACTOR");
+	for (i = 0; i < vms->n; i++)
+		print_vm(&vms->v[i]);
+	fflush(stdout);
+	if (!vms->n)
+		fputs("twctl: no VM runs on this host", stderr);
+	if (vms->hidden)
+		fprintf(stderr, "%s%zu processes are hidden from you: run twctl as root",
+			vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
+	if (!vms->n || vms->hidden)
+		fputc('\n', stderr);
+}
+
+static void write_vm(struct tw_json *j, const struct tw_vm *vm)
+{
+	struct tw_state st;
+
+	tw_json_open(j, NULL, '{');
+	tw_json_vm(j, vm);
+	if (!read_state(vm, &st)) {
+		tw_json_null(j, "attached");
+	} else {
+		tw_json_bool(j, "attached", st.attached);
+		if (st.attached) {
+			tw_json_str(j, "policy", st.policy);
+			tw_json_str(j, "tsc_mode", st.tsc_mode);
+			tw_json_factor(j, "factor_force", &st.force);
+		}
+	}
+	tw_json_close(j, '}');
+}
+
+static void print_json(const struct tw_vms *vms)
+{
+	struct tw_json j = { .f = stdout };
+	size_t i;
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_bool(&j, "hook", tw_host_has_hook());
+	tw_json_int(&j, "hidden_processes", vms->hidden);
+	tw_json_open(&j, "vms", '[');
+	for (i = 0; i < vms->n; i++)
+		write_vm(&j, &vms->v[i]);
+	tw_json_close(&j, ']');
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_vms vms;
+	size_t i;
+
+	(void)e;
+	tw_vms_scan(&vms);
+	if (args->ids)
+		for (i = 0; i < vms.n; i++)
+			puts(vms.v[i].id);
+	else if (args->json)
+		print_json(&vms);
+	else
+		print_text(&vms);
+	tw_vms_free(&vms);
+	return TW_OK;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION("ids", 0, TW_FLAG, ids, NULL, "print just the PID-FD of each VM", NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_list = {
+	.name = "list",
+	.synopsis = "[--ids]",
+	.summary = "show the VMs of this host and what is attached to them",
+	.more = "Works on a stock kernel too. A VM is named by what its first column shows\n"
+		"(PID-FD), by PID, by guest name or by UUID; pid:, name:, uuid: or id: in\n"
+		"front says which.\n",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl set: change the parameters of the policy that is attached, whoever attached it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+static int assign_all(const struct tw_args *args, struct tw_live *l, struct tw_err *e)
+{
+	char *assignment;
+	int status = TW_OK;
+	size_t i;
+
+	if (args->factor) {
+		assignment = tw_asprintf("factor=%s", args->factor);
+		status = tw_params_assign(&l->params, assignment, l->data, l->size, e);
+		free(assignment);
+	}
+	for (i = 0; !status && i < args->operands.n; i++)
+		status = tw_params_assign(&l->params, args->operands.v[i], l->data, l->size, e);
+	return status;
+}
+
+static int change(const struct tw_args *args, struct tw_target *t, struct tw_live *l,
+		  struct tw_err *e)
+{
+	void *old = tw_grow(NULL, l->size, 1);
+	char name[TW_TARGET_NAME_MAX];
+	int status;
+
+	if (l->size)
+		memcpy(old, l->data, l->size);
+	status = assign_all(args, l, e);
+	if (!status) {
+		status = tw_live_update(l, old, t->st.id, e);
+		if (status)
+			tw_what(e, "cannot change the parameters of %s on %s", t->st.policy,
+				tw_target_name(t, name, sizeof(name)));
+	}
+	free(old);
+	return status;
+}
+
+static void report(const struct tw_args *args, const struct tw_target *t)
+{
+	char asked[48], force[48], name[TW_TARGET_NAME_MAX];
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		printf("%s: %s, factor %s asked, %s in force\n",
+		       tw_target_name(t, name, sizeof(name)), t->st.policy,
+		       tw_format_factor(asked, sizeof(asked), t->st.asked.num, t->st.asked.den),
+		       tw_format_factor(force, sizeof(force), t->st.force.num, t->st.force.den));
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "set");
+	tw_json_vm(&j, t->vm);
+	tw_json_str(&j, "policy", t->st.policy);
+	tw_json_factor(&j, "factor_asked", &t->st.asked);
+	tw_json_factor(&j, "factor_force", &t->st.force);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int set(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
+{
+	struct tw_live live;
+	int status;
+
+	status = tw_target_find(args, "set parameters of", t, e);
+	if (!status)
+		status = tw_target_attached(t, "set parameters of", e);
+	if (status)
+		return status;
+	status = tw_live_open(&live, &t->st, e);
+	if (status)
+		return status;
+	status = change(args, t, &live, e);
+	tw_live_close(&live);
+	if (!status)
+		status = tw_state_read(t->vm->dir, &t->st, e);
+	if (!status)
+		report(args, t);
+	return status;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_target t = { .lock = -1 };
+	int status;
+
+	if (tw_args_check_factor(args, e))
+		return e->status;
+	if (!args->factor && !args->operands.n) {
+		tw_fail(e, TW_USAGE, "cannot set");
+		tw_fact(e, "there is nothing to set");
+		return tw_cure(e, "add --factor F or name=value");
+	}
+	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
+	if (status)
+		return tw_what(e, "cannot set");
+	status = set(args, &t, e);
+	tw_target_close(&t);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	TW_OPTION_FACTOR,
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_set = {
+	.name = "set",
+	.synopsis = "--vm VM [--factor F] [NAME=VALUE]...",
+	.summary = "change a policy's parameters while it is attached",
+	.more = "The change is in force when the command returns. If the policy refuses it\n"
+		"(status 5), the old values are back. 'twctl status --vm VM' shows the\n"
+		"parameters there are.\n",
+	.options = options,
+	.max_operands = 64,
+	.run = run,
+};

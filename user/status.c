@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl status: how a VM's time stands, from the kernel's state file. */
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+/* The parameters of the attached policy; they cost a look into the kernel's BTF */
+static bool open_live(const struct tw_state *st, struct tw_live *l)
+{
+	struct tw_err ignored = { 0 };
+	bool ok = st->attached && !tw_live_open(l, st, &ignored);
+
+	tw_err_free(&ignored);
+	return ok;
+}
+
+static void print_params(const struct tw_state *st)
+{
+	struct tw_live l;
+	char value[256];
+	size_t i;
+
+	if (!open_live(st, &l))
+		return;
+	for (i = 0; i < l.params.n && l.data; i++)
+		printf("  %-13s %s=%s  %s\n", i ? "" : "parameters", l.params.v[i].name,
+		       tw_param_format(&l.params.v[i], l.data, l.size, value, sizeof(value)),
+		       l.params.v[i].help);
+	tw_live_close(&l);
+}
+
+static void print_exit(const struct tw_state *st)
+{
+	if (st->exit_kind == KVM_TIMEWARP_EXIT_NONE)
+		return;
+	printf("  %-13s %s (%s, code %d): %s\n", "last exit", tw_exit_kind_name(st->exit_kind),
+	       st->exit_reason, st->exit_code, st->exit_message);
+}
+
+static void print_factor(const struct tw_state *st)
+{
+	char asked[48], force[48], lo[48], hi[48];
+
+	printf("  %-13s %s asked, %s in force (limits %s to %s)\n", "factor",
+	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
+	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den),
+	       tw_format_factor(lo, sizeof(lo), st->min.num, st->min.den),
+	       tw_format_factor(hi, sizeof(hi), st->max.num, st->max.den));
+}
+
+static void print_attached(const struct tw_state *st)
+{
+	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
+	char span[48], held[48];
+
+	printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
+	       tw_format_span(span, sizeof(span), st->host_ns - st->since_host_ns) + 1);
+	print_factor(st);
+	printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
+	printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
+	       tw_format_span(span, sizeof(span), ahead), ahead);
+	printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
+	       tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
+	       tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
+	printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
+	       PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
+	       st->clamps, st->floors, st->lost_ticks);
+}
+
+static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
+{
+	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
+	char title[40], span[48], factor[48];
+
+	tw_printable(title, sizeof(title), tw_vm_title(vm));
+	if (stream && st->attached) {
+		printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
+		       "\n", vm->id, title,
+		       tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
+		       tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
+		return;
+	}
+	printf("%s (%s): ", vm->id, title);
+	if (!st->attached) {
+		printf("not attached\n");
+		if (!stream)
+			print_exit(st);
+		return;
+	}
+	printf("attached\n");
+	print_attached(st);
+	print_params(st);
+}
+
+static void write_params(struct tw_json *j, const struct tw_state *st)
+{
+	struct tw_live l;
+	char value[256];
+	size_t i;
+
+	if (!open_live(st, &l))
+		return;
+	tw_json_open(j, "parameters", '{');
+	for (i = 0; i < l.params.n && l.data; i++)
+		tw_json_str(j, l.params.v[i].name,
+			    tw_param_format(&l.params.v[i], l.data, l.size, value, sizeof(value)));
+	tw_json_close(j, '}');
+	tw_live_close(&l);
+}
+
+static void write_exit(struct tw_json *j, const struct tw_state *st)
+{
+	tw_json_open(j, "last_exit", '{');
+	tw_json_str(j, "kind", tw_exit_kind_name(st->exit_kind));
+	tw_json_int(j, "code", st->exit_code);
+	tw_json_str(j, "reason", st->exit_reason);
+	tw_json_str(j, "message", st->exit_message);
+	tw_json_close(j, '}');
+}
+
+static void write_attached(struct tw_json *j, const struct tw_state *st)
+{
+	tw_json_int(j, "id", st->id);
+	tw_json_str(j, "policy", st->policy);
+	tw_json_int(j, "link_id", st->link_id);
+	tw_json_str(j, "tsc_mode", st->tsc_mode);
+	tw_json_factor(j, "factor_asked", &st->asked);
+	tw_json_factor(j, "factor_force", &st->force);
+	tw_json_factor(j, "factor_min", &st->min);
+	tw_json_factor(j, "factor_max", &st->max);
+	tw_json_u64(j, "since_host_ns", st->since_host_ns);
+	tw_json_u64(j, "host_ns", st->host_ns);
+	tw_json_u64(j, "guest_ns", st->guest_ns);
+	tw_json_s64(j, "guest_minus_host_ns", (int64_t)(st->guest_ns - st->host_ns));
+	tw_json_u64(j, "host_tsc_ticks", st->host_tsc);
+	tw_json_u64(j, "guest_tsc_ticks", st->guest_tsc);
+	tw_json_u64(j, "segments", st->seq);
+	tw_json_u64(j, "held_last_ns", st->held_last_ns);
+	tw_json_u64(j, "held_max_ns", st->held_max_ns);
+	tw_json_u64(j, "decisions", st->decisions);
+	tw_json_u64(j, "changes", st->changes);
+	tw_json_u64(j, "clamps", st->clamps);
+	tw_json_u64(j, "floors", st->floors);
+	tw_json_u64(j, "lost_ticks", st->lost_ticks);
+}
+
+static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
+{
+	struct tw_json j = { .f = stdout };
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_vm(&j, vm);
+	tw_json_bool(&j, "attached", st->attached);
+	if (st->attached) {
+		write_attached(&j, st);
+		if (!stream)
+			write_params(&j, st);
+	}
+	if (st->exit_kind != KVM_TIMEWARP_EXIT_NONE)
+		write_exit(&j, st);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int show(const struct tw_args *args, const struct tw_vm *vm, const struct tw_state *st)
+{
+	bool stream = args->every;
+
+	if (args->json)
+		write_vm(vm, st, stream);
+	else
+		print_vm(vm, st, stream);
+	return fflush(stdout) ? TW_FAILED : TW_OK;
+}
+
+/* On a stock kernel there is a plain answer: no VM of it can be attached */
+static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
+{
+	struct tw_json j = { .f = stdout };
+	char title[40];
+
+	if (!args->json) {
+		printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
+		       tw_printable(title, sizeof(title), tw_vm_title(vm)));
+		return TW_OK;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_vm(&j, vm);
+	tw_json_bool(&j, "attached", false);
+	tw_json_str(&j, "why", "the kernel lacks the timewarp hook");
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+	return TW_OK;
+}
+
+static int show_vm(const struct tw_args *args, const struct tw_vm *vm, bool only_attached,
+		   size_t *shown, struct tw_err *e)
+{
+	struct tw_state st;
+
+	if (!tw_host_has_hook())
+		return only_attached ? TW_OK : show_stock(args, vm);
+	if (!vm->dir) {
+		tw_fail(e, TW_FAILED, "cannot tell the status of %s", vm->id);
+		tw_fact(e, "KVM's state files are not to be seen");
+		return tw_cure(e, "run twctl as root; mount -t debugfs debugfs /sys/kernel/debug");
+	}
+	if (tw_state_read(vm->dir, &st, e))
+		return e->status;
+	if (only_attached && !st.attached)
+		return TW_OK;
+	(*shown)++;
+	return show(args, vm, &st);
+}
+
+static int show_all(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_vms vms;
+	size_t i, shown = 0;
+	int status = TW_OK;
+
+	tw_vms_scan(&vms);
+	for (i = 0; !status && i < vms.n; i++)
+		status = show_vm(args, &vms.v[i], true, &shown, e);
+	if (!status && !shown && !args->json)
+		printf("nothing is attached%s\n",
+		       tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+	tw_vms_free(&vms);
+	return status;
+}
+
+static void sleep_ns(uint64_t ns)
+{
+	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+
+	while (nanosleep(&ts, &ts))
+		;
+}
+
+static int show_one(const struct tw_args *args, uint64_t every, uint64_t count, struct tw_err *e)
+{
+	struct tw_target t;
+	size_t shown = 0;
+	int status = tw_target_find(args, "show the status of", &t, e);
+
+	while (!status) {
+		status = show_vm(args, t.vm, false, &shown, e);
+		if (!every || !--count)
+			break;
+		if (!status)
+			sleep_ns(every);
+	}
+	tw_target_close(&t);
+	return status;
+}
+
+static int bad_option(struct tw_err *e, const char *option, const char *text, const char *why)
+{
+	tw_fail(e, TW_USAGE, "cannot use --%s %s", option, TW_QUOTE(text));
+	tw_fact(e, "it is %s", why);
+	return tw_cure(e, "see twctl help status");
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	uint64_t every = 0, count = UINT64_MAX;
+	const char *why;
+
+	if (args->every && (tw_parse_duration(args->every, &every, &why) || !every))
+		return bad_option(e, "every", args->every, every ? why : "no duration above zero");
+	if (args->count && (tw_parse_u64(args->count, &count, &why) || !count))
+		return bad_option(e, "count", args->count, "no count above zero");
+	if (args->every && !args->vm) {
+		tw_fail(e, TW_USAGE, "cannot repeat the status of all VMs");
+		tw_fact(e, "--every is for one VM");
+		return tw_cure(e, "add --vm VM");
+	}
+	return args->vm ? show_one(args, every, count, e) : show_all(args, e);
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	TW_OPTION("every", 0, TW_TEXT, every, "DURATION", "again and again, one line each time",
+		  NULL),
+	TW_OPTION("count", 0, TW_TEXT, count, "N", "with --every: stop after N lines", NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_status = {
+	.name = "status",
+	.synopsis = "[--vm VM [--every DURATION [--count N]]]",
+	.summary = "show how the time of one VM, or of all attached ones, stands",
+	.more = "Shows the factor asked and the factor in force to 12 digits, the TSC mode,\n"
+		"guest minus host time, since when, how long vCPUs were held, and what the\n"
+		"kernel had to clamp. In JSON, nanoseconds and ticks are decimal strings, and\n"
+		"-j --every writes one object a line.\n",
+	.options = options,
+	.run = run,
+};

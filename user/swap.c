@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl swap: put another policy in the place of the one attached, without a gap. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+static int load_and_swap(const struct tw_args *args, struct tw_target *t, struct tw_live *live,
+			 struct tw_policy *p, struct tw_err *e)
+{
+	int status, fd;
+
+	status = tw_args_policy(args, p, e);
+	if (status)
+		return status;
+	fd = tw_vm_take_fd(t->vm, e);
+	if (fd < 0)
+		return e->status;
+	/* the mode stays as it was demanded: a swap changes the policy and nothing else */
+	status = tw_policy_load(p, fd, live->tsc_mode, e);
+	if (!status)
+		status = tw_policy_swap(p, live->link_fd, t->vm, e);
+	close(fd);
+	return status;
+}
+
+static void report(const struct tw_args *args, const struct tw_target *t, const char *old)
+{
+	char force[48], name[TW_TARGET_NAME_MAX];
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		printf("%s: %s replaces %s, factor %s\n", tw_target_name(t, name, sizeof(name)),
+		       t->st.policy, old,
+		       tw_format_factor(force, sizeof(force), t->st.force.num, t->st.force.den));
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "swapped");
+	tw_json_vm(&j, t->vm);
+	tw_json_str(&j, "policy", t->st.policy);
+	tw_json_str(&j, "old_policy", old);
+	tw_json_factor(&j, "factor_asked", &t->st.asked);
+	tw_json_factor(&j, "factor_force", &t->st.force);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int swap(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
+{
+	char old[sizeof(t->st.policy)];
+	struct tw_policy p = { 0 };
+	struct tw_live live;
+	int status;
+
+	status = tw_target_find(args, "swap the policy of", t, e);
+	if (!status)
+		status = tw_target_attached(t, "swap the policy of", e);
+	if (!status)
+		status = tw_live_open(&live, &t->st, e);
+	if (status)
+		return status;
+	snprintf(old, sizeof(old), "%s", t->st.policy);
+	status = load_and_swap(args, t, &live, &p, e);
+	tw_policy_close(&p);
+	tw_live_close(&live);
+	if (!status)
+		status = tw_state_read(t->vm->dir, &t->st, e);
+	if (!status)
+		report(args, t, old);
+	return status;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_target t = { .lock = -1 };
+	int status;
+
+	if (tw_args_check_factor(args, e))
+		return e->status;
+	if (!args->factor && !args->policy) {
+		tw_fail(e, TW_USAGE, "cannot swap");
+		tw_fact(e, "neither a factor nor a policy is given");
+		return tw_cure(e, "add --policy FILE, or --factor F for the built-in one");
+	}
+	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
+	if (status)
+		return tw_what(e, "cannot swap");
+	status = swap(args, &t, e);
+	tw_target_close(&t);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	TW_OPTION_POLICY,
+	TW_OPTION_FACTOR,
+	TW_OPTION_PARAM,
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_swap = {
+	.name = "swap",
+	.synopsis = "--vm VM (--policy FILE | --factor F) [--param NAME=VALUE]...",
+	.summary = "replace the policy that is attached, without a gap",
+	.more = "The attachment stays whose it was: a 'twctl attach' in the foreground, or a\n"
+		"pin. If the new policy refuses (status 5), the old one stays.\n",
+	.options = options,
+	.run = run,
+};

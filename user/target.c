@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The VM that a verb is about. */
+#include "twctl.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "parse.h"
+
+int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
+		   struct tw_err *e)
+{
+	memset(t, 0, sizeof(*t));
+	t->lock = -1;
+	if (!args->vm) {
+		tw_fail(e, TW_USAGE, "cannot %s a VM", doing);
+		tw_fact(e, "none is named");
+		return tw_cure(e, "add --vm VM; twctl list shows what there is");
+	}
+	tw_vms_scan(&t->vms);
+	return tw_vm_find(&t->vms, args->vm, doing, &t->vm, e);
+}
+
+/* A lock on the state file itself: no file of ours to leave behind, and one lock for each VM */
+static void lock_state(struct tw_target *t)
+{
+	char *path = tw_asprintf("%s/timewarp", t->vm->dir);
+
+	t->lock = open(path, O_RDONLY | O_CLOEXEC);
+	free(path);
+	if (t->lock >= 0)
+		flock(t->lock, LOCK_EX);
+}
+
+static int not_attached(const struct tw_target *t, const char *doing, struct tw_err *e)
+{
+	char name[TW_TARGET_NAME_MAX];
+
+	tw_fail(e, TW_FAILED, "cannot %s %s", doing, tw_target_name(t, name, sizeof(name)));
+	if (!tw_host_has_hook()) {
+		e->status = TW_UNSUPPORTED;
+		tw_fact(e, "not attached: the kernel lacks the timewarp hook");
+		return tw_cure(e, "see twctl probe");
+	}
+	if (!t->vm->dir) {
+		tw_fact(e, "KVM's state files are not to be seen");
+		return tw_cure(e, "run twctl as root; mount -t debugfs debugfs /sys/kernel/debug");
+	}
+	tw_fact(e, "no policy is attached to it");
+	return tw_cure(e, "attach one: twctl attach --vm %s --factor F", t->vm->id);
+}
+
+int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e)
+{
+	char name[TW_TARGET_NAME_MAX];
+
+	if (!t->vm->dir || !tw_host_has_hook())
+		return not_attached(t, doing, e);
+	lock_state(t);
+	if (tw_state_read(t->vm->dir, &t->st, e))
+		return tw_what(e, "cannot %s %s", doing, tw_target_name(t, name, sizeof(name)));
+	return t->st.attached ? TW_OK : not_attached(t, doing, e);
+}
+
+void tw_target_close(struct tw_target *t)
+{
+	if (t->lock >= 0)
+		close(t->lock);
+	tw_vms_free(&t->vms);
+}
+
+const char *tw_target_name(const struct tw_target *t, char *buf, size_t size)
+{
+	char title[40];
+
+	tw_printable(title, sizeof(title), tw_vm_title(t->vm));
+	snprintf(buf, size, "%s (%s)", t->vm->id, title);
+	return buf;
+}
+
+void tw_json_vm(struct tw_json *j, const struct tw_vm *vm)
+{
+	tw_json_str(j, "vm", vm->id);
+	tw_json_int(j, "pid", vm->pid);
+	tw_json_str(j, "name", vm->names.name);
+	tw_json_str(j, "uuid", vm->names.uuid);
+	tw_json_str(j, "vmm", vm->comm);
+	if (vm->vcpus >= 0)
+		tw_json_int(j, "vcpus", vm->vcpus);
+	else
+		tw_json_null(j, "vcpus");
+}
+
+void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_factor *f)
+{
+	char decimal[48];
+
+	tw_json_open(j, key, '{');
+	tw_json_u64(j, "num", f->num);
+	tw_json_u64(j, "den", f->den);
+	tw_json_str(j, "decimal", tw_format_factor(decimal, sizeof(decimal), f->num, f->den));
+	tw_json_close(j, '}');
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the verbs share: the table's row, the options, and steps that several of them take. */
+#ifndef TWCTL_H
+#define TWCTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "json.h"
+#include "policy.h"
+#include "state.h"
+#include "text.h"
+#include "vm.h"
+
+/* All that command lines can say; each verb's option rows point into it */
+struct tw_args {
+	bool json, verbose, help;
+	bool pin, ids;
+	const char *vm, *factor, *policy, *tsc, *every, *count, *completion;
+	struct tw_strings params;	/* --param */
+	struct tw_strings operands;	/* what is no option */
+};
+
+enum tw_option_type { TW_FLAG, TW_TEXT, TW_LIST };
+
+struct tw_option {
+	const char *name;
+	char letter;			/* 0 if there is only the long form */
+	enum tw_option_type type;
+	size_t offset;			/* in struct tw_args */
+	const char *arg;		/* how help calls its argument */
+	const char *help;
+	const char *choices;		/* for completion: words, "@vm", "@file", or NULL */
+};
+
+#define TW_OPTION(name, letter, type, member, arg, help, choices)			\
+	{ name, letter, type, offsetof(struct tw_args, member), arg, help, choices }
+
+#define TW_OPTION_VM									\
+	TW_OPTION("vm", 0, TW_TEXT, vm, "VM", "PID, guest name, PID-FD or UUID", "@vm")
+#define TW_OPTION_FACTOR								\
+	TW_OPTION("factor", 0, TW_TEXT, factor, "F",					\
+		  "guest seconds per host second: 50, 0.02, 1/3", NULL)
+#define TW_OPTION_POLICY								\
+	TW_OPTION("policy", 0, TW_TEXT, policy, "FILE",					\
+		  "a policy's object; without it, the built-in 'constant'", "@file")
+#define TW_OPTION_PARAM									\
+	TW_OPTION("param", 0, TW_LIST, params, "NAME=VALUE",				\
+		  "set a parameter of the policy; may be repeated", NULL)
+
+struct tw_verb {
+	const char *name;
+	const char *synopsis;		/* what follows the name */
+	const char *summary;		/* one line */
+	const char *more;		/* paragraphs for "twctl help VERB"; or NULL */
+	const struct tw_option *options; /* ends with a row without a name; or NULL */
+	size_t max_operands;
+	int (*run)(const struct tw_args *args, struct tw_err *e);
+};
+
+/* The table; ends with NULL */
+extern const struct tw_verb *const tw_verbs[];
+
+/* Options that every verb has */
+extern const struct tw_option tw_common_options[];
+
+const struct tw_verb *tw_find_verb(const char *name);
+
+/**
+ * tw_parse_args - read a verb's command line
+ * @verb: the verb
+ * @argc: as main() has it, from the verb's name on
+ * @argv: likewise
+ * @args: result
+ * @e: error
+ *
+ * Return: 0 or TW_USAGE
+ */
+int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_args *args,
+		  struct tw_err *e);
+
+/* Prints the help of a verb, or of all if NULL */
+void tw_print_help(FILE *f, const struct tw_verb *verb);
+
+/* The VM that a command is about, with its state */
+struct tw_target {
+	struct tw_vms vms;
+	struct tw_vm *vm;
+	struct tw_state st;
+	int lock;		/* keeps two twctl from changing one VM at once */
+};
+
+/**
+ * tw_target_find - find the VM that --vm names
+ * @args: the command line
+ * @doing: such as "attach to", for errors
+ * @t: result, to be closed, errors included
+ * @e: error
+ *
+ * Return: 0 or an exit status
+ */
+int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
+		   struct tw_err *e);
+
+/* Reads its state, holding the lock; an error if nothing is attached */
+int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e);
+
+void tw_target_close(struct tw_target *t);
+
+/* "1234-9 (name)" for messages */
+const char *tw_target_name(const struct tw_target *t, char *buf, size_t size);
+#define TW_TARGET_NAME_MAX 80
+
+/* Opens the policy that the options name and sets its parameters; 0 or an exit status */
+int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_err *e);
+
+/* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
+int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);
+
+/* Refuses a factor that does not parse, before anything else is looked at; 0 or TW_USAGE */
+int tw_args_check_factor(const struct tw_args *args, struct tw_err *e);
+
+/* Writes the keys by which all verbs name a VM in JSON */
+void tw_json_vm(struct tw_json *j, const struct tw_vm *vm);
+
+/* Writes a factor: exact, and as a decimal string */
+void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_factor *f);
+
+#endif /* TWCTL_H */
