@@ -52,6 +52,8 @@ static void close_fd(int *fd)
 static void end_session(struct session *s)
 {
 	if (s->child && !s->exited) {
+		/* Itself too: it may not have made its group yet. */
+		kill(s->child, SIGKILL);
 		kill(-s->child, SIGKILL);
 		waitpid(s->child, NULL, 0);
 	}
@@ -66,7 +68,19 @@ static void end_session(struct session *s)
 	s->exited = 0;
 }
 
-/* 0, or -1 when the other side has gone. */
+/*
+ * Whether somebody is connected comes through another queue than the data, in no order with
+ * it: a new client's request may be here before the old one's hang-up. So a hang-up is
+ * only a reason to wait, never to drop or kill anything; the next request ends the session before.
+ */
+static int hung_up(struct session *s)
+{
+	struct pollfd pfd = { .fd = s->port };
+
+	return poll(&pfd, 1, 0) > 0 && (pfd.revents & POLLHUP);
+}
+
+/* 0, or -1 when the port is broken. */
 static int port_write(struct session *s, const void *data, size_t len)
 {
 	const char *p = data;
@@ -83,8 +97,8 @@ static int port_write(struct session *s, const void *data, size_t len)
 			return -1;
 		struct pollfd pfd = { .fd = s->port, .events = POLLOUT };
 
-		if (ppoll(&pfd, 1, NULL, &wait_mask) > 0 && (pfd.revents & POLLHUP))
-			return -1;
+		/* POLLHUP would be there at once, for ever; SIGIO comes when somebody does. */
+		ppoll(&pfd, hung_up(s) ? 0 : 1, NULL, &wait_mask);
 	}
 	return 0;
 }
@@ -100,7 +114,7 @@ static int send_frame(struct session *s, int type, const void *data, size_t len)
 	return port_write(s, buf, sizeof(h) + len);
 }
 
-/* Bytes read, 0 when no one is connected, -1 when there is nothing yet. */
+/* Bytes read; 0 or -1: nothing now. */
 static ssize_t port_read(struct session *s, void *buf, size_t len)
 {
 	ssize_t n;
@@ -225,6 +239,7 @@ static void handle(struct session *s, struct tw_hdr *h, char *data)
 		feed_stdin(s);
 	} else if (h->type == TW_SIGNAL && h->len == sizeof(sig)) {
 		memcpy(&sig, data, sizeof(sig));
+		kill(s->child, sig);
 		kill(-s->child, sig);
 	}
 }
@@ -233,8 +248,10 @@ static void handle(struct session *s, struct tw_hdr *h, char *data)
 static int drain(struct session *s, int *fd, int type)
 {
 	static char buf[TW_CHUNK];
+	int turns;
 
-	while (*fd >= 0) {
+	/* Not without end: a new request must get its turn. */
+	for (turns = 0; *fd >= 0 && turns < 16; turns++) {
 		ssize_t n = read(*fd, buf, sizeof(buf));
 
 		if (n < 0 && errno == EINTR)
@@ -263,13 +280,6 @@ static void serve(int port)
 
 		/* A command that does not read must not make us buffer without end. */
 		n = s.inlen > 4 * TW_CHUNK ? -1 : port_read(&s, buf + have, sizeof(buf) - have);
-		if (n == 0) {
-			end_session(&s);
-			have = 0;
-			/* Nobody there: SIGIO tells when somebody comes. poll() would say POLLHUP at once, for ever. */
-			ppoll(NULL, 0, NULL, &wait_mask);
-			continue;
-		}
 		if (n > 0) {
 			struct tw_hdr *h = (void *)buf;
 
@@ -312,10 +322,9 @@ static void serve(int port)
 		p[1] = (struct pollfd){ .fd = s.out, .events = POLLIN };
 		p[2] = (struct pollfd){ .fd = s.err, .events = POLLIN };
 		p[3] = (struct pollfd){ .fd = s.inlen ? s.in : -1, .events = POLLOUT };
-		if (ppoll(p, 4, NULL, &wait_mask) > 0 && (p[0].revents & POLLHUP)) {
-			end_session(&s);
-			have = 0;
-		}
+		if (hung_up(&s))
+			p[0].fd = -1;
+		ppoll(p, 4, NULL, &wait_mask);
 	}
 }
 

@@ -10,7 +10,7 @@
 enum tw_type {
 	TW_REQ = 'R',		/* cwd \0 number of env strings \0 env... \0 argv... \0 */
 	TW_STDIN = 'I',		/* data; none: end of file */
-	TW_SIGNAL = 'S',	/* u32: signal to the command's process group */
+	TW_SIGNAL = 'S',	/* u32: signal to the command and its process group */
 	TW_STDOUT = 'O',
 	TW_STDERR = 'E',
 	TW_EXIT = 'X',		/* u32: exit status, as a shell gives it */

@@ -179,7 +179,9 @@ int main(int argc, char **argv)
 		ssize_t r;
 
 		if (got_signal) {
-			/* Hanging up makes the agent kill what it runs. */
+			unsigned int kill9 = SIGKILL;
+
+			send_frame(sock, id, TW_SIGNAL, &kill9, sizeof(kill9));
 			close(sock);
 			signal(got_signal, SIG_DFL);
 			raise(got_signal);

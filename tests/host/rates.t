@@ -1,0 +1,105 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# The guest's clocks run at the factor within 1 ppm over 10 host seconds.
+#
+# Both ends are marks of the guest's, which the host dates by its own TSC (see tests/guest/clock.h).
+# The guest reads its clock before and after a mark, so the reading at the mark lies between the two.
+# What is shown is the rate between the middles; the half widths of both brackets bound its error.
+# A guest that runs "tsc" reads CLOCK_MONOTONIC_RAW from the TSC, with what it calibrated at boot:
+# all rates are taken in proportion to those of the same clock before the attach.
+use strict;
+use warnings;
+use lib 'tests/host/lib';
+use Test::More;
+use TwHost;
+
+my @factors = split ' ', $ENV{TW_FACTORS} // '0.1 1 2 10 50 100';
+my $seconds = $ENV{TW_SECONDS} // 10;
+my @table;
+
+# The tightest bracket of each clock: { clock => [mark, middle, half width] }
+sub sample {
+	my ($guest) = @_;
+	my ($rc, $out) = guest_exec($guest, 'clocks', 12);
+	my %best;
+	for (split /\n/, $out) {
+		my ($clock, $mark, $a, $b) = split ' ';
+		next if !defined $b || $best{$clock} && $best{$clock}{width} <= $b - $a;
+		$best{$clock} = { mark => $mark, middle => $a + ($b - $a) / 2, at => $a, width => $b - $a };
+	}
+	diag("clocks on $guest: status $rc, $out") if !$best{raw};
+	return \%best;
+}
+
+# Guest units per host cycle between two samples, and the bound of the error
+sub rate {
+	my ($marks, $a, $b) = @_;
+	my $host = $marks->{ $b->{mark} } - $marks->{ $a->{mark} };
+	my $guest = ($b->{at} - $a->{at}) + ($b->{width} - $a->{width}) / 2;
+	return ($guest / $host, ($a->{width} + $b->{width}) / 2 / $host);
+}
+
+sub measure {
+	my (@which) = @_;
+	my (%first, %second, %r);
+	trace_begin();
+	$first{$_} = sample($_) for @which;
+	sleep $seconds;
+	$second{$_} = sample($_) for @which;
+	my $t = trace_end();
+	for my $g (@which) {
+		for my $clock (qw(tsc raw)) {
+			my ($r, $e) = rate($t->{marks}, $first{$g}{$clock}, $second{$g}{$clock});
+			$r{$g}{$clock} = { rate => $r, error => $e };
+		}
+	}
+	return \%r;
+}
+
+my %pid = map { $_ => guest($_) } @guests;
+my $before = left_behind();
+my $base = measure(@guests);
+for my $g (@guests) {
+	my ($rc, $cs) = guest_exec($g, 'cat', '/sys/devices/system/clocksource/clocksource0/current_clocksource');
+	chomp $cs;
+	is($cs, $g =~ /^k/ ? 'kvm-clock' : 'tsc', "$g: the guest's clocksource is the one meant");
+	ok(abs($base->{$g}{tsc}{rate} - 1) < 1e-6, "$g: unattached, the TSC is the host's");
+}
+
+for my $mode (qw(trapped offset)) {
+	# In offset mode the TSC keeps the host's rate: such a guest must use kvm-clock.
+	my @which = grep { $mode eq 'trapped' || /^k/ } @guests;
+	for my $factor (@factors) {
+		my %twctl = map { $_ => attach($_, '--factor', $factor, '--tsc', $mode) } @which;
+		if (grep { !$_ } values %twctl) {
+			fail("$mode $factor: attach");
+			detach($_) for values %twctl;
+			next;
+		}
+		my $r = measure(@which);
+		for my $g (@which) {
+			my $s = state($pid{$g});
+			my ($num, $den) = split '/', $s->{factor_force};
+			ok(abs($num / $den / $factor - 1) < 1e-9, "$g $mode: the factor in force is $factor to 1 ppb");
+			for my $clock (qw(tsc raw)) {
+				my $name = $clock eq 'tsc' ? 'TSC' : $g =~ /^k/ ? 'kvmclock' : 'CLOCK_MONOTONIC_RAW';
+				my $want = $clock eq 'tsc' && $mode eq 'offset' ? 1 : $factor;
+				my $got = $r->{$g}{$clock}{rate} / $base->{$g}{$clock}{rate};
+				my $ppm = ($got / $want - 1) * 1e6;
+				my $bound = $r->{$g}{$clock}{error} / $r->{$g}{$clock}{rate} * 1e6;
+				push @table, [ $g, $mode, $factor, $name, $got, $ppm, $bound ];
+				ok(abs($ppm) < 1, sprintf '%s %s %s: %s runs at %.9f, %+.3f ppm off (bracket %.3f)',
+				   $g, $mode, $factor, $name, $got, $ppm, $bound);
+			}
+		}
+		my @left = map { (detach($_))[0] } values %twctl;
+		is("@left", join(' ', map { 0 } @left), "$mode $factor: Ctrl-C ends twctl with status 0");
+	}
+}
+same_as_before($before, 'no link, program or map is left');
+
+if (my $out = $ENV{TW_TABLE}) {
+	open my $f, '>', $out or die "$out: $!";
+	print $f join("\t", @$_), "\n" for @table;
+}
+done_testing();

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+/* flags - asks for a feature that the kernel does not have: refused */
+#include "timewarp.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+TIMEWARP_DECIDE(flags_decide, ctx)
+{
+	return 0;
+}
+
+TIMEWARP_OPS(flags, .decide = (void *)flags_decide, .flags = 1);

@@ -1,0 +1,764 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The bare guest: reads clocks, arms LAPIC timers, and leaves what it saw in
+ * the shared area. It judges only what it alone can see, such as a step back
+ * between two reads; all else is the VMM's to compare.
+ */
+typedef unsigned char u8;
+typedef signed char s8;
+typedef unsigned int u32;
+typedef unsigned long u64;
+typedef long s64;
+typedef unsigned __int128 u128;
+
+#include "shared.h"
+
+#define MSR_TSC			0x10
+#define MSR_APICBASE		0x1b
+#define MSR_TSC_ADJUST		0x3b
+#define MSR_TSC_DEADLINE	0x6e0
+#define MSR_TSC_AUX		0xc0000103
+#define MSR_KVM_SYSTEM_TIME	0x4b564d01
+
+/* The LAPIC in x2APIC mode: registers are MSRs, so no MMIO to emulate. */
+#define APIC_TPR		0x808
+#define APIC_EOI		0x80b
+#define APIC_SVR		0x80f
+#define APIC_LVTT		0x832
+#define APIC_TMICT		0x838
+#define APIC_TMCCT		0x839
+#define APIC_TDCR		0x83e
+#define LVT_MASKED		(1 << 16)
+#define LVT_PERIODIC		(1 << 17)
+#define LVT_DEADLINE		(2 << 17)
+#define TDCR_BY_1		0xb
+#define TDCR_BY_16		0x3
+
+/* KVM's APIC bus runs at 1 GHz unless the VMM says otherwise. */
+#define BUS_NS			1
+
+/*
+ * What kvmclock may be early by without our calling it early: 2 ns of
+ * rounding, and 1 ppm between the clock that the host's timers run on and
+ * the TSC behind kvmclock.
+ */
+#define CLK_SLACK(ns)		(2 + (ns) / 1000000)
+
+static struct shared *const sh = (struct shared *)SHARED_ADDR;
+
+static inline void outb(u32 port)
+{
+	asm volatile("outb %%al, %%dx" : : "d"(port), "a"(0) : "memory");
+}
+
+static inline u64 rdmsr(u32 msr)
+{
+	u32 lo, hi;
+
+	asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr) : "memory");
+	return lo | (u64)hi << 32;
+}
+
+static inline void wrmsr(u32 msr, u64 val)
+{
+	asm volatile("wrmsr" : : "c"(msr), "a"((u32)val), "d"((u32)(val >> 32))
+		     : "memory");
+}
+
+/* Ordered on both sides: no earlier load, no later one, passes it. */
+static inline u64 rdtsc(void)
+{
+	u32 lo, hi;
+
+	asm volatile("lfence; rdtsc; lfence" : "=a"(lo), "=d"(hi) : : "memory");
+	return lo | (u64)hi << 32;
+}
+
+static inline u64 rdtscp(u32 *aux)
+{
+	u32 lo, hi;
+
+	asm volatile("rdtscp; lfence" : "=a"(lo), "=d"(hi), "=c"(*aux) : : "memory");
+	return lo | (u64)hi << 32;
+}
+
+static inline void barrier(void)
+{
+	asm volatile("" : : : "memory");
+}
+
+static inline void pause(void)
+{
+	asm volatile("pause" : : : "memory");
+}
+
+static inline u64 load(const u64 *p)
+{
+	return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+
+/* Raise *p to val unless it is there already. */
+static void raise_to(u64 *p, u64 val)
+{
+	u64 old = load(p);
+
+	while (old < val &&
+	       !__atomic_compare_exchange_n(p, &old, val, 0, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST))
+		;
+}
+
+static inline void worst(u64 *w, u64 val)
+{
+	if (val > *w)
+		*w = val;
+}
+
+static u64 scale(u64 delta, u32 mul, s8 shift)
+{
+	if (shift < 0)
+		delta >>= -shift;
+	else
+		delta <<= shift;
+	return (u64)(((u128)delta * mul) >> 32);
+}
+
+/* kvmclock as a Linux guest reads it, with the page it came from. */
+static void read_clock(const struct pvclock_page *page, struct clock_sample *s)
+{
+	const volatile struct pvclock_page *p = page;
+	u32 version;
+
+	do {
+		version = p->version & ~1u;
+		barrier();
+		s->tsc = rdtsc();
+		s->page_tsc = p->tsc_timestamp;
+		s->page_ns = p->system_time;
+		s->page_mul = p->mul;
+		s->page_shift = p->shift;
+		s->page_flags = p->flags;
+		barrier();
+	} while (version != p->version);
+	s->clk = s->page_ns + scale(s->tsc - s->page_tsc, s->page_mul, s->page_shift);
+}
+
+static u64 clock_ns(struct vcpu_area *v)
+{
+	struct clock_sample s;
+
+	read_clock(&v->page, &s);
+	return s.clk;
+}
+
+/* a * b / c by the CPU's own 128-bit division: there is no libgcc here. */
+static u64 mul_div(u64 a, u64 b, u64 c)
+{
+	u64 q, r;
+
+	asm("mulq %3; divq %4" : "=&a"(q), "=&d"(r) : "0"(a), "r"(b), "r"(c) : "cc");
+	return q;
+}
+
+static u64 ns_to_tsc(u64 ns)
+{
+	return mul_div(ns, sh->tsc_khz, 1000000);
+}
+
+static u64 tsc_to_ns(u64 tsc)
+{
+	return mul_div(tsc, 1000000, sh->tsc_khz);
+}
+
+static u64 random_next(u64 *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static u64 random_delay(u64 *state)
+{
+	return sh->delay_min_ns +
+	       random_next(state) % (sh->delay_max_ns - sh->delay_min_ns + 1);
+}
+
+/* Interrupts and exceptions */
+
+struct frame {
+	u64 rip, cs, rflags, rsp, ss;
+};
+
+/* What the timer's handler is to do on this vCPU. */
+struct timer_state {
+	volatile u64 fire_tsc;	/* TSC at the last interrupt */
+	volatile u64 fire_clk;
+	volatile u64 count;	/* interrupts so far */
+};
+
+static struct timer_state timers[MAX_VCPUS];
+
+/* The x2APIC id is the vCPU's number: the VMM sees to that. */
+static u32 this_vcpu(void)
+{
+	return rdmsr(0x802);
+}
+
+/*
+ * Sleep until the handler has run once more. The guest runs with interrupts
+ * on all the time (bochs never leaves a guest that was entered with them off,
+ * see tools/testhost-vmx), so looking and halting needs sti's shadow.
+ */
+static void wait_irq(struct timer_state *t, u64 count)
+{
+	for (;;) {
+		asm volatile("cli" : : : "memory");
+		if (t->count != count)
+			break;
+		asm volatile("sti; hlt" : : : "memory");
+	}
+	asm volatile("sti" : : : "memory");
+}
+
+/*
+ * Every other timer is waited for without halting: a halted vCPU's timer is an
+ * hrtimer, a running one's on VMX the preemption timer.
+ */
+static void wait_irq_either(struct timer_state *t, u64 count, u64 n)
+{
+	while (n & 1 && t->count == count)
+		pause();
+	wait_irq(t, count);
+}
+
+__attribute__((interrupt)) static void timer_irq(struct frame *f)
+{
+	u64 tsc = rdtsc();
+	u32 cpu = this_vcpu();
+	struct timer_state *t = &timers[cpu];
+
+	(void)f;
+	t->fire_tsc = tsc;
+	t->fire_clk = clock_ns(&sh->vcpu[cpu]);
+	t->count++;
+	wrmsr(APIC_EOI, 0);
+}
+
+static void fault(u64 vector, u64 code, u64 rip)
+{
+	struct vcpu_area *v = &sh->vcpu[this_vcpu()];
+
+	v->fault_vector = vector;
+	v->fault_code = code;
+	v->fault_rip = rip;
+	for (;;)
+		outb(PORT_FAULT);
+}
+
+#define FAULT(n)						\
+__attribute__((interrupt)) static void fault_##n(struct frame *f)	\
+{ fault(n, 0, f->rip); }
+#define FAULT_CODE(n)						\
+__attribute__((interrupt)) static void fault_##n(struct frame *f, u64 code) \
+{ fault(n, code, f->rip); }
+
+FAULT(0) FAULT(1) FAULT(2) FAULT(3) FAULT(6) FAULT(7)
+FAULT_CODE(8) FAULT_CODE(10) FAULT_CODE(11) FAULT_CODE(12) FAULT_CODE(13) FAULT_CODE(14)
+
+__attribute__((interrupt)) static void stray_irq(struct frame *f)
+{
+	fault(255, 0, f->rip);
+}
+
+struct gate {
+	u32 word[4];
+};
+
+static struct gate idt[256] __attribute__((aligned(16)));
+
+static void set_gate(int vector, u64 fn)
+{
+	idt[vector].word[0] = 0x08 << 16 | (fn & 0xffff);
+	idt[vector].word[1] = (fn & 0xffff0000) | 0x8e00;
+	idt[vector].word[2] = fn >> 32;
+	idt[vector].word[3] = 0;
+}
+
+static void setup_cpu(u32 cpu)
+{
+	struct { u32 pad; u8 b[12]; } __attribute__((packed)) idtr;
+	struct vcpu_area *v = &sh->vcpu[cpu];
+	u64 base = (u64)idt;
+	int i;
+
+	/* All vCPUs write the same values, so no lock. */
+	for (i = 0; i < 256; i++)
+		set_gate(i, (u64)stray_irq);
+	set_gate(0, (u64)fault_0);
+	set_gate(1, (u64)fault_1);
+	set_gate(2, (u64)fault_2);
+	set_gate(3, (u64)fault_3);
+	set_gate(6, (u64)fault_6);
+	set_gate(7, (u64)fault_7);
+	set_gate(8, (u64)fault_8);
+	set_gate(10, (u64)fault_10);
+	set_gate(11, (u64)fault_11);
+	set_gate(12, (u64)fault_12);
+	set_gate(13, (u64)fault_13);
+	set_gate(14, (u64)fault_14);
+	set_gate(TIMER_VECTOR, (u64)timer_irq);
+
+	idtr.b[0] = (sizeof(idt) - 1) & 0xff;
+	idtr.b[1] = (sizeof(idt) - 1) >> 8;
+	for (i = 0; i < 8; i++)
+		idtr.b[2 + i] = base >> (8 * i);
+	asm volatile("lidt (%0)" : : "r"(idtr.b) : "memory");
+
+	wrmsr(MSR_APICBASE, rdmsr(MSR_APICBASE) | 0xc00);
+	wrmsr(APIC_SVR, 0x1ff);
+	wrmsr(APIC_TPR, 0);
+	wrmsr(APIC_LVTT, LVT_MASKED | TIMER_VECTOR);
+	wrmsr(APIC_TMICT, 0);
+
+	/* Once: each write makes KVM recompute its clocks. */
+	if (rdmsr(MSR_KVM_SYSTEM_TIME) != ((u64)&v->page | 1))
+		wrmsr(MSR_KVM_SYSTEM_TIME, (u64)&v->page | 1);
+	asm volatile("sti" : : : "memory");
+}
+
+/* clock */
+
+static void take_batch(struct vcpu_area *v)
+{
+	u32 i;
+
+	for (i = 0; i < MAX_PINCHES; i++) {
+		outb(PORT_PINCH);
+		v->pinch_tsc = rdtsc();
+		outb(PORT_PINCHED);
+	}
+	for (i = 0; i < MAX_SAMPLES; i++)
+		read_clock(&v->page, &v->sample[i]);
+	v->nr_samples = MAX_SAMPLES;
+}
+
+/*
+ * Every read is held against the last one of this vCPU and against the
+ * latest one of any vCPU. That one is fetched before the clock is read, so
+ * whatever it says has happened.
+ */
+static void case_clock(struct vcpu_area *v)
+{
+	u64 own_clk = 0, own_tsc = 0, seen_clk, seen_tsc;
+	struct clock_sample s;
+
+	while (!sh->stop) {
+		seen_clk = load(&sh->last_clk);
+		seen_tsc = load(&sh->last_tsc);
+		read_clock(&v->page, &s);
+
+		if (s.clk < own_clk) {
+			v->back_clk++;
+			worst(&v->back_clk_worst, own_clk - s.clk);
+		} else if (s.clk < seen_clk) {
+			v->cross_clk++;
+			worst(&v->cross_clk_worst, seen_clk - s.clk);
+		}
+		if (s.tsc < own_tsc) {
+			v->back_tsc++;
+			worst(&v->back_tsc_worst, own_tsc - s.tsc);
+		} else if (s.tsc < seen_tsc) {
+			v->cross_tsc++;
+			worst(&v->cross_tsc_worst, seen_tsc - s.tsc);
+		}
+		if (!(s.page_flags & PVCLOCK_TSC_STABLE))
+			v->unstable++;
+
+		own_clk = s.clk;
+		own_tsc = s.tsc;
+		raise_to(&sh->last_clk, own_clk);
+		raise_to(&sh->last_tsc, own_tsc);
+		v->reads++;
+		v->progress++;
+
+		if (sh->batch != v->batch_done) {
+			u64 batch = sh->batch;
+
+			v->nr_pinches = 0;
+			take_batch(v);
+			v->batch_done = batch;
+		}
+	}
+}
+
+/* timers */
+
+static void arm(u32 mode, u64 count)
+{
+	if (mode == MODE_DEADLINE) {
+		wrmsr(APIC_LVTT, LVT_DEADLINE | TIMER_VECTOR);
+		asm volatile("mfence" : : : "memory");
+		wrmsr(MSR_TSC_DEADLINE, count);
+		return;
+	}
+	wrmsr(APIC_TDCR, TDCR_BY_1);
+	wrmsr(APIC_LVTT, (mode == MODE_PERIODIC ? LVT_PERIODIC : 0) | TIMER_VECTOR);
+	wrmsr(APIC_TMICT, count);
+}
+
+static void disarm(u32 mode)
+{
+	if (mode == MODE_DEADLINE)
+		wrmsr(MSR_TSC_DEADLINE, 0);
+	else
+		wrmsr(APIC_TMICT, 0);
+}
+
+static void judge(struct timer_result *r, u64 fired, u64 due, u64 slack, int is_tsc)
+{
+	u64 late;
+
+	if (fired + slack < due) {
+		r->early++;
+		worst(&r->early_worst, due - fired);
+		return;
+	}
+	late = fired > due ? fired - due : 0;
+	if (is_tsc)
+		late = tsc_to_ns(late);
+	worst(&r->late_worst, late);
+	r->late_sum += late;
+}
+
+/* One timer at a time: armed, then either waited for or cancelled. */
+static void run_single(struct vcpu_area *v, struct timer_state *t, u32 mode, u32 kind,
+		       u64 *rnd)
+{
+	struct timer_result *r = &v->timer[mode];
+	u64 delay = random_delay(rnd), start, start_clk, due, count = t->count;
+
+	/* The first of eight is far away and cancelled; the second deadline is past. */
+	if (kind == 0)
+		delay += 3600ULL * 1000000000;
+	if (mode == MODE_ONESHOT && delay > 0xffffffffULL)
+		delay = 0xffffffffULL;
+
+	start_clk = clock_ns(v);
+	start = mode == MODE_DEADLINE ? rdtsc() : start_clk;
+	if (mode == MODE_DEADLINE)
+		due = kind == 1 ? start - 1000 : start + ns_to_tsc(delay);
+	else
+		due = start + delay * BUS_NS;
+
+	r->armed++;
+	v->armed_now = 1;
+	arm(mode, mode == MODE_DEADLINE ? due : delay);
+
+	if (kind == 0) {
+		u64 until = clock_ns(v) + sh->delay_min_ns;
+
+		while (clock_ns(v) < until && !sh->stop)
+			pause();
+		disarm(mode);
+		/* An interrupt that got through before the cancelling is a fire. */
+		if (t->count == count) {
+			r->cancelled++;
+			v->armed_now = 0;
+			/* Nothing may come out of it any more. */
+			until = clock_ns(v) + sh->delay_min_ns;
+			while (clock_ns(v) < until && !sh->stop)
+				pause();
+			r->spurious += t->count - count;
+			v->progress++;
+			return;
+		}
+	} else {
+		wait_irq_either(t, count, kind);
+	}
+
+	v->armed_now = 0;
+	r->fired++;
+	if (mode == MODE_DEADLINE && sh->clocks_agree)
+		judge(r, t->fire_tsc, due, 0, 1);
+	else if (mode == MODE_DEADLINE)
+		/* Offset mode: a deadline so many ticks away is so much guest time away. */
+		judge(r, t->fire_clk, kind == 1 ? start_clk : start_clk + delay,
+		      CLK_SLACK(delay), 0);
+	else
+		judge(r, t->fire_clk, due, CLK_SLACK(delay), 0);
+	r->spurious += t->count - count - 1;
+	v->progress++;
+}
+
+/*
+ * Ticks of a period P from start S: the n-th interrupt is not due before
+ * S + n * P, and all that were due have come in the end, less those that
+ * were merged into one because the vCPU took them too late.
+ */
+static void run_periodic(struct vcpu_area *v, struct timer_state *t, u64 ticks)
+{
+	struct timer_result *r = &v->timer[MODE_PERIODIC];
+	u64 count = t->count, start, n = 0, due, due_ticks, end;
+
+	r->period_ns = sh->period_ns;
+	start = clock_ns(v);
+	v->armed_now = 1;
+	arm(MODE_PERIODIC, sh->period_ns / BUS_NS);
+	while (n < ticks && !sh->stop) {
+		wait_irq_either(t, count + n, n);
+		n++;
+		v->progress++;
+		due = start + n * sh->period_ns;
+		judge(r, t->fire_clk, due, CLK_SLACK(n * sh->period_ns), 0);
+	}
+	disarm(MODE_PERIODIC);
+	end = clock_ns(v);
+	n = t->count - count;
+	v->armed_now = 0;
+
+	due_ticks = (end - start) / sh->period_ns;
+	r->elapsed_ns += end - start;
+	r->armed += due_ticks > n ? due_ticks : n;
+	r->fired += n;
+	r->merged += due_ticks > n ? due_ticks - n : 0;
+
+	count = t->count;
+	end = clock_ns(v) + 2 * sh->period_ns;
+	while (clock_ns(v) < end && !sh->stop)
+		pause();
+	r->spurious += t->count - count;
+}
+
+static void case_timers(struct vcpu_area *v, u32 cpu)
+{
+	struct timer_state *t = &timers[cpu];
+	u64 rnd = sh->seed + cpu * 0x9e3779b97f4a7c15ULL;
+	u32 i;
+
+	while (!sh->stop) {
+		for (v->mode = 0; v->mode < NR_MODES; v->mode++) {
+			if (v->mode == MODE_PERIODIC) {
+				run_periodic(v, t, 8);
+				continue;
+			}
+			for (i = 0; i < 16 && !sh->stop; i++)
+				run_single(v, t, v->mode, i % 8, &rnd);
+		}
+		v->rounds++;
+	}
+}
+
+/*
+ * tmcct: what is left of a long one-shot is what was set, less the guest time
+ * that went by. The clock is read on both sides of the arming and of each
+ * read, so the answer must lie between two bounds.
+ */
+static void case_tmcct(struct vcpu_area *v)
+{
+	const u64 tick_ns = 16 * BUS_NS, initial = 0xffffffff;
+	u64 arm0, arm1, c0, c1, left, low, high, gone, slack;
+
+	while (!sh->stop) {
+		wrmsr(APIC_LVTT, LVT_MASKED | TIMER_VECTOR);
+		wrmsr(APIC_TDCR, TDCR_BY_16);
+		arm0 = clock_ns(v);
+		wrmsr(APIC_TMICT, initial);
+		arm1 = clock_ns(v);
+
+		do {
+			c0 = clock_ns(v);
+			left = rdmsr(APIC_TMCCT);
+			c1 = clock_ns(v);
+			v->tmcct_reads++;
+			if (!left) {
+				/* It ran out: only if there was time for that. */
+				if (c1 - arm0 < initial * tick_ns)
+					v->tmcct_zero++;
+				break;
+			}
+			gone = (initial - left) * tick_ns;
+			slack = tick_ns + CLK_SLACK(c1 - arm0);
+			low = c0 - arm1;
+			high = c1 - arm0;
+			if (gone + slack < low) {
+				v->tmcct_bad++;
+				worst(&v->tmcct_worst, low - gone);
+			} else if (gone > high + slack) {
+				v->tmcct_bad++;
+				worst(&v->tmcct_worst, gone - high);
+			}
+			v->progress++;
+		} while (left > initial / 2 && !sh->stop);
+	}
+	wrmsr(APIC_TMICT, 0);
+}
+
+/*
+ * tscmsr: writes of IA32_TSC and TSC_ADJUST move this vCPU's TSC by just
+ * what they say, whatever the timeline makes of the TSC meanwhile. The time
+ * that goes by around a write is measured by both clocks, one inside the
+ * other. (An IA32_TSC write from the guest moves kvmclock on stock KVM, until
+ * the next update of the page; so that is not asked here.)
+ */
+static void try_adjust(struct vcpu_area *v, u64 shift)
+{
+	u64 outer0, k0, t0, t1, k1, outer1, inner, outer, gone;
+	u64 adj = rdmsr(MSR_TSC_ADJUST);
+
+	outer0 = rdtsc();
+	k0 = clock_ns(v);
+	t0 = rdtsc();
+	wrmsr(MSR_TSC_ADJUST, adj + shift);
+	t1 = rdtsc();
+	k1 = clock_ns(v);
+	outer1 = rdtsc();
+
+	if (rdmsr(MSR_TSC_ADJUST) != adj + shift)
+		v->bad_adjust_read++;
+	/* In a day's time the TSC has not gone by 2^48: one of these did not add up. */
+	inner = t1 - t0 - shift;
+	outer = outer1 - outer0 - shift;
+	if (inner > outer || outer >> 48) {
+		v->bad_adjust_tsc++;
+		return;
+	}
+	if (!sh->clocks_agree)
+		return;
+	gone = k1 - k0;
+	if ((s64)gone < 0 || gone + CLK_SLACK(gone) < tsc_to_ns(inner) ||
+	    gone > tsc_to_ns(outer) + 1 + CLK_SLACK(gone)) {
+		v->bad_adjust_clk++;
+		worst(&v->worst_adjust_clk, (s64)gone < 0 ? k0 - k1 : gone);
+	}
+}
+
+static void try_write(struct vcpu_area *v, u64 step)
+{
+	u64 adj = rdmsr(MSR_TSC_ADJUST), t0, t1, want, shift;
+
+	t0 = rdtsc();
+	want = t0 + step;
+	wrmsr(MSR_TSC, want);
+	t1 = rdtsc();
+	if (t1 < want || (t1 - want) >> 48)
+		v->bad_write_tsc++;
+	/*
+	 * The write took place when the TSC was t0 + d, so the step to take up
+	 * was want - t0 - d. What d can be: up to what went by until t1, which
+	 * is t1 - t0 less that step.
+	 */
+	shift = rdmsr(MSR_TSC_ADJUST) - adj;
+	if (want - t0 - shift > t1 - t0 - shift)
+		v->bad_write_adjust++;
+}
+
+static void case_tscmsr(struct vcpu_area *v)
+{
+	u64 adj0 = rdmsr(MSR_TSC_ADJUST), rnd = sh->seed + (u64)v, t0, t1, m, shift;
+
+	while (!sh->stop) {
+		t0 = rdtsc();
+		m = rdmsr(MSR_TSC);
+		t1 = rdtsc();
+		if (m < t0 || m > t1)
+			v->bad_rdmsr++;
+
+		shift = random_next(&rnd) & 0xffffffff;
+		try_adjust(v, random_next(&rnd) & 1 ? shift : -shift);
+		try_write(v, random_next(&rnd) & 0xffffffff);
+
+		/* Back to where it was, so that other cases find it clean. */
+		wrmsr(MSR_TSC_ADJUST, adj0);
+		v->tries++;
+		v->progress++;
+	}
+}
+
+static void case_rdtscp(struct vcpu_area *v, u32 cpu)
+{
+	u64 t0, t, t1;
+	u32 aux;
+
+	wrmsr(MSR_TSC_AUX, 0x5a000000 + cpu);
+	while (!sh->stop) {
+		t0 = rdtsc();
+		t = rdtscp(&aux);
+		t1 = rdtsc();
+		if (t < t0 || t > t1)
+			v->bad_order++;
+		if (aux != 0x5a000000 + cpu)
+			v->bad_aux++;
+		v->tries++;
+		v->progress++;
+	}
+}
+
+static void case_roundtrip(struct vcpu_area *v, u32 cpu)
+{
+	struct timer_state *t = &timers[cpu];
+	u64 delay = ns_to_tsc(sh->roundtrip_ns), i, j, a, b, due, count;
+
+	v->arm_cycles_min = v->late_cycles_min = v->read_cycles_min = -1UL;
+	wrmsr(APIC_LVTT, LVT_DEADLINE | TIMER_VECTOR);
+	asm volatile("mfence" : : : "memory");
+	for (i = 0; i < sh->rounds && !sh->stop; i++) {
+		count = t->count;
+		a = rdtsc();
+		due = a + delay;
+		wrmsr(MSR_TSC_DEADLINE, due);
+		b = rdtsc();
+		wait_irq(t, count);
+		v->arm_cycles += b - a;
+		if (b - a < v->arm_cycles_min)
+			v->arm_cycles_min = b - a;
+		v->late_cycles += t->fire_tsc - due;
+		if (t->fire_tsc - due < v->late_cycles_min)
+			v->late_cycles_min = t->fire_tsc - due;
+		v->rounds++;
+	}
+	for (i = 0; i < 16; i++) {
+		a = rdtsc();
+		for (j = 0; j < 64; j++)
+			b = rdtsc();
+		if (b - a < v->read_cycles_min)
+			v->read_cycles_min = b - a;
+	}
+}
+
+void guest_main(u64 cpu)
+{
+	struct vcpu_area *v = &sh->vcpu[cpu];
+
+	setup_cpu(cpu);
+
+	/* All vCPUs start the case together, or the first would run alone. */
+	__atomic_add_fetch(&sh->started, 1, __ATOMIC_SEQ_CST);
+	while (load(&sh->started) < sh->nr_vcpus)
+		pause();
+
+	switch (sh->guest_case) {
+	case CASE_CLOCK:
+		case_clock(v);
+		break;
+	case CASE_TIMERS:
+		case_timers(v, cpu);
+		break;
+	case CASE_TMCCT:
+		case_tmcct(v);
+		break;
+	case CASE_TSCMSR:
+		case_tscmsr(v);
+		break;
+	case CASE_RDTSCP:
+		case_rdtscp(v, cpu);
+		break;
+	case CASE_ROUNDTRIP:
+		case_roundtrip(v, cpu);
+		break;
+	}
+	wrmsr(APIC_LVTT, LVT_MASKED | TIMER_VECTOR);
+	wrmsr(APIC_TMICT, 0);
+	for (;;)
+		outb(PORT_DONE);
+}

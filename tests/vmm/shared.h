@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the VMM and its bare guest share: the guest's memory map, its ports,
+ * and one area of memory that both see. Free of includes, so that the guest
+ * needs no C library; the includer provides u8..u64, s8 and s64.
+ */
+#ifndef TIMEWARP_VMM_SHARED_H
+#define TIMEWARP_VMM_SHARED_H
+
+#define MAX_VCPUS	8
+#define MAX_SAMPLES	256	/* clock samples of one batch, per vCPU */
+#define MAX_PINCHES	16	/* host/guest sandwiches of one batch, per vCPU */
+
+/* Guest-physical map; everything is identity-mapped. */
+#define MEM_SIZE	(16UL << 20)
+#define GDT_ADDR	0x10000UL
+#define PML4_ADDR	0x12000UL
+#define PDPT_ADDR	0x13000UL
+#define PD_ADDR		0x14000UL
+#define IMAGE_ADDR	0x100000UL
+#define STACK_ADDR	0x300000UL
+#define STACK_SIZE	0x10000UL
+#define SHARED_ADDR	0x400000UL
+
+/* Ports: an OUT of a byte to one of them is the guest's only way to call the VMM. */
+#define PORT_DONE	0x10	/* this vCPU's part of the case is over */
+#define PORT_FAULT	0x11	/* an exception; fault_* tell which */
+#define PORT_PINCH	0x12	/* host TSC, please: first half of a sandwich */
+#define PORT_PINCHED	0x13	/* ... second half; pinch_tsc holds the guest's TSC */
+
+#define TIMER_VECTOR	0x40
+
+/* What the guest is asked to run. */
+enum guest_case {
+	CASE_NONE = 0,
+	CASE_CLOCK,
+	CASE_TIMERS,
+	CASE_TMCCT,
+	CASE_TSCMSR,
+	CASE_RDTSCP,
+	CASE_ROUNDTRIP,
+};
+
+enum timer_mode {
+	MODE_ONESHOT = 0,
+	MODE_PERIODIC,
+	MODE_DEADLINE,
+	NR_MODES,
+};
+
+/* The ABI of asm/pvclock-abi.h, which user space has no header for. */
+struct pvclock_page {
+	u32 version;
+	u32 pad0;
+	u64 tsc_timestamp;
+	u64 system_time;
+	u32 mul;
+	s8  shift;
+	u8  flags;
+	u8  pad[2];
+} __attribute__((packed, aligned(64)));
+
+#define PVCLOCK_TSC_STABLE	1
+
+struct clock_sample {
+	u64 tsc;
+	u64 clk;		/* kvmclock, as the guest computed it at tsc */
+	u64 page_tsc;		/* the page it was computed from */
+	u64 page_ns;
+	u32 page_mul;
+	s8  page_shift;
+	u8  page_flags;
+	u8  pad[2];
+};
+
+struct pinch {
+	u64 host_before;
+	u64 tsc;
+	u64 host_after;
+};
+
+struct timer_result {
+	u64 armed;
+	u64 fired;
+	u64 cancelled;
+	u64 spurious;		/* fired with nothing armed: doubled, or cancelled in vain */
+	u64 early;		/* fired before the deadline */
+	u64 early_worst;	/* by so many TSC ticks (deadline) or ns (others) */
+	u64 late_worst;		/* ns of guest time */
+	u64 late_sum;
+	u64 elapsed_ns;		/* periodic: guest time between start and stop */
+	u64 period_ns;
+	u64 merged;		/* periodic: ticks that came as one */
+};
+
+struct vcpu_area {
+	struct pvclock_page page;
+
+	/* filled by the guest; each field has one writer */
+	volatile u64 progress;		/* rounds of the case done */
+	volatile u64 batch_done;
+	volatile u32 nr_samples;
+	volatile u32 nr_pinches;
+	volatile u64 pinch_tsc;
+	volatile u64 fault_vector, fault_code, fault_rip;
+
+	u64 reads;
+	u64 back_clk, back_clk_worst;		/* steps back on this vCPU */
+	u64 back_tsc, back_tsc_worst;
+	u64 cross_clk, cross_clk_worst;		/* behind what another vCPU had read */
+	u64 cross_tsc, cross_tsc_worst;
+	u64 unstable;				/* reads without the stable bit */
+
+	struct timer_result timer[NR_MODES];
+	volatile u32 mode;			/* the one being run, for reports */
+	volatile u32 armed_now;
+
+	/* tmcct */
+	u64 tmcct_reads, tmcct_bad, tmcct_worst, tmcct_zero;
+
+	/* tscmsr, rdtscp: what was tried and what went wrong, by kind */
+	u64 tries;
+	u64 bad_adjust_read;	/* TSC_ADJUST reads back what was not written */
+	u64 bad_adjust_tsc;	/* TSC did not move by what TSC_ADJUST moved */
+	u64 bad_adjust_clk;	/* kvmclock moved when TSC_ADJUST was written */
+	u64 bad_write_tsc;	/* TSC is not near what IA32_TSC was set to */
+	u64 bad_write_adjust;	/* TSC_ADJUST did not take up an IA32_TSC write */
+	u64 bad_rdmsr;		/* RDMSR of IA32_TSC outside the RDTSCs around it */
+	u64 bad_order;		/* RDTSCP outside the RDTSCs around it */
+	u64 bad_aux;		/* RDTSCP returns another TSC_AUX */
+	u64 worst_adjust_clk;
+
+	volatile u64 rounds;	/* roundtrip: done; timers: turns through all modes */
+
+	/* roundtrip */
+	u64 arm_cycles;		/* guest TSC spent in the write that arms, summed */
+	u64 arm_cycles_min;
+	u64 late_cycles;	/* fire - deadline, summed */
+	u64 late_cycles_min;
+	u64 read_cycles_min;	/* of 64 RDTSCs in a row */
+
+	struct clock_sample sample[MAX_SAMPLES];
+	struct pinch pinch[MAX_PINCHES];
+} __attribute__((aligned(4096)));
+
+struct shared {
+	/* set by the VMM before the guest runs */
+	u32 nr_vcpus;
+	u32 guest_case;
+	u64 tsc_khz;
+	u64 delay_min_ns, delay_max_ns;	/* timers: range of delays */
+	u64 period_ns;
+	u64 rounds;			/* roundtrip: how many */
+	u64 roundtrip_ns;		/* roundtrip: delay of each */
+	u64 seed;
+	u64 clocks_agree;		/* 0: TSC and kvmclock run at different rates (offset mode) */
+
+	/* set by the VMM at any time */
+	volatile u64 batch;		/* a new number asks for a batch of samples */
+	volatile u64 stop;
+
+	/* written by all vCPUs */
+	u64 started __attribute__((aligned(64)));
+	u64 last_clk __attribute__((aligned(64)));
+	u64 last_tsc __attribute__((aligned(64)));
+
+	struct vcpu_area vcpu[MAX_VCPUS];
+};
+
+#endif
