@@ -55,7 +55,7 @@ $(BUILD)/env.mk: FORCE
 	@mkdir -p $(BUILD)
 	@tools/setup --print-env >$@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-include $(wildcard bpf/Makefile.inc user/Makefile.inc tests/Makefile.inc tests/*/Makefile.inc tools/Makefile.inc)
+include $(wildcard bpf/Makefile.inc user/Makefile.inc tests/Makefile.inc tests/*/Makefile.inc tests/*/*/Makefile.inc tools/Makefile.inc)
 
 ##@ Build
 all: $(ALL)			## the tool, the policies
@@ -80,6 +80,9 @@ bench-ready: all kvm guest
 check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## every test
 	@prove --timer --comments --exec '' $(UNIT_TESTS) $(TESTS)
 
+fuzz: $(FUZZERS)		## the fuzzers, for FUZZ_SECONDS=60 each
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/fuzz.t
+
 ##@ Clean
 clean:				## remove build/; the cache stays
 	rm -rf $(BUILD) $(CLEAN)
@@ -93,5 +96,5 @@ help:				## this list
 		/^[a-z-]+:.*## / { n = $$1; sub(/:.*/, "", n); printf "  make %-14s %s\n", n, $$2 }' Makefile $(wildcard */Makefile.inc)
 	@printf '\nVariables: KERNEL=release V=1 DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm guest install-kvm bench-ready check clean distclean help FORCE
+.PHONY: all setup kvm guest install-kvm bench-ready check fuzz clean distclean help FORCE
 FORCE:

@@ -43,8 +43,11 @@ static void fail(const char *what)
 
 static void ask(const char *question, char *answer, size_t len)
 {
+	/* A guest that hangs must not hang us. */
+	alarm(30);
 	if (write(to, question, strlen(question)) < 0 || !fgets(answer, len, from))
 		fail("the guest no longer answers");
+	alarm(0);
 }
 
 static void sample(const char *phase)

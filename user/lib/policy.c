@@ -262,21 +262,28 @@ static int explain_perm(struct tw_err *e)
 	return tw_cure(e, "echo 1 > " TW_SWITCH);
 }
 
+/* Limits narrower than any mode's come from the CPU; else it was the policy's answer. */
 static int explain_range(struct tw_err *e, const struct tw_vm *vm)
 {
 	struct tw_err ignored = { 0 };
-	struct tw_state st;
+	struct tw_state st = { 0 };
 	char lo[48], hi[48];
+	int r = -1;
+
+	if (vm->dir)
+		r = tw_state_read(vm->dir, &st, &ignored);
+	tw_err_free(&ignored);
+
+	if (r || !st.max.num || (st.max.num == 10000 && st.max.den == 1)) {
+		e->status = TW_REFUSED;
+		tw_fact(e, "the policy's factor is not one between 0.0001 and 10000");
+		return tw_cure(e, "check its parameters");
+	}
 
 	e->status = TW_UNSUPPORTED;
-	tw_fact(e, "the factor is outside what this VM's TSC mode can do: "
-		"KVM keeps a guest's TSC below 2147483647 kHz");
-	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.max.num && st.max.den)
-		tw_fact(e, "the factor is outside %s to %s, which this VM's TSC rate permits "
-			"in its TSC mode",
-			tw_format_factor(lo, sizeof(lo), st.min.num, st.min.den),
-			tw_format_factor(hi, sizeof(hi), st.max.num, st.max.den));
-	tw_err_free(&ignored);
+	tw_fact(e, "the factor is outside %s to %s, which the CPU's TSC scaling permits",
+		tw_format_factor(lo, sizeof(lo), st.min.num, st.min.den),
+		tw_format_factor(hi, sizeof(hi), st.max.num, st.max.den));
 	return tw_cure(e, "take one within them, or another mode: --tsc trapped, --tsc offset");
 }
 

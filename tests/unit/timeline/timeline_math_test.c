@@ -56,7 +56,6 @@ static const struct tsc_hw {
 } tsc_hw[] = {
 	{ 48, U64_MAX },		/* VMX */
 	{ 32, (1ULL << 40) - 1 },	/* SVM */
-	{ TIMELINE_SW_FRAC_BITS, U64_MAX },
 };
 
 #define NR_TSC_HW ARRAY_SIZE(tsc_hw)
@@ -792,6 +791,31 @@ static void periods_by_hand(void **state)
 	expect_eq(timeline_periods(U64_MAX, U64_MAX), 1);
 	expect_eq(timeline_periods(U64_MAX, U64_MAX - 1), 2);
 	expect_eq(timeline_periods(1, U64_MAX), 1);
+	expect_eq(timeline_periods(0, 0), 0);
+	expect_eq(timeline_periods(1, 0), U64_MAX);
+}
+
+static void advance_at_random(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200000; i++) {
+		u32 mul = random64() | (1U << 31);
+		s8 shift = (s8)(random64() % 63) - SHIFT_MAX;
+		u64 tsc = random64(), ns = random64(), now = tsc + (random64() >> (random64() % 64));
+		u64 tsc2 = tsc, ns2 = ns, later;
+
+		timeline_pvclock_advance(&tsc2, &ns2, mul, shift, now);
+		/* Not beyond now, and as near to it as a whole step allows */
+		assert_true(now - tsc2 < (1ULL << (32 + (shift < 0 ? -shift : 0))));
+		/* At any later TSC that neither formula wraps at, the same ns */
+		later = now + (random64() >> 40);
+		if (shift > 0 && (later - tsc) >> (63 - shift))
+			continue;
+		expect_eq(ns2 + timeline_pvclock_ns(later - tsc2, mul, shift),
+			  ns + timeline_pvclock_ns(later - tsc, mul, shift));
+	}
 }
 
 static void periods_at_random(void **state)
@@ -868,6 +892,7 @@ int main(void)
 		     pvclock_rate_is_exact_at_shifts_up_to_30),
 		TEST("a page counts 292 guest-years or 2^64 cycles without a wrap, to 1 ppb",
 		     pvclock_does_not_wrap_in_292_years),
+		TEST("moving the anchor of a page changes no later reading, at random", advance_at_random),
 		TEST("periods: figures by hand", periods_by_hand),
 		TEST("periods are the fewest that are not behind, at random", periods_at_random),
 	};
