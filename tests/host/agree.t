@@ -15,6 +15,7 @@ use TwHost;
 
 my $seed = $ENV{TW_SEED} // 4711;
 my $samples = $ENV{TW_SAMPLES} // 600;
+my %modes = map { $_ => 1 } split ' ', $ENV{TW_MODES} // 'trapped offset';
 my $limit_ns = 2;
 my @table;
 
@@ -37,7 +38,7 @@ sub per_cpu {
 }
 
 for my $g (@guests) {
-	for my $mode ($g =~ /^k/ ? qw(trapped offset) : 'trapped') {
+	for my $mode (grep { $modes{$_} } $g =~ /^k/ ? qw(trapped offset) : 'trapped') {
 		trace_begin();
 		my ($rc0, $out0) = guest_exec($g, 'agree', 40);
 		my $offset0 = state($pid{$g})->{kvmclock_offset};

@@ -154,7 +154,7 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 		code = errno;
 		e->code = code;
 		tw_fact(e, "%s", code == ENOENT || code == EACCES || code == EISDIR ?
-			strerror(code) : "it is not a BPF object that libbpf understands");
+			strerror(code) : "it is not a BPF object");
 		return tw_cure(e, code == ENOENT ? "check the path"
 			: "build it with clang -g -O2 -target bpf; -v shows what libbpf says");
 	}
