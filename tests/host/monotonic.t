@@ -19,13 +19,13 @@ for my $g (@guests) {
 		my $changes = state($pid{$g})->{changes};
 		my ($attached, $failed) = (0, 0);
 		my $p = guest_spawn($g, 'mono', $reads);
-		# 100 changes in an attachment of 25 each, then attach and detach until the reading ends
+		# 100 changes in each attachment, then attach and detach until the reading ends
 		while (waitpid($p->{pid}, 1) == 0) {
 			my $t = attach($g, '--policy', policy('random'), '--tsc', $mode, '--param', 'seed=' . $seed++,
-				'--param', 'changes=25', '--param', 'shortest=1ms', '--param', 'longest=4ms');
+				'--param', 'changes=100', '--param', 'shortest=1ms', '--param', 'longest=2ms');
 			last if !$t && ++$failed > 3;
 			$attached++;
-			select undef, undef, undef, 0.1;
+			select undef, undef, undef, 0.3;
 			detach($t);
 		}
 		my ($rc, $out) = finish_mono($p);

@@ -156,7 +156,7 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 		tw_fact(e, "%s", code == ENOENT || code == EACCES || code == EISDIR ?
 			strerror(code) : "it is not a BPF object");
 		return tw_cure(e, code == ENOENT ? "check the path"
-			: "build it with clang -g -O2 -target bpf; -v shows what libbpf says");
+			: "build it with clang -g -O2 -target bpf; -v shows more");
 	}
 	if (find_ops(p, e) || read_name(p, e))
 		return e->status;
@@ -215,7 +215,7 @@ static int explain_load(const struct tw_policy *p, int code, struct tw_err *e)
 	}
 	tw_fact(e, "%s (%s)", *tw_bpf_last_warning() ? tw_bpf_last_warning() : "bpf() failed",
 		strerror(code));
-	return tw_cure(e, code == EPERM ? "run twctl as root" : "-v shows what libbpf says");
+	return tw_cure(e, code == EPERM ? "run twctl as root" : "-v shows more");
 }
 
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e)
