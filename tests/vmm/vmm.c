@@ -782,11 +782,8 @@ static void report_clock(struct clock_check *c)
 		 * Segments that come and go are too short to measure, and so is
 		 * what setclock leaves of its time.
 		 */
-		if (!c->rates)
-			/* On bochs an exit for each RDTSC leaves too few state files read. */
-			note("no span was long enough to measure the rate of guest time in");
-		else
-			ok(c->rate_bad == 0,
+		if (c->rates || (!opt.expect_changes && !strcmp(case_name, "clock")))
+			ok(c->rates > 0 && c->rate_bad == 0,
 			   "guest time passes at the factor in force within 1 ppm (%" PRIu64 " of %"
 			   PRIu64 " off, worst %.3f ppm)", c->rate_bad, c->rates,
 			   c->rate_worst * 1e6);
