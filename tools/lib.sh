@@ -112,6 +112,19 @@ tw_agent() {
 	TW_EXEC=$dir/twexec
 }
 
+# tw_inject_once: build what mends the test host's QEMU (see its source); sets TW_INJECT_ONCE.
+tw_inject_once() {
+	local src=$TW_ROOT/tools/emulator/inject-once.c tmp dir
+	dir=$TW_CACHE/inject-once/$(sha256sum "$src" | cut -c1-16)
+	if [ ! -d "$dir" ]; then
+		mkdir -p "$TW_CACHE/inject-once"
+		tmp=$(mktemp -d "$TW_CACHE/inject-once/.tmp.XXXXXX")
+		gcc -O2 -Wall -Wextra -Wno-unused-parameter -shared -fPIC -o "$tmp/inject-once.so" "$src" || die "cannot build $src"
+		tw_publish "$tmp" "$dir"
+	fi
+	TW_INJECT_ONCE=$dir/inject-once.so
+}
+
 # tw_initramfs NAME KEYFILES... : prints the path of the cached archive made of the
 # directory that fill_NAME DIR fills; the key is the content of KEYFILES and of this script.
 tw_initramfs() {
