@@ -9,7 +9,8 @@ use POSIX ();
 use Test::More;
 use TwHost;
 
-my $pid = guest('k1');
+my $g = $guests[0];
+my $pid = guest($g);
 my $before = left_behind();
 my $was = state($pid);
 
@@ -28,22 +29,22 @@ sub refused {
 for my $f ('0', '-1', '-0', 'nan', 'inf', '1e400', '1e-12', '4.9e-324', '50x', '0x32', '50,0', '', ' 50', '1/0', '0/1', '1/-3', '1//2',
 	'+', '9' x 20000) {
 	my $shown = length $f > 20 ? length($f) . ' digits' : "'$f'";
-	refused(2, "factor $shown", 'attach', '--vm', 'k1', '--factor', $f);
+	refused(2, "factor $shown", 'attach', '--vm', $g, '--factor', $f);
 }
 for my $f ('10001', '1/10001', '1000000', '0.00001') {
-	my ($rc, $out) = twctl('attach', '--vm', 'k1', '--factor', $f);
+	my ($rc, $out) = twctl('attach', '--vm', $g, '--factor', $f);
 	ok(($rc == 2 || $rc == 5) && $out =~ /10000/, "factor $f: refused, and the limit is told: " . (split /\n/, $out)[0]) or diag("$rc: $out");
 }
-refused(2, 'neither factor nor policy', 'attach', '--vm', 'k1');
+refused(2, 'neither factor nor policy', 'attach', '--vm', $g);
 refused(2, 'no VM named', 'attach', '--factor', 2);
-refused(2, 'a TSC mode that does not exist', 'attach', '--vm', 'k1', '--factor', 2, '--tsc', 'magic');
-refused(3, 'a TSC mode that this CPU lacks', 'attach', '--vm', 'k1', '--factor', 2, '--tsc', 'scaled');
-refused(2, 'an unknown option', 'attach', '--vm', 'k1', '--frobnicate');
+refused(2, 'a TSC mode that does not exist', 'attach', '--vm', $g, '--factor', 2, '--tsc', 'magic');
+refused(3, 'a TSC mode that this CPU lacks', 'attach', '--vm', $g, '--factor', 2, '--tsc', 'scaled');
+refused(2, 'an unknown option', 'attach', '--vm', $g, '--frobnicate');
 refused(2, 'an unknown verb', 'frobnicate');
-refused(2, 'set with nothing to set', 'set', '--vm', 'k1');
-refused(1, 'set on a VM that is not attached', 'set', '--vm', 'k1', '--factor', 2);
-refused(1, 'swap on a VM that is not attached', 'swap', '--vm', 'k1', '--factor', 2);
-refused(1, 'detach of a VM that is not attached', 'detach', '--vm', 'k1');
+refused(2, 'set with nothing to set', 'set', '--vm', $g);
+refused(1, 'set on a VM that is not attached', 'set', '--vm', $g, '--factor', 2);
+refused(1, 'swap on a VM that is not attached', 'swap', '--vm', $g, '--factor', 2);
+refused(1, 'detach of a VM that is not attached', 'detach', '--vm', $g);
 
 my $zombie = fork // die;
 POSIX::_exit(0) if !$zombie;
@@ -67,16 +68,16 @@ kill 'KILL', $_->{pid} for $sleeper, $kvm;
 finish($_) for $sleeper, $kvm;
 waitpid $zombie, 0;
 
-refused(1, 'a policy file that is not there', 'attach', '--vm', 'k1', '--policy', '/nonexistent.bpf.o');
-refused(1, 'a policy file that is none', 'attach', '--vm', 'k1', '--policy', 'README.md') if -f 'README.md';
-refused(2, 'a parameter that the policy lacks', 'attach', '--vm', 'k1', '--policy', policy('random'), '--param', 'nonsense=1');
-refused(2, 'a parameter out of range', 'attach', '--vm', 'k1', '--policy', policy('random'), '--param', 'seed=0');
-refused(2, 'a duration without a unit', 'attach', '--vm', 'k1', '--policy', policy('random'), '--param', 'shortest=5');
-refused(5, 'unknown flags in the table', 'attach', '--vm', 'k1', '--policy', policy('flags'));
-refused(5, 'a policy without decide', 'attach', '--vm', 'k1', '--policy', policy('nodecide'));
+refused(1, 'a policy file that is not there', 'attach', '--vm', $g, '--policy', '/nonexistent.bpf.o');
+refused(1, 'a policy file that is none', 'attach', '--vm', $g, '--policy', 'README.md') if -f 'README.md';
+refused(2, 'a parameter that the policy lacks', 'attach', '--vm', $g, '--policy', policy('random'), '--param', 'nonsense=1');
+refused(2, 'a parameter out of range', 'attach', '--vm', $g, '--policy', policy('random'), '--param', 'seed=0');
+refused(2, 'a duration without a unit', 'attach', '--vm', $g, '--policy', policy('random'), '--param', 'shortest=5');
+refused(5, 'unknown flags in the table', 'attach', '--vm', $g, '--policy', policy('flags'));
+refused(5, 'a policy without decide', 'attach', '--vm', $g, '--policy', policy('nodecide'));
 {
 	# Here the end of the verifier's log belongs to the answer
-	my ($rc, $out) = twctl('attach', '--vm', 'k1', '--policy', policy('writer'));
+	my ($rc, $out) = twctl('attach', '--vm', $g, '--policy', policy('writer'));
 	ok($rc == 5 && $out =~ /verifier/ && $out =~ /may write only the answers/ && !state($pid)->{attached},
 		"a policy that writes what it may only read: $rc, " . (split /\n/, $out)[0]) or diag($out);
 }
