@@ -25,10 +25,12 @@ typedef unsigned __int128 u128;
 #define APIC_EOI		0x80b
 #define APIC_SVR		0x80f
 #define APIC_LVTT		0x832
+#define APIC_LVT0		0x835
 #define APIC_TMICT		0x838
 #define APIC_TMCCT		0x839
 #define APIC_TDCR		0x83e
 #define LVT_MASKED		(1 << 16)
+#define LVT_EXTINT		(7 << 8)
 #define LVT_PERIODIC		(1 << 17)
 #define LVT_DEADLINE		(2 << 17)
 #define TDCR_BY_1		0xb
@@ -49,6 +51,19 @@ static struct shared *const sh = (struct shared *)SHARED_ADDR;
 static inline void outb(u32 port)
 {
 	asm volatile("outb %%al, %%dx" : : "d"(port), "a"(0) : "memory");
+}
+
+static inline void outb_val(u32 port, u8 val)
+{
+	asm volatile("outb %%al, %%dx" : : "d"(port), "a"(val) : "memory");
+}
+
+static inline u8 inb(u32 port)
+{
+	u8 val;
+
+	asm volatile("inb %%dx, %%al" : "=a"(val) : "d"(port) : "memory");
+	return val;
 }
 
 static inline u64 rdmsr(u32 msr)
@@ -198,6 +213,7 @@ struct timer_state {
 };
 
 static struct timer_state timers[MAX_VCPUS];
+static struct timer_state pit_timer;	/* vCPU 0 alone gets its interrupt */
 
 /* The x2APIC id is the vCPU's number: the VMM sees to that. */
 static u32 this_vcpu(void)
@@ -243,6 +259,14 @@ __attribute__((interrupt)) static void timer_irq(struct frame *f)
 	t->fire_clk = clock_ns(&sh->vcpu[cpu]);
 	t->count++;
 	wrmsr(APIC_EOI, 0);
+}
+
+__attribute__((interrupt)) static void pit_irq(struct frame *f)
+{
+	(void)f;
+	pit_timer.fire_clk = clock_ns(&sh->vcpu[0]);
+	pit_timer.count++;
+	outb_val(0x20, 0x20);	/* EOI */
 }
 
 static void fault(u64 vector, u64 code, u64 rip)
@@ -308,6 +332,7 @@ static void setup_cpu(u32 cpu)
 	set_gate(13, (u64)fault_13);
 	set_gate(14, (u64)fault_14);
 	set_gate(TIMER_VECTOR, (u64)timer_irq);
+	set_gate(PIC_VECTOR, (u64)pit_irq);
 
 	idtr.b[0] = (sizeof(idt) - 1) & 0xff;
 	idtr.b[1] = (sizeof(idt) - 1) >> 8;
@@ -694,6 +719,207 @@ static void case_rdtscp(struct vcpu_area *v, u32 cpu)
 	}
 }
 
+/* pit */
+
+/* A value that must lie between low and high. */
+static void judge_read(struct read_result *r, u64 val, u64 low, u64 high)
+{
+	r->reads++;
+	if (val < low) {
+		r->bad++;
+		worst(&r->worst, low - val);
+	} else if (val > high) {
+		r->bad++;
+		worst(&r->worst, val - high);
+	}
+}
+
+static void pic_setup(void)
+{
+	static const u8 init[][2] = {
+		{ 0x20, 0x11 }, { 0x21, PIC_VECTOR }, { 0x21, 4 }, { 0x21, 1 },
+		{ 0xa0, 0x11 }, { 0xa1, PIC_VECTOR + 8 }, { 0xa1, 2 }, { 0xa1, 1 },
+		{ 0xa1, 0xff }, { 0x21, 0xff },
+	};
+	u32 i;
+
+	for (i = 0; i < sizeof(init) / sizeof(init[0]); i++)
+		outb_val(init[i][0], init[i][1]);
+	wrmsr(APIC_LVT0, LVT_EXTINT);
+}
+
+static void pic_mask(int masked)
+{
+	outb_val(0x21, masked ? 0xff : 0xfe);
+}
+
+static void pit_load(u32 channel, u32 mode, u32 count)
+{
+	outb_val(0x43, channel << 6 | 0x30 | mode << 1);
+	outb_val(0x40 + channel, count);
+	outb_val(0x40 + channel, count >> 8);
+}
+
+/* Mode 5 waits for a trigger that channel 0 has not got. */
+static void pit_stop(void)
+{
+	pit_load(0, 5, 1);
+}
+
+static u32 pit_latch(u32 channel)
+{
+	u32 lo;
+
+	outb_val(0x43, channel << 6);
+	lo = inb(0x40 + channel);
+	return lo | inb(0x40 + channel) << 8;
+}
+
+static u64 pit_cycles(u64 ns)
+{
+	return mul_div(ns, PIT_HZ, 1000000000);
+}
+
+static u64 pit_ns(u64 cycles)
+{
+	return mul_div(cycles, 1000000000, PIT_HZ);
+}
+
+static void pit_single(struct vcpu_area *v, u32 kind, u64 *rnd)
+{
+	struct timer_result *r = &v->pit[kind];
+	u64 cycles = pit_cycles(random_delay(rnd)) % 0xffff + 1, count = pit_timer.count, start;
+
+	v->mode = kind;
+	start = clock_ns(v);
+	r->armed++;
+	v->armed_now = 1;
+	pit_load(0, kind == PIT_ONESHOT ? 0 : 4, cycles);
+	wait_irq_either(&pit_timer, count, r->armed);
+	v->armed_now = 0;
+	r->fired++;
+	judge(r, pit_timer.fire_clk, start + pit_ns(cycles), CLK_SLACK(pit_ns(cycles)), 0);
+	r->spurious += pit_timer.count - count - 1;
+	v->progress++;
+}
+
+static void pit_periodic(struct vcpu_area *v, u32 mode, u64 ticks)
+{
+	struct timer_result *r = &v->pit[PIT_PERIODIC];
+	u64 cycles = pit_cycles(sh->period_ns), count = pit_timer.count, start, end, n = 0, due_ticks;
+	/* KVM's period is in whole ns. */
+	u64 period = pit_ns(cycles);
+
+	v->mode = PIT_PERIODIC;
+	r->period_ns = period;
+	start = clock_ns(v);
+	v->armed_now = 1;
+	pit_load(0, mode, cycles);
+	while (n < ticks && !sh->stop) {
+		wait_irq_either(&pit_timer, count + n, n);
+		n++;
+		v->progress++;
+		judge(r, pit_timer.fire_clk, start + n * period, CLK_SLACK(n * period), 0);
+	}
+	pit_stop();
+	end = clock_ns(v);
+	n = pit_timer.count - count;
+	v->armed_now = 0;
+
+	due_ticks = (end - start) / period;
+	r->elapsed_ns += end - start;
+	r->armed += due_ticks > n ? due_ticks : n;
+	r->fired += n;
+	r->merged += due_ticks > n ? due_ticks - n : 0;
+
+	count = pit_timer.count;
+	end = clock_ns(v) + 2 * period;
+	while (clock_ns(v) < end && !sh->stop)
+		pause();
+	r->spurious += pit_timer.count - count;
+}
+
+/* The counter of a channel that reloads itself: how far in its period it is. */
+static void pit_count(struct vcpu_area *v, u32 channel, u32 mode)
+{
+	struct read_result *r = &v->pit_count[channel / 2];
+	const u64 count = 0xfffe, step = mode == 3 ? 2 : 1;
+	u64 load0, load1, c0, c1, low, high, gone, i;
+
+	load0 = clock_ns(v);
+	pit_load(channel, mode, count);
+	load1 = clock_ns(v);
+	for (i = 0; i < 16 && !sh->stop; i++) {
+		c0 = clock_ns(v);
+		gone = count - pit_latch(channel);
+		c1 = clock_ns(v);
+		/* One cycle for rounding, one for what a period loses by it. */
+		low = step * pit_cycles(c0 - load1);
+		high = step * (pit_cycles(c1 - load0 + CLK_SLACK(c1 - load0)) + 2);
+		low = low > 2 ? low - 2 : 0;
+		/* Bring it into the period that low is in. */
+		gone += low / count * count;
+		if (gone < low)
+			gone += count;
+		judge_read(r, gone, low, high);
+		v->progress++;
+	}
+}
+
+/* Channel 2 counts down once its gate is open, and its output goes up; so do guests calibrate. */
+static void pit_out(struct vcpu_area *v, u64 *rnd)
+{
+	u64 cycles = pit_cycles(random_delay(rnd)) % 0xffff + 1, delay = pit_ns(cycles);
+	u64 load0, load1, c0, c1, slack;
+	u8 out;
+
+	outb_val(0x61, (inb(0x61) & ~2) | 1);
+	load0 = clock_ns(v);
+	pit_load(2, 0, cycles);
+	load1 = clock_ns(v);
+	do {
+		c0 = clock_ns(v);
+		out = inb(0x61) & 0x20;
+		c1 = clock_ns(v);
+		slack = CLK_SLACK(delay) + 839;	/* the cycle in which it goes up */
+		if (out)
+			judge_read(&v->pit_out, c1 - load0, delay - (slack < delay ? slack : delay), -1UL);
+		else
+			judge_read(&v->pit_out, c0 - load1, 0, delay + slack);
+		v->progress++;
+	} while (!out && !sh->stop);
+}
+
+static void case_pit(struct vcpu_area *v, u32 cpu)
+{
+	u64 rnd = sh->seed, i;
+
+	if (cpu) {
+		while (!sh->stop) {
+			pause();
+			v->progress++;
+		}
+		return;
+	}
+
+	pic_setup();
+	while (!sh->stop) {
+		pic_mask(0);
+		for (i = 0; i < 4 && !sh->stop; i++) {
+			pit_single(v, PIT_ONESHOT, &rnd);
+			pit_single(v, PIT_STROBE, &rnd);
+		}
+		pit_periodic(v, 2 + v->rounds % 2, 8);
+		pic_mask(1);
+		pit_count(v, 0, 2 + v->rounds % 2);
+		pit_stop();
+		pit_count(v, 2, 2 + v->rounds % 2);
+		pit_out(v, &rnd);
+		v->rounds++;
+	}
+	wrmsr(APIC_LVT0, LVT_MASKED);
+}
+
 static void case_roundtrip(struct vcpu_area *v, u32 cpu)
 {
 	struct timer_state *t = &timers[cpu];
@@ -755,6 +981,9 @@ void guest_main(u64 cpu)
 		break;
 	case CASE_ROUNDTRIP:
 		case_roundtrip(v, cpu);
+		break;
+	case CASE_PIT:
+		case_pit(v, cpu);
 		break;
 	}
 	wrmsr(APIC_LVTT, LVT_MASKED | TIMER_VECTOR);

@@ -29,6 +29,9 @@
 #define PORT_PINCHED	0x13	/* ... second half; pinch_tsc holds the guest's TSC */
 
 #define TIMER_VECTOR	0x40
+#define PIC_VECTOR	0x50	/* and the 15 after it */
+
+#define PIT_HZ		1193181UL	/* as KVM has it */
 
 /* What the guest is asked to run. */
 enum guest_case {
@@ -39,6 +42,7 @@ enum guest_case {
 	CASE_TSCMSR,
 	CASE_RDTSCP,
 	CASE_ROUNDTRIP,
+	CASE_PIT,
 };
 
 enum timer_mode {
@@ -93,6 +97,20 @@ struct timer_result {
 	u64 merged;		/* periodic: ticks that came as one */
 };
 
+/* What the guest found when it read something that must lie between two bounds. */
+struct read_result {
+	u64 reads;
+	u64 bad;
+	u64 worst;		/* by so much, in the unit of what was read */
+};
+
+enum pit_timer {
+	PIT_ONESHOT = 0,	/* mode 0 */
+	PIT_STROBE,		/* mode 4 */
+	PIT_PERIODIC,		/* modes 2 and 3 in turn */
+	NR_PIT_TIMERS,
+};
+
 struct vcpu_area {
 	struct pvclock_page page;
 
@@ -131,6 +149,11 @@ struct vcpu_area {
 	u64 worst_adjust_clk;
 
 	volatile u64 rounds;	/* roundtrip: done; timers: turns through all modes */
+
+	/* pit, vCPU 0 only */
+	struct timer_result pit[NR_PIT_TIMERS];
+	struct read_result pit_count[2];	/* channels 0 and 2, in PIT cycles */
+	struct read_result pit_out;		/* channel 2's output at port 0x61, in ns */
 
 	/* roundtrip */
 	u64 arm_cycles;		/* guest TSC spent in the write that arms, summed */

@@ -67,6 +67,7 @@ static struct {
 	u64 rounds, roundtrip_ns;
 	int cpu;
 	bool no_aux;
+	bool no_reinject;
 } opt = {
 	.nr_vcpus = 1, .seconds = 2, .expect_attached = -1, .stall = 30,
 	.delay_min_ns = 200000, .delay_max_ns = 5000000, .period_ns = 20000000,
@@ -260,6 +261,8 @@ static void setup_regs(struct vcpu *v)
 
 static void create_vm(void)
 {
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	struct kvm_reinject_control reinject = { .pit_reinject = !opt.no_reinject };
 	unsigned int i;
 	int size;
 
@@ -269,6 +272,8 @@ static void create_vm(void)
 	vm_fd = IOCTL(kvm_fd, KVM_CREATE_VM, 0);
 	IOCTL(vm_fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
 	IOCTL(vm_fd, KVM_CREATE_IRQCHIP, 0);
+	IOCTL(vm_fd, KVM_CREATE_PIT2, &pit);
+	IOCTL(vm_fd, KVM_REINJECT_CONTROL, &reinject);
 	setup_memory();
 	tsc_control = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
 
@@ -452,7 +457,8 @@ static bool time_left(double start)
 		return true;
 	for (i = 0; i < opt.nr_vcpus; i++) {
 		/* Each kind of timer at least once, however slow guest time is. */
-		if (sh->guest_case == CASE_TIMERS && !sh->vcpu[i].rounds)
+		if ((sh->guest_case == CASE_TIMERS || (sh->guest_case == CASE_PIT && !i)) &&
+		    !sh->vcpu[i].rounds)
 			return true;
 		reads += sh->vcpu[i].reads;
 	}
@@ -907,6 +913,41 @@ static void run_rdtscp(void)
 	sum_up_expectations(0);
 }
 
+/* pit */
+
+static void report_read(const struct read_result *r, const char *what, const char *unit)
+{
+	ok(r->reads && !r->bad, "%s: %" PRIu64 " reads, %" PRIu64 " off, worst by %" PRIu64 " %s",
+	   what, r->reads, r->bad, r->worst, unit);
+}
+
+static void run_pit(void)
+{
+	static const char * const names[NR_PIT_TIMERS] = { "mode 0", "mode 4", "modes 2 and 3" };
+	unsigned int i;
+
+	run_for_a_while(CASE_PIT);
+	for (i = 0; i < NR_PIT_TIMERS; i++) {
+		const struct timer_result *r = &sh->vcpu[0].pit[i];
+
+		ok(r->fired > 0 && r->armed == r->fired + r->merged && !r->spurious,
+		   "%s: armed = fired%s, none doubled (%" PRIu64 " = %" PRIu64 " + %" PRIu64 ", %"
+		   PRIu64 " spurious)", names[i], i == PIT_PERIODIC ? " + merged" : "", r->armed,
+		   r->fired, r->merged, r->spurious);
+		ok(!r->early, "%s is never early (%" PRIu64 ", worst by %" PRIu64 " ns)", names[i],
+		   r->early, r->early_worst);
+		note("%s: late by %" PRIu64 " ns on average, %" PRIu64 " at worst", names[i],
+		     r->fired ? r->late_sum / r->fired : 0, r->late_worst);
+		if (i == PIT_PERIODIC && opt.nr_vcpus <= sysconf(_SC_NPROCESSORS_ONLN))
+			ok(r->merged * 10 <= r->armed, "at most a tenth of the ticks are merged (%"
+			   PRIu64 " of %" PRIu64 ")", r->merged, r->armed);
+	}
+	report_read(&sh->vcpu[0].pit_count[0], "channel 0's counter follows guest time", "cycles");
+	report_read(&sh->vcpu[0].pit_count[1], "channel 2's counter follows guest time", "cycles");
+	report_read(&sh->vcpu[0].pit_out, "channel 2's output goes up in its time", "ns");
+	sum_up_expectations(0);
+}
+
 /* setclock: the VMM's own means to move the guest's clocks */
 
 struct set_check {
@@ -1146,6 +1187,7 @@ static const struct {
 	{ "tmcct", run_tmcct, "the LAPIC's remaining count follows guest time" },
 	{ "tscmsr", run_tscmsr, "IA32_TSC and TSC_ADJUST compose" },
 	{ "rdtscp", run_rdtscp, "RDTSCP agrees with RDTSC, TSC_AUX is kept" },
+	{ "pit", run_pit, "PIT: interrupts of channel 0, counters, channel 2 through port 0x61" },
 	{ "setclock", run_setclock, "KVM_SET_CLOCK and KVM_SET_TSC_KHZ; moves the guest's clocks" },
 	{ "roundtrip", run_roundtrip, "cost of arm, halt, fire; prints figures" },
 };
@@ -1170,6 +1212,7 @@ static const struct option options[] = {
 	{ "stall", required_argument, NULL, 'S' },
 	{ "cpu", required_argument, NULL, 'C' },
 	{ "no-aux", no_argument, NULL, 'A' },
+	{ "no-reinject", no_argument, NULL, 'J' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -1195,6 +1238,7 @@ static void usage(FILE *to)
 		"  --rounds N, --roundtrip-us U, --cpu C    roundtrip: how many, how long, where\n"
 		"  --stall S             host seconds without progress that count as a hang\n"
 		"  --no-aux              rdtscp: do not judge TSC_AUX\n"
+		"  --no-reinject         pit: ticks that the guest misses are dropped\n"
 		"cases:\n", MAX_VCPUS);
 	for (i = 0; i < NR_CASES; i++)
 		fprintf(to, "  %-12s %s\n", cases[i].name, cases[i].help);
@@ -1258,6 +1302,9 @@ static void parse(int argc, char **argv)
 			break;
 		case 'A':
 			opt.no_aux = true;
+			break;
+		case 'J':
+			opt.no_reinject = true;
 			break;
 		case 'h':
 			usage(stdout);
