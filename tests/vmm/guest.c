@@ -18,7 +18,30 @@ typedef unsigned __int128 u128;
 #define MSR_TSC_ADJUST		0x3b
 #define MSR_TSC_DEADLINE	0x6e0
 #define MSR_TSC_AUX		0xc0000103
+#define MSR_KVM_WALL_CLOCK	0x4b564d00
 #define MSR_KVM_SYSTEM_TIME	0x4b564d01
+#define MSR_KVM_STEAL_TIME	0x4b564d03
+#define KVM_HC_CLOCK_PAIRING	9
+
+#define MSR_HV_GUEST_OS_ID	0x40000000
+#define MSR_HV_TIME_REF_COUNT	0x40000020
+#define MSR_HV_REFERENCE_TSC	0x40000021
+#define MSR_HV_SCONTROL		0x40000080
+#define MSR_HV_SIMP		0x40000083
+#define MSR_HV_EOM		0x40000084
+#define MSR_HV_SINT(n)		(0x40000090 + (n))
+#define MSR_HV_STIMER_CONFIG(n)	(0x400000b0 + 2 * (n))
+#define MSR_HV_STIMER_COUNT(n)	(0x400000b1 + 2 * (n))
+#define STIMER_ENABLE		(1 << 0)
+#define STIMER_PERIODIC		(1 << 1)
+#define STIMER_AUTO_ENABLE	(1 << 3)
+#define STIMER_DIRECT		(1 << 12 | DEVICE_VECTOR << 4)
+#define STIMER_MESSAGE		(HV_SINT << 16)
+#define HV_SINT			2
+
+#define XEN_SET_TIMER_OP	15
+#define XEN_VCPU_OP		24
+#define XEN_VCPUOP_SET_SINGLESHOT	8
 
 /* The LAPIC in x2APIC mode: registers are MSRs, so no MMIO to emulate. */
 #define APIC_TPR		0x808
@@ -213,6 +236,7 @@ struct timer_state {
 };
 
 static struct timer_state timers[MAX_VCPUS];
+static struct timer_state device_timers[MAX_VCPUS];
 static struct timer_state pit_timer;	/* vCPU 0 alone gets its interrupt */
 
 /* The x2APIC id is the vCPU's number: the VMM sees to that. */
@@ -269,6 +293,31 @@ __attribute__((interrupt)) static void pit_irq(struct frame *f)
 	outb_val(0x20, 0x20);	/* EOI */
 }
 
+/* A synthetic timer's message, or Xen's event channel: take it, so that the next can come. */
+__attribute__((interrupt)) static void device_irq(struct frame *f)
+{
+	u32 cpu = this_vcpu();
+	volatile u32 *message = (u32 *)(HV_SIMP_ADDR + cpu * 4096UL + HV_SINT * 256);
+	volatile u64 *vcpu_info = (u64 *)(XEN_VCPU_ADDR + cpu * 4096UL);
+	struct timer_state *t = &device_timers[cpu];
+
+	(void)f;
+	t->fire_clk = clock_ns(&sh->vcpu[cpu]);
+	t->count++;
+	if (sh->guest_case == CASE_XEN) {
+		*(volatile u8 *)vcpu_info = 0;
+		vcpu_info[1] = 0;
+		__atomic_fetch_and((u64 *)(XEN_SHINFO_ADDR + 2048), ~(1UL << XEN_PORT),
+				   __ATOMIC_SEQ_CST);
+	} else if (*message) {
+		*message = 0;
+		asm volatile("mfence" : : : "memory");
+		if (message[1] >> 8 & 1)
+			wrmsr(MSR_HV_EOM, 0);
+	}
+	wrmsr(APIC_EOI, 0);
+}
+
 static void fault(u64 vector, u64 code, u64 rip)
 {
 	struct vcpu_area *v = &sh->vcpu[this_vcpu()];
@@ -288,7 +337,17 @@ __attribute__((interrupt)) static void fault_##n(struct frame *f, u64 code) \
 { fault(n, code, f->rip); }
 
 FAULT(0) FAULT(1) FAULT(2) FAULT(3) FAULT(6) FAULT(7)
-FAULT_CODE(8) FAULT_CODE(10) FAULT_CODE(11) FAULT_CODE(12) FAULT_CODE(13) FAULT_CODE(14)
+FAULT_CODE(8) FAULT_CODE(10) FAULT_CODE(11) FAULT_CODE(12) FAULT_CODE(14)
+
+__attribute__((interrupt)) static void fault_13(struct frame *f, u64 code)
+{
+	struct vcpu_area *v = &sh->vcpu[this_vcpu()];
+
+	if (!v->gp_allowed)
+		fault(13, code, f->rip);
+	v->gp_seen = 1;
+	f->rip += 2;	/* RDPMC */
+}
 
 __attribute__((interrupt)) static void stray_irq(struct frame *f)
 {
@@ -332,6 +391,7 @@ static void setup_cpu(u32 cpu)
 	set_gate(13, (u64)fault_13);
 	set_gate(14, (u64)fault_14);
 	set_gate(TIMER_VECTOR, (u64)timer_irq);
+	set_gate(DEVICE_VECTOR, (u64)device_irq);
 	set_gate(PIC_VECTOR, (u64)pit_irq);
 
 	idtr.b[0] = (sizeof(idt) - 1) & 0xff;
@@ -890,15 +950,20 @@ static void pit_out(struct vcpu_area *v, u64 *rnd)
 	} while (!out && !sh->stop);
 }
 
+static void wait_for_stop(struct vcpu_area *v)
+{
+	while (!sh->stop) {
+		pause();
+		v->progress++;
+	}
+}
+
 static void case_pit(struct vcpu_area *v, u32 cpu)
 {
 	u64 rnd = sh->seed, i;
 
 	if (cpu) {
-		while (!sh->stop) {
-			pause();
-			v->progress++;
-		}
+		wait_for_stop(v);
 		return;
 	}
 
@@ -918,6 +983,325 @@ static void case_pit(struct vcpu_area *v, u32 cpu)
 		v->rounds++;
 	}
 	wrmsr(APIC_LVT0, LVT_MASKED);
+}
+
+/* pairing: the wall clock is kvmclock plus an epoch that does not change, whatever it is read by */
+
+static u64 hypercall(u64 nr, u64 a, u64 b, u64 xen_a, u64 xen_b, u64 xen_c)
+{
+	u32 eax = 0, ebx, ecx, edx;
+	u64 ret = nr;
+
+	asm volatile("cpuid" : "+a"(eax), "=b"(ebx), "=c"(ecx), "=d"(edx));
+	if (ebx == 0x68747541)	/* "Auth" */
+		asm volatile("vmmcall" : "+a"(ret) : "b"(a), "c"(b), "D"(xen_a), "S"(xen_b),
+			     "d"(xen_c) : "memory");
+	else
+		asm volatile("vmcall" : "+a"(ret) : "b"(a), "c"(b), "D"(xen_a), "S"(xen_b),
+			     "d"(xen_c) : "memory");
+	return ret;
+}
+
+/* Two host clocks read one after the other, and kvmclock's rounding. */
+#define WALL_SLACK	1000
+
+static void case_pairing(struct vcpu_area *v, u32 cpu)
+{
+	u64 t0, t1, c0, c1, wall, last = 0, epoch;
+
+	if (cpu) {
+		wait_for_stop(v);
+		return;
+	}
+	while (!sh->stop) {
+		wrmsr(MSR_KVM_WALL_CLOCK, (u64)v->wall);
+		epoch = v->wall[1] * 1000000000UL + v->wall[2];
+		if (!v->epoch)
+			v->epoch = epoch;
+		judge_read(&v->wall_epoch, epoch, v->epoch - WALL_SLACK, v->epoch + WALL_SLACK);
+
+		t0 = rdtsc();
+		c0 = clock_ns(v);
+		if (hypercall(KVM_HC_CLOCK_PAIRING, (u64)v->pair, 0, 0, 0, 0)) {
+			v->pair_refused++;
+		} else {
+			c1 = clock_ns(v);
+			t1 = rdtsc();
+			judge_read(&v->pair_tsc, v->pair[2], t0, t1);
+			wall = v->pair[0] * 1000000000UL + v->pair[1];
+			judge_read(&v->pair_wall, wall - v->epoch, c0 - WALL_SLACK, c1 + WALL_SLACK);
+			v->pair_back += wall < last;
+			last = wall;
+		}
+		v->progress++;
+	}
+}
+
+/* vmware: real and apparent time side by side */
+
+static u64 rdpmc(u32 counter)
+{
+	u32 lo, hi;
+
+	asm volatile("rdpmc" : "=a"(lo), "=d"(hi) : "c"(counter) : "memory");
+	return lo | (u64)hi << 32;
+}
+
+static void case_vmware(struct vcpu_area *v, u32 cpu)
+{
+	u64 tsc, real, apparent, last = 0, c0, c1;
+
+	v->gp_allowed = 1;
+	rdpmc(0x10000);
+	v->gp_allowed = 0;
+	if (cpu || v->gp_seen) {
+		wait_for_stop(v);
+		return;
+	}
+	while (!sh->stop) {
+		tsc = rdpmc(0x10000);
+		real = rdpmc(0x10001);
+		c0 = clock_ns(v);
+		apparent = rdpmc(0x10002);
+		c1 = clock_ns(v);
+		judge_read(&v->vmware_apparent, apparent, c0 - 2, c1 + 2);
+		v->vmware_back += apparent < last || tsc < v->vmware_tsc[1] ||
+				  real < v->vmware_real[1];
+		last = apparent;
+		if (!v->vmware_tsc[0]) {
+			v->vmware_tsc[0] = tsc;
+			v->vmware_real[0] = real;
+		}
+		v->vmware_tsc[1] = tsc;
+		v->vmware_real[1] = real;
+		v->progress++;
+	}
+}
+
+/* steal: no more is stolen than has gone by, in the guest's own seconds */
+
+static void case_steal(struct vcpu_area *v)
+{
+	u64 start, first, before, after, steal, last, last_before;
+
+	wrmsr(MSR_KVM_STEAL_TIME, (u64)v->steal_page | 1);
+	start = last_before = clock_ns(v);
+	first = last = v->steal_page[0];
+	while (!sh->stop) {
+		before = clock_ns(v);
+		steal = v->steal_page[0];
+		after = clock_ns(v);
+		if (steal < last)
+			v->steal_back++;
+		else
+			judge_read(&v->steal_step, steal - last, 0, after - last_before);
+		last = steal;
+		last_before = before;
+		v->steal_ns = steal - first;
+		v->steal_elapsed = after - start;
+		v->progress++;
+	}
+	wrmsr(MSR_KVM_STEAL_TIME, 0);
+}
+
+/* hyperv, xen */
+
+/* Reference time is in units of 100 ns: one for its own rounding, one for the page's. */
+#define REF_SLACK	200
+
+static u64 hv_ref(u64 *from_page)
+{
+	const volatile u32 *seq = (u32 *)HV_TSC_ADDR;
+	const volatile u64 *page = (u64 *)HV_TSC_ADDR;
+	u64 ref;
+	u32 s;
+
+	do {
+		s = *seq;
+		if (!s)
+			return rdmsr(MSR_HV_TIME_REF_COUNT);
+		barrier();
+		ref = (u64)(((u128)rdtsc() * page[1]) >> 64) + page[2];
+		barrier();
+	} while (*seq != s);
+	(*from_page)++;
+	return ref;
+}
+
+static void hv_read(struct vcpu_area *v, u64 *last)
+{
+	u64 c0, c1, ref, pages = 0, i;
+
+	for (i = 0; i < 64 && !sh->stop; i++) {
+		c0 = clock_ns(v);
+		ref = i & 1 ? rdmsr(MSR_HV_TIME_REF_COUNT) : hv_ref(&pages);
+		c1 = clock_ns(v);
+		/* What the MSR answered in the page's stead is not the page's. */
+		if (i & 1 || pages)
+			judge_read(i & 1 ? &v->ref_msr : &v->ref_page, ref * 100, c0 - REF_SLACK,
+				   c1 + REF_SLACK);
+		if (ref < *last) {
+			v->ref_back++;
+			worst(&v->ref_back_worst, *last - ref);
+		}
+		*last = ref;
+		v->progress++;
+	}
+}
+
+static void device_wait(struct vcpu_area *v, struct timer_result *r, u64 count, u64 due, u64 slack,
+			u64 n)
+{
+	struct timer_state *t = &device_timers[this_vcpu()];
+
+	wait_irq_either(t, count, n);
+	judge(r, t->fire_clk, due, slack, 0);
+	v->progress++;
+}
+
+static void hv_oneshot(struct vcpu_area *v, u32 timer, u64 kind, u64 *rnd)
+{
+	struct timer_state *t = &device_timers[this_vcpu()];
+	u64 delay = random_delay(rnd), count = t->count, pages, due;
+	struct timer_result *r = &v->device[0];
+
+	v->mode = 0;
+	wrmsr(MSR_HV_STIMER_CONFIG(timer), kind | STIMER_AUTO_ENABLE);
+	due = hv_ref(&pages) + delay / 100;
+	r->armed++;
+	v->armed_now = 1;
+	wrmsr(MSR_HV_STIMER_COUNT(timer), due);
+	device_wait(v, r, count, due * 100, REF_SLACK + CLK_SLACK(delay), r->armed);
+	v->armed_now = 0;
+	r->fired++;
+	r->spurious += t->count - count - 1;
+}
+
+static void hv_periodic(struct vcpu_area *v, u32 timer, u64 kind)
+{
+	struct timer_state *t = &device_timers[this_vcpu()];
+	u64 period = sh->period_ns / 100, count = t->count, n = 0, pages, start, end, due_ticks;
+	struct timer_result *r = &v->device[1];
+
+	v->mode = 1;
+	wrmsr(MSR_HV_STIMER_COUNT(timer), period);
+	start = hv_ref(&pages);
+	v->armed_now = 1;
+	wrmsr(MSR_HV_STIMER_CONFIG(timer), kind | STIMER_PERIODIC | STIMER_ENABLE);
+	while (n < 8 && !sh->stop) {
+		n++;
+		device_wait(v, r, count + n - 1, (start + n * period) * 100,
+			    REF_SLACK + CLK_SLACK(n * period * 100), n);
+	}
+	wrmsr(MSR_HV_STIMER_CONFIG(timer), 0);
+	end = hv_ref(&pages);
+	n = t->count - count;
+	v->armed_now = 0;
+	due_ticks = (end - start) / period;
+	r->armed += due_ticks > n ? due_ticks : n;
+	r->fired += n;
+	r->merged += due_ticks > n ? due_ticks - n : 0;
+}
+
+static void case_hyperv(struct vcpu_area *v, u32 cpu)
+{
+	u64 rnd = sh->seed + cpu, last = 0, i;
+
+	wrmsr(MSR_HV_GUEST_OS_ID, 1UL << 48);
+	if (!cpu)
+		wrmsr(MSR_HV_REFERENCE_TSC, HV_TSC_ADDR | 1);
+	wrmsr(MSR_HV_SCONTROL, 1);
+	wrmsr(MSR_HV_SIMP, (HV_SIMP_ADDR + cpu * 4096UL) | 1);
+	wrmsr(MSR_HV_SINT(HV_SINT), DEVICE_VECTOR);
+	while (!sh->stop) {
+		hv_read(v, &last);
+		for (i = 0; i < 4 && !sh->stop; i++) {
+			hv_oneshot(v, 0, STIMER_DIRECT, &rnd);
+			hv_oneshot(v, 1, STIMER_MESSAGE, &rnd);
+		}
+		if (v->rounds & 1)
+			hv_periodic(v, 2, STIMER_DIRECT);
+		else
+			hv_periodic(v, 3, STIMER_MESSAGE);
+		v->rounds++;
+	}
+	for (i = 0; i < 4; i++)
+		wrmsr(MSR_HV_STIMER_CONFIG(i), 0);
+	if (!cpu)
+		wrmsr(MSR_HV_REFERENCE_TSC, 0);
+}
+
+static void xen_timer(struct vcpu_area *v, u32 cpu, u32 by_vcpu_op, u64 *rnd)
+{
+	struct { u64 timeout; u32 flags, pad; } op = { 0 };
+	struct timer_state *t = &device_timers[cpu];
+	u64 delay = random_delay(rnd), count = t->count, due;
+	struct timer_result *r = &v->device[by_vcpu_op];
+
+	v->mode = by_vcpu_op;
+	due = clock_ns(v) + delay;
+	op.timeout = due;
+	r->armed++;
+	v->armed_now = 1;
+	if (by_vcpu_op)
+		hypercall(XEN_VCPU_OP, 0, 0, XEN_VCPUOP_SET_SINGLESHOT, cpu, (u64)&op);
+	else
+		hypercall(XEN_SET_TIMER_OP, 0, 0, due, 0, 0);
+	/* One of four is put off, and then cancelled. */
+	if (r->armed % 4 == 0 && t->count == count) {
+		hypercall(XEN_SET_TIMER_OP, 0, 0, due + 3600000000000UL, 0, 0);
+		hypercall(XEN_SET_TIMER_OP, 0, 0, 0, 0, 0);
+		if (t->count == count) {
+			while (clock_ns(v) < due + sh->delay_min_ns && !sh->stop)
+				pause();
+			v->armed_now = 0;
+			r->cancelled++;
+			r->spurious += t->count - count;
+			v->progress++;
+			return;
+		}
+	}
+	device_wait(v, r, count, due, CLK_SLACK(delay), r->armed);
+	v->armed_now = 0;
+	r->fired++;
+	r->spurious += t->count - count - 1;
+}
+
+static void xen_read(struct vcpu_area *v, u64 base)
+{
+	const volatile u64 *rs = (u64 *)(base + XEN_RUNSTATE);
+	struct clock_sample s;
+	u64 c0, c1, i, sum;
+
+	for (i = 0; i < 16; i++) {
+		c0 = clock_ns(v);
+		read_clock((struct pvclock_page *)(base + (i & 1 ? XEN_TIME : XEN_TIME_INFO)), &s);
+		c1 = clock_ns(v);
+		judge_read(&v->xen_page[i & 1], s.clk, c0, c1);
+	}
+	do {
+		i = rs[1];
+		barrier();
+		sum = rs[2] + rs[3] + rs[4] + rs[5];
+		barrier();
+	} while (rs[1] != i);
+	/* The states' times add up to when the present one began, and that is past. */
+	judge_read(&v->xen_runstate, sum, i, i < clock_ns(v) + WALL_SLACK ? i : 0);
+	v->progress++;
+}
+
+static void case_xen(struct vcpu_area *v, u32 cpu)
+{
+	u64 rnd = sh->seed + cpu, i;
+
+	while (!sh->stop) {
+		for (i = 0; i < 4 && !sh->stop; i++) {
+			xen_read(v, XEN_VCPU_ADDR + cpu * 4096UL);
+			xen_timer(v, cpu, 0, &rnd);
+			xen_timer(v, cpu, 1, &rnd);
+		}
+		v->rounds++;
+	}
 }
 
 static void case_roundtrip(struct vcpu_area *v, u32 cpu)
@@ -984,6 +1368,21 @@ void guest_main(u64 cpu)
 		break;
 	case CASE_PIT:
 		case_pit(v, cpu);
+		break;
+	case CASE_PAIRING:
+		case_pairing(v, cpu);
+		break;
+	case CASE_VMWARE:
+		case_vmware(v, cpu);
+		break;
+	case CASE_STEAL:
+		case_steal(v);
+		break;
+	case CASE_HYPERV:
+		case_hyperv(v, cpu);
+		break;
+	case CASE_XEN:
+		case_xen(v, cpu);
 		break;
 	}
 	wrmsr(APIC_LVTT, LVT_MASKED | TIMER_VECTOR);

@@ -22,6 +22,16 @@
 #define STACK_SIZE	0x10000UL
 #define SHARED_ADDR	0x400000UL
 
+/* What Hyper-V and Xen share with their guests; pages of a vCPU's own are a page apart. */
+#define HV_TSC_ADDR	0x20000UL
+#define XEN_SHINFO_ADDR	0x21000UL
+#define HV_SIMP_ADDR	0x30000UL
+#define XEN_VCPU_ADDR	0x40000UL
+#define XEN_TIME	0x20	/* struct vcpu_info's, where the pvclock page is */
+#define XEN_TIME_INFO	0x100
+#define XEN_RUNSTATE	0x200
+#define XEN_PORT	5	/* event channel of the timer */
+
 /* Ports: an OUT of a byte to one of them is the guest's only way to call the VMM. */
 #define PORT_DONE	0x10	/* this vCPU's part of the case is over */
 #define PORT_FAULT	0x11	/* an exception; fault_* tell which */
@@ -29,6 +39,7 @@
 #define PORT_PINCHED	0x13	/* ... second half; pinch_tsc holds the guest's TSC */
 
 #define TIMER_VECTOR	0x40
+#define DEVICE_VECTOR	0x41	/* of Hyper-V and Xen timers */
 #define PIC_VECTOR	0x50	/* and the 15 after it */
 
 #define PIT_HZ		1193181UL	/* as KVM has it */
@@ -43,6 +54,11 @@ enum guest_case {
 	CASE_RDTSCP,
 	CASE_ROUNDTRIP,
 	CASE_PIT,
+	CASE_PAIRING,
+	CASE_VMWARE,
+	CASE_STEAL,
+	CASE_HYPERV,
+	CASE_XEN,
 };
 
 enum timer_mode {
@@ -154,6 +170,31 @@ struct vcpu_area {
 	struct timer_result pit[NR_PIT_TIMERS];
 	struct read_result pit_count[2];	/* channels 0 and 2, in PIT cycles */
 	struct read_result pit_out;		/* channel 2's output at port 0x61, in ns */
+
+	/* pairing, vCPU 0 only */
+	volatile u32 wall[4];			/* KVM's: version, seconds, ns */
+	volatile u64 pair[8];			/* KVM's: seconds, ns, TSC */
+	volatile u64 epoch;			/* wall clock minus kvmclock, in ns */
+	u64 pair_refused, pair_back;
+	struct read_result wall_epoch, pair_tsc, pair_wall;
+
+	/* vmware */
+	volatile u32 gp_allowed;		/* the next #GP is RDPMC's */
+	volatile u32 gp_seen;
+	u64 vmware_tsc[2], vmware_real[2];	/* first and last */
+	u64 vmware_back;
+	struct read_result vmware_apparent;
+
+	/* steal */
+	volatile u64 steal_page[8] __attribute__((aligned(64)));	/* KVM's */
+	u64 steal_back, steal_ns, steal_elapsed;
+	struct read_result steal_step;
+
+	/* hyperv, xen */
+	struct timer_result device[2];		/* one-shot and periodic; or Xen's two calls */
+	struct read_result ref_page, ref_msr;	/* in ns */
+	u64 ref_back, ref_back_worst;
+	struct read_result xen_page[2], xen_runstate;
 
 	/* roundtrip */
 	u64 arm_cycles;		/* guest TSC spent in the write that arms, summed */

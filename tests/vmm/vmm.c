@@ -68,6 +68,7 @@ static struct {
 	int cpu;
 	bool no_aux;
 	bool no_reinject;
+	bool hyperv, xen;
 } opt = {
 	.nr_vcpus = 1, .seconds = 2, .expect_attached = -1, .stall = 30,
 	.delay_min_ns = 200000, .delay_max_ns = 5000000, .period_ns = 20000000,
@@ -217,6 +218,8 @@ static void setup_cpuid(struct vcpu *v)
 			e->ecx |= 1u << 21 | 1u << 24;
 		} else if (e->function == 0xb || e->function == 0x1f) {
 			e->edx = v->index;
+		} else if (e->function == 0x40000001 && opt.hyperv) {
+			e->eax = 0x31237648;	/* "Hv#1" */
 		}
 	}
 	IOCTL(v->fd, KVM_SET_CPUID2, c);
@@ -259,6 +262,40 @@ static void setup_regs(struct vcpu *v)
 	IOCTL(v->fd, KVM_SET_MP_STATE, &mp);
 }
 
+/* KVM's Xen, as far as clocks and timers need it. */
+static void setup_xen(void)
+{
+	struct kvm_xen_hvm_config config = {
+		.flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
+		.msr = 0x40000200,	/* where Hyper-V's are not */
+	};
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_LONG_MODE, .u.long_mode = 1 };
+	unsigned int i;
+
+	IOCTL(vm_fd, KVM_XEN_HVM_CONFIG, &config);
+	IOCTL(vm_fd, KVM_XEN_HVM_SET_ATTR, &attr);
+	attr = (struct kvm_xen_hvm_attr) {
+		.type = KVM_XEN_ATTR_TYPE_SHARED_INFO, .u.shared_info.gfn = XEN_SHINFO_ADDR >> 12,
+	};
+	IOCTL(vm_fd, KVM_XEN_HVM_SET_ATTR, &attr);
+	for (i = 0; i < opt.nr_vcpus; i++) {
+		u64 base = XEN_VCPU_ADDR + i * 4096UL;
+		struct kvm_xen_vcpu_attr attrs[] = {
+			{ .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, .u.vcpu_id = i },
+			{ .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, .u.gpa = base },
+			{ .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_TIME_INFO, .u.gpa = base + XEN_TIME_INFO },
+			{ .type = KVM_XEN_VCPU_ATTR_TYPE_RUNSTATE_ADDR, .u.gpa = base + XEN_RUNSTATE },
+			{ .type = KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, .u.vector = DEVICE_VECTOR },
+			{ .type = KVM_XEN_VCPU_ATTR_TYPE_TIMER, .u.timer.port = XEN_PORT,
+			  .u.timer.priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL },
+		};
+		unsigned int j;
+
+		for (j = 0; j < sizeof(attrs) / sizeof(attrs[0]); j++)
+			IOCTL(vcpus[i].fd, KVM_XEN_VCPU_SET_ATTR, &attrs[j]);
+	}
+}
+
 static void create_vm(void)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -287,9 +324,16 @@ static void create_vm(void)
 		if (v->run == MAP_FAILED)
 			bail("mmap of kvm_run: %s", strerror(errno));
 		setup_cpuid(v);
+		if (opt.hyperv) {
+			struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC };
+
+			IOCTL(v->fd, KVM_ENABLE_CAP, &cap);
+		}
 		if (opt.tsc_khz && ioctl(v->fd, KVM_SET_TSC_KHZ, opt.tsc_khz))
 			bail("KVM_SET_TSC_KHZ %" PRIu64 ": %s", opt.tsc_khz, strerror(errno));
 	}
+	if (opt.xen)
+		setup_xen();
 	sh->tsc_khz = IOCTL(vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
 	snprintf(state_path, sizeof(state_path), "/sys/kernel/debug/kvm/%d-%d/timewarp",
 		 getpid(), vm_fd);
@@ -323,6 +367,8 @@ static void *vcpu_loop(void *arg)
 				continue;
 			bail("vCPU %d: KVM_RUN: %s", v->index, strerror(errno));
 		}
+		if (run->exit_reason == KVM_EXIT_HYPERV)	/* to let us know */
+			continue;
 		if (run->exit_reason != KVM_EXIT_IO)
 			bail("vCPU %d: exit reason %u, fail entry 0x%llx, suberror %u",
 			     v->index, run->exit_reason,
@@ -457,7 +503,8 @@ static bool time_left(double start)
 		return true;
 	for (i = 0; i < opt.nr_vcpus; i++) {
 		/* Each kind of timer at least once, however slow guest time is. */
-		if ((sh->guest_case == CASE_TIMERS || (sh->guest_case == CASE_PIT && !i)) &&
+		if ((sh->guest_case == CASE_TIMERS || sh->guest_case == CASE_HYPERV ||
+		     sh->guest_case == CASE_XEN || (sh->guest_case == CASE_PIT && !i)) &&
 		    !sh->vcpu[i].rounds)
 			return true;
 		reads += sh->vcpu[i].reads;
@@ -948,6 +995,157 @@ static void run_pit(void)
 	sum_up_expectations(0);
 }
 
+/* pairing */
+
+static void run_pairing(void)
+{
+	struct vcpu_area *a = &sh->vcpu[0];
+	struct read_result clock = { 0 };
+	struct kvm_clock_data d, last = { 0 };
+	u64 no_realtime = 0, back = 0, off;
+	double start = now();
+
+	start_case(CASE_PAIRING);
+	while (time_left(start) || !a->epoch) {
+		memset(&d, 0, sizeof(d));
+		IOCTL(vm_fd, KVM_GET_CLOCK, &d);
+		/* Before a vCPU has run, KVM has no clock to pair. */
+		if (a->epoch && !(d.flags & KVM_CLOCK_REALTIME)) {
+			no_realtime++;
+		} else if (a->epoch) {
+			off = abs_diff(d.realtime - d.clock, a->epoch);
+			clock.reads++;
+			clock.bad += off > 1000;
+			if (off > clock.worst)
+				clock.worst = off;
+			back += d.realtime < last.realtime;
+			last = d;
+		}
+		check_stall();
+		sleep_ms(5);
+	}
+	finish_case();
+	report_read(&a->wall_epoch, "the wall clock's epoch stays", "ns");
+	ok(!a->pair_refused && !no_realtime, "KVM pairs clocks (%" PRIu64 " refused, %" PRIu64
+	   " without realtime)", a->pair_refused, no_realtime);
+	report_read(&a->pair_tsc, "the pair's TSC lies between the RDTSCs around it", "ticks");
+	report_read(&a->pair_wall, "the pair's wall clock is kvmclock plus the epoch", "ns");
+	report_read(&clock, "KVM_GET_CLOCK's realtime is its clock plus the epoch", "ns");
+	ok(!a->pair_back && !back, "the wall clock does not step back (%" PRIu64 ")",
+	   a->pair_back + back);
+	sum_up_expectations(0);
+}
+
+/* vmware */
+
+static u64 boottime_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static void run_vmware(void)
+{
+	struct vcpu_area *a = &sh->vcpu[0];
+	u64 ns0 = boottime_ns(), tsc0 = rdtsc(), ns1, tsc1;
+
+	run_for_a_while(CASE_VMWARE);
+	tsc1 = rdtsc();
+	ns1 = boottime_ns();
+	if (a->gp_seen) {
+		/* Needs kvm.enable_vmware_backdoor=1 and, oddly, a PMU. */
+		note("skipped: this KVM has no VMware counters");
+		return;
+	}
+	ok(a->vmware_tsc[0] > tsc0 && a->vmware_tsc[1] < tsc1, "counter 0x10000 is the host's TSC");
+	ok(a->vmware_real[0] > ns0 && a->vmware_real[1] < ns1, "counter 0x10001 is real time");
+	/* Without a timeline it goes by another clock of the host's than kvmclock. */
+	if (opt.expect_attached > 0)
+		report_read(&a->vmware_apparent, "counter 0x10002 is kvmclock", "ns");
+	ok(!a->vmware_back, "none of them steps back (%" PRIu64 ")", a->vmware_back);
+	sum_up_expectations(0);
+}
+
+/* steal */
+
+static void run_steal(void)
+{
+	unsigned int i;
+
+	run_for_a_while(CASE_STEAL);
+	ok(!SUM(steal_back), "steal time does not step back (%" PRIu64 ")", SUM(steal_back));
+	for (i = 0; i < opt.nr_vcpus; i++) {
+		struct vcpu_area *a = &sh->vcpu[i];
+
+		report_read(&a->steal_step, "no more is stolen than has elapsed", "ns");
+		/* vCPUs that share a CPU take it from each other, half the time. */
+		if (opt.nr_vcpus == 2 && sysconf(_SC_NPROCESSORS_ONLN) == 1)
+			ok(a->steal_ns > a->steal_elapsed / 5 &&
+			   a->steal_ns < a->steal_elapsed / 5 * 4,
+			   "vCPU %u of two on a CPU waits for a fifth to four fifths of its time (%"
+			   PRIu64 " of %" PRIu64 " ns)", i, a->steal_ns, a->steal_elapsed);
+	}
+	sum_up_expectations(0);
+}
+
+/* hyperv, xen */
+
+static void report_device_timer(unsigned int i, const char *name, bool periodic)
+{
+	u64 armed = SUM(device[i].armed), fired = SUM(device[i].fired);
+	u64 cancelled = SUM(device[i].cancelled), merged = SUM(device[i].merged);
+
+	ok(fired > 0 && armed == fired + cancelled + merged && !SUM(device[i].spurious),
+	   "%s: armed = fired + cancelled + merged, none doubled (%" PRIu64 " = %" PRIu64 " + %"
+	   PRIu64 " + %" PRIu64 ", %" PRIu64 " spurious)", name, armed, fired, cancelled, merged,
+	   SUM(device[i].spurious));
+	ok(!SUM(device[i].early), "%s: never early (%" PRIu64 ", worst by %" PRIu64 " ns)", name,
+	   SUM(device[i].early), MAX(device[i].early_worst));
+	note("%s: late by %" PRIu64 " ns on average, %" PRIu64 " at worst", name,
+	     fired ? SUM(device[i].late_sum) / fired : 0, MAX(device[i].late_worst));
+	/* Hyper-V merges what its guest does not get to, and whoever changes the factor needs a CPU. */
+	if (periodic && !opt.until && opt.nr_vcpus <= sysconf(_SC_NPROCESSORS_ONLN))
+		ok(merged * 10 <= armed, "%s: at most a tenth of the ticks are merged (%" PRIu64
+		   " of %" PRIu64 ")", name, merged, armed);
+}
+
+static void run_hyperv(void)
+{
+	unsigned int i;
+
+	if (!opt.hyperv)
+		bail("hyperv needs --hyperv");
+	run_for_a_while(CASE_HYPERV);
+	for (i = 0; i < opt.nr_vcpus; i++) {
+		report_read(&sh->vcpu[i].ref_page, "the reference TSC page is kvmclock", "ns");
+		report_read(&sh->vcpu[i].ref_msr, "the reference counter is kvmclock", "ns");
+	}
+	ok(!SUM(ref_back), "reference time does not step back (%" PRIu64 ", worst by %" PRIu64 ")",
+	   SUM(ref_back), MAX(ref_back_worst));
+	report_device_timer(0, "one-shot synthetic timers", false);
+	report_device_timer(1, "periodic synthetic timers", true);
+	sum_up_expectations(0);
+}
+
+static void run_xen(void)
+{
+	unsigned int i;
+
+	if (!opt.xen)
+		bail("xen needs --xen");
+	run_for_a_while(CASE_XEN);
+	for (i = 0; i < opt.nr_vcpus; i++) {
+		report_read(&sh->vcpu[i].xen_page[0], "vcpu_time_info is kvmclock", "ns");
+		report_read(&sh->vcpu[i].xen_page[1], "vcpu_info's time is kvmclock", "ns");
+		report_read(&sh->vcpu[i].xen_runstate, "runstates' times add up", "ns");
+	}
+	report_device_timer(0, "set_timer_op", false);
+	report_device_timer(1, "set_singleshot_timer", false);
+	sum_up_expectations(0);
+}
+
 /* setclock: the VMM's own means to move the guest's clocks */
 
 struct set_check {
@@ -1188,6 +1386,11 @@ static const struct {
 	{ "tscmsr", run_tscmsr, "IA32_TSC and TSC_ADJUST compose" },
 	{ "rdtscp", run_rdtscp, "RDTSCP agrees with RDTSC, TSC_AUX is kept" },
 	{ "pit", run_pit, "PIT: interrupts of channel 0, counters, channel 2 through port 0x61" },
+	{ "pairing", run_pairing, "wall clock, KVM_HC_CLOCK_PAIRING and KVM_GET_CLOCK agree" },
+	{ "vmware", run_vmware, "VMware's counters: host TSC, real and apparent time" },
+	{ "steal", run_steal, "steal time is in guest time, and never more than elapsed" },
+	{ "hyperv", run_hyperv, "with --hyperv: reference time and synthetic timers" },
+	{ "xen", run_xen, "with --xen: pvclock pages, one-shot timers, runstates" },
 	{ "setclock", run_setclock, "KVM_SET_CLOCK and KVM_SET_TSC_KHZ; moves the guest's clocks" },
 	{ "roundtrip", run_roundtrip, "cost of arm, halt, fire; prints figures" },
 };
@@ -1213,6 +1416,8 @@ static const struct option options[] = {
 	{ "cpu", required_argument, NULL, 'C' },
 	{ "no-aux", no_argument, NULL, 'A' },
 	{ "no-reinject", no_argument, NULL, 'J' },
+	{ "hyperv", no_argument, NULL, 'V' },
+	{ "xen", no_argument, NULL, 'X' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
@@ -1239,6 +1444,7 @@ static void usage(FILE *to)
 		"  --stall S             host seconds without progress that count as a hang\n"
 		"  --no-aux              rdtscp: do not judge TSC_AUX\n"
 		"  --no-reinject         pit: ticks that the guest misses are dropped\n"
+		"  --hyperv, --xen       the guest sees that hypervisor's clocks\n"
 		"cases:\n", MAX_VCPUS);
 	for (i = 0; i < NR_CASES; i++)
 		fprintf(to, "  %-12s %s\n", cases[i].name, cases[i].help);
@@ -1302,6 +1508,12 @@ static void parse(int argc, char **argv)
 			break;
 		case 'A':
 			opt.no_aux = true;
+			break;
+		case 'V':
+			opt.hyperv = true;
+			break;
+		case 'X':
+			opt.xen = true;
 			break;
 		case 'J':
 			opt.no_reinject = true;
