@@ -724,20 +724,19 @@ static void check_line(struct clock_check *c, u64 segments)
 }
 
 /* KVM_GET_CLOCK names the host TSC it was taken at. */
-static void check_get_clock(struct clock_check *c, const struct model *m)
+static void check_get_clock(struct clock_check *c, const struct model *m,
+			    const struct kvm_clock_data *d)
 {
-	struct kvm_clock_data d = { 0 };
 	u64 diff, limit;
 
-	IOCTL(vm_fd, KVM_GET_CLOCK, &d);
-	if (!(d.flags & KVM_CLOCK_HOST_TSC))
+	if (!(d->flags & KVM_CLOCK_HOST_TSC))
 		return;
-	diff = abs_diff(d.clock, model_kvmclock(m, model_tsc(m, d.host_tsc)));
+	diff = abs_diff(d->clock, model_kvmclock(m, model_tsc(m, d->host_tsc)));
 	/*
 	 * Without a timeline KVM_GET_CLOCK has a formula of its own, which
 	 * drifts from the page's by up to some 100 ppb.
 	 */
-	limit = m->valid ? 2 : 1000 + (d.clock - m->pv_ns) / 1000000;
+	limit = m->valid ? 2 : 1000 + (d->clock - m->pv_ns) / 1000000;
 	c->get_clocks++;
 	c->get_clock_bad += diff > limit;
 	if (diff > c->get_clock_worst)
@@ -761,6 +760,7 @@ static bool take_batch(void)
 
 static void clock_batch(struct clock_check *c)
 {
+	struct kvm_clock_data d = { 0 };
 	struct model before, after;
 	bool had = read_model(&before);
 
@@ -770,10 +770,11 @@ static void clock_batch(struct clock_check *c)
 	if (!before.valid)
 		had = read_model(&before) && !before.valid;
 	if (had)
-		check_get_clock(c, &before);
+		IOCTL(vm_fd, KVM_GET_CLOCK, &d);
 	if (!read_model(&after) || !had || !model_same_segment(&before, &after)) {
 		c->moving++;
 	} else {
+		check_get_clock(c, &before, &d);
 		check_state(c, &after);
 		check_samples(c, &before);
 		c->batches++;
