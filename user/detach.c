@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl detach: end an attachment, pinned or not, whoever made it. */
 #include <bpf/bpf.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,24 +76,11 @@ static void report_swept(const struct tw_args *args)
 static int detach_link(const struct tw_target *t, struct tw_err *e)
 {
 	char name[TW_TARGET_NAME_MAX];
-	int fd, err;
 
-	fd = bpf_link_get_fd_by_id(t->st.link_id);
-	err = fd < 0 ? fd : tw_link_detach(fd);
-	if (fd >= 0)
-		close(fd);
-	if (!err)
+	if (!tw_live_detach(&t->st, e))
 		return TW_OK;
-	tw_fail(e, TW_FAILED, "cannot detach %s from %s", t->st.policy,
-		tw_target_name(t, name, sizeof(name)));
-	e->code = -err;
-	if (err == -ENOENT) {
-		e->status = TW_NO_VM;
-		tw_fact(e, "it was detached meanwhile");
-		return tw_cure(e, "see what there is: twctl status");
-	}
-	tw_fact(e, "%s", strerror(-err));
-	return tw_cure(e, "run twctl as root");
+	return tw_what(e, "cannot detach %s from %s", t->st.policy,
+		       tw_target_name(t, name, sizeof(name)));
 }
 
 /*

@@ -2,7 +2,6 @@
 /* twctl set: change the parameters of the policy that is attached, whoever attached it. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "host.h"
 #include "parse.h"
@@ -27,20 +26,15 @@ static int assign_all(const struct tw_args *args, struct tw_live *l, struct tw_e
 static int change(const struct tw_args *args, struct tw_target *t, struct tw_live *l,
 		  struct tw_err *e)
 {
-	void *old = tw_grow(NULL, l->size, 1);
 	char name[TW_TARGET_NAME_MAX];
-	int status;
+	int status = assign_all(args, l, e);
 
-	if (l->size)
-		memcpy(old, l->data, l->size);
-	status = assign_all(args, l, e);
-	if (!status) {
-		status = tw_live_update(l, old, t->st.id, e);
-		if (status)
-			tw_what(e, "cannot change the parameters of %s on %s", t->st.policy,
-				tw_target_name(t, name, sizeof(name)));
-	}
-	free(old);
+	if (status)
+		return status;
+	status = tw_live_update(l, t->st.id, e);
+	if (status)
+		tw_what(e, "cannot change the parameters of %s on %s", t->st.policy,
+			tw_target_name(t, name, sizeof(name)));
 	return status;
 }
 
@@ -66,28 +60,6 @@ static void report(const struct tw_args *args, const struct tw_target *t)
 	tw_json_end(&j);
 }
 
-static int set(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
-{
-	struct tw_live live;
-	int status;
-
-	status = tw_target_find(args, "set parameters of", t, e);
-	if (!status)
-		status = tw_target_attached(t, "set parameters of", e);
-	if (status)
-		return status;
-	status = tw_live_open(&live, &t->st, e);
-	if (status)
-		return status;
-	status = change(args, t, &live, e);
-	tw_live_close(&live);
-	if (!status)
-		status = tw_state_read(t->vm->dir, &t->st, e);
-	if (!status)
-		report(args, t);
-	return status;
-}
-
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t = { .lock = -1 };
@@ -103,7 +75,9 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
 	if (status)
 		return tw_what(e, "cannot set");
-	status = set(args, &t, e);
+	status = tw_target_change(args, "set parameters of", change, &t, e);
+	if (!status)
+		report(args, &t);
 	tw_target_close(&t);
 	return status;
 }

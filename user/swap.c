@@ -7,14 +7,11 @@
 #include "parse.h"
 #include "twctl.h"
 
-static int load_and_swap(const struct tw_args *args, struct tw_target *t, struct tw_live *live,
-			 struct tw_policy *p, struct tw_err *e)
+static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_live *live,
+			 struct tw_err *e)
 {
 	int status, fd;
 
-	status = tw_args_policy(args, p, e);
-	if (status)
-		return status;
 	fd = tw_vm_take_fd(t->vm, e);
 	if (fd < 0)
 		return e->status;
@@ -23,6 +20,18 @@ static int load_and_swap(const struct tw_args *args, struct tw_target *t, struct
 	if (!status)
 		status = tw_policy_swap(p, live->link_fd, t->vm, e);
 	close(fd);
+	return status;
+}
+
+static int change(const struct tw_args *args, struct tw_target *t, struct tw_live *live,
+		  struct tw_err *e)
+{
+	struct tw_policy p = { 0 };
+	int status = tw_args_policy(args, &p, e);
+
+	if (!status)
+		status = load_and_swap(&p, t, live, e);
+	tw_policy_close(&p);
 	return status;
 }
 
@@ -48,31 +57,6 @@ static void report(const struct tw_args *args, const struct tw_target *t, const 
 	tw_json_end(&j);
 }
 
-static int swap(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
-{
-	char old[sizeof(t->st.policy)];
-	struct tw_policy p = { 0 };
-	struct tw_live live;
-	int status;
-
-	status = tw_target_find(args, "swap the policy of", t, e);
-	if (!status)
-		status = tw_target_attached(t, "swap the policy of", e);
-	if (!status)
-		status = tw_live_open(&live, &t->st, e);
-	if (status)
-		return status;
-	snprintf(old, sizeof(old), "%s", t->st.policy);
-	status = load_and_swap(args, t, &live, &p, e);
-	tw_policy_close(&p);
-	tw_live_close(&live);
-	if (!status)
-		status = tw_state_read(t->vm->dir, &t->st, e);
-	if (!status)
-		report(args, t, old);
-	return status;
-}
-
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t = { .lock = -1 };
@@ -88,7 +72,9 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
 	if (status)
 		return tw_what(e, "cannot swap");
-	status = swap(args, &t, e);
+	status = tw_target_change(args, "swap the policy of", change, &t, e);
+	if (!status)
+		report(args, &t, t.before.policy);
 	tw_target_close(&t);
 	return status;
 }

@@ -67,6 +67,25 @@ int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e)
 	return t->st.attached ? TW_OK : not_attached(t, doing, e);
 }
 
+int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn change,
+		     struct tw_target *t, struct tw_err *e)
+{
+	struct tw_live live;
+	int status;
+
+	status = tw_target_find(args, doing, t, e);
+	if (!status)
+		status = tw_target_attached(t, doing, e);
+	if (!status)
+		status = tw_live_open(&live, &t->st, e);
+	if (status)
+		return status;
+	t->before = t->st;
+	status = change(args, t, &live, e);
+	tw_live_close(&live);
+	return status ? status : tw_state_read(t->vm->dir, &t->st, e);
+}
+
 void tw_target_close(struct tw_target *t)
 {
 	if (t->lock >= 0)

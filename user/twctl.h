@@ -88,6 +88,7 @@ struct tw_target {
 	struct tw_vms vms;
 	struct tw_vm *vm;
 	struct tw_state st;
+	struct tw_state before;	/* as tw_target_change() found it */
 	int lock;		/* keeps two twctl from changing one VM at once */
 };
 
@@ -107,6 +108,23 @@ int tw_target_find(const struct tw_args *args, const char *doing, struct tw_targ
 int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e);
 
 void tw_target_close(struct tw_target *t);
+
+/* Changes an attached policy: @live is open, the VM locked; 0 or an exit status */
+typedef int (*tw_change_fn)(const struct tw_args *args, struct tw_target *t, struct tw_live *live,
+			    struct tw_err *e);
+
+/**
+ * tw_target_change - change the policy that is attached to the VM that --vm names
+ * @args: the command line
+ * @doing: such as "set parameters of", for errors
+ * @change: does it
+ * @t: result, with the state after the change; to be closed, errors included
+ * @e: error
+ *
+ * Return: 0 or an exit status
+ */
+int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn change,
+		     struct tw_target *t, struct tw_err *e);
 
 /* "1234-9 (name)" for messages */
 const char *tw_target_name(const struct tw_target *t, char *buf, size_t size);

@@ -76,7 +76,11 @@ static bool take_data_map(struct tw_live *l, unsigned int map_id)
 	l->data_fd = fd;
 	l->size = info.value_size;
 	l->data = tw_grow(NULL, l->size, 1);
-	return !bpf_map_lookup_elem(fd, &zero, l->data);
+	l->old = tw_grow(NULL, l->size, 1);
+	if (bpf_map_lookup_elem(fd, &zero, l->data))
+		return false;
+	memcpy(l->old, l->data, l->size);
+	return true;
 }
 
 static int read_prog(struct tw_live *l, int fd)
@@ -122,6 +126,19 @@ static int read_live(struct tw_live *l)
 	return ret;
 }
 
+/* The errors of a look-up by link ID */
+static int explain_link(int code, struct tw_err *e)
+{
+	e->code = code;
+	if (code == ENOENT || code == ENOLINK) {
+		e->status = TW_NO_VM;
+		tw_fact(e, "it was detached meanwhile");
+		return tw_cure(e, "see what there is: twctl status");
+	}
+	tw_fact(e, "%s", strerror(code));
+	return tw_cure(e, code == EPERM ? "run twctl as root" : "see twctl probe");
+}
+
 int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 {
 	int ret;
@@ -135,14 +152,7 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	tw_live_close(l);
 	tw_fail(e, TW_FAILED, "cannot reach policy %s through its link %u", st->policy,
 		st->link_id);
-	e->code = -ret;
-	if (ret == -ENOENT || ret == -ENOLINK) {
-		e->status = TW_NO_VM;
-		tw_fact(e, "it was detached meanwhile");
-		return tw_cure(e, "see what there is: twctl status");
-	}
-	tw_fact(e, "%s", strerror(-ret));
-	return tw_cure(e, ret == -EPERM ? "run twctl as root" : "see twctl probe");
+	return explain_link(-ret, e);
 }
 
 void tw_live_close(struct tw_live *l)
@@ -150,6 +160,7 @@ void tw_live_close(struct tw_live *l)
 	tw_params_free(&l->params);
 	btf__free(l->btf);
 	free(l->data);
+	free(l->old);
 	if (l->data_fd >= 0)
 		close(l->data_fd);
 	if (l->link_fd >= 0)
@@ -192,16 +203,14 @@ static int kick(unsigned int id, bool *loaded)
 static int explain_kick(int code, bool loaded, struct tw_err *e)
 {
 	e->code = code;
+	if (loaded && code == ENOENT)
+		return explain_link(code, e);
 	if (!loaded) {
 		tw_fact(e, "the program that tells the kernel does not load: %s",
 			*tw_bpf_last_warning() ? tw_bpf_last_warning() : strerror(code));
 		return tw_cure(e, "see twctl probe");
 	}
 	switch (code) {
-	case ENOENT:
-		e->status = TW_NO_VM;
-		tw_fact(e, "it was detached meanwhile");
-		return tw_cure(e, "see what there is: twctl status");
 	case ETIMEDOUT:
 		tw_fact(e, "the VM's vCPUs could not be stopped within a second");
 		return tw_cure(e, "try again when the host is less busy");
@@ -216,7 +225,7 @@ static int explain_kick(int code, bool loaded, struct tw_err *e)
 	}
 }
 
-int tw_live_update(struct tw_live *l, const void *old, unsigned int id, struct tw_err *e)
+int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 {
 	unsigned int zero = 0;
 	bool loaded;
@@ -232,7 +241,7 @@ int tw_live_update(struct tw_live *l, const void *old, unsigned int id, struct t
 	err = kick(id, &loaded);
 	if (!err)
 		return TW_OK;
-	memcpy(l->data, old, l->size);
+	memcpy(l->data, l->old, l->size);
 	bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
 	return explain_kick(-err, loaded, e);
 }
@@ -240,6 +249,19 @@ int tw_live_update(struct tw_live *l, const void *old, unsigned int id, struct t
 int tw_link_detach(int link_fd)
 {
 	return bpf_link_detach(link_fd);
+}
+
+int tw_live_detach(const struct tw_state *st, struct tw_err *e)
+{
+	int fd = bpf_link_get_fd_by_id(st->link_id);
+	int err = fd < 0 ? fd : tw_link_detach(fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (!err)
+		return TW_OK;
+	tw_fail(e, TW_FAILED, "cannot detach %s", st->policy);
+	return explain_link(-err, e);
 }
 
 char *tw_pin_path(const char *vm_id)

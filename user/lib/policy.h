@@ -78,7 +78,8 @@ bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_recor
 struct tw_live {
 	int link_fd;
 	int data_fd;			/* parameters; -1 if it has none */
-	void *data;			/* their values, as read */
+	void *data;			/* their values, as read; may be changed */
+	void *old;			/* as read */
 	size_t size;
 	struct btf *btf;
 	struct tw_params params;
@@ -100,13 +101,15 @@ void tw_live_close(struct tw_live *l);
 /**
  * tw_live_update - write changed parameters and have the kernel ask the policy
  * @l: the policy; @l->data holds the new values and, if they are refused, the old ones again
- * @old: the old values
  * @id: of the timeline
  * @e: error
  *
  * Return: 0 or an exit status
  */
-int tw_live_update(struct tw_live *l, const void *old, unsigned int id, struct tw_err *e);
+int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e);
+
+/* Ends the attachment that a VM's state names; 0 or an exit status */
+int tw_live_detach(const struct tw_state *st, struct tw_err *e);
 
 /* The end of a link, for a file descriptor of it: 0 or -errno */
 int tw_link_detach(int link_fd);
