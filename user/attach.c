@@ -14,12 +14,15 @@
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
+#include "when.h"
 
 struct attachment {
 	const struct tw_args *args;
 	struct tw_target t;
 	struct tw_policy p;
 	struct bpf_link *link;
+	struct ring_buffer *events;	/* NULL if the policy tells none */
+	bool done;			/* it told that it is */
 	char name[TW_TARGET_NAME_MAX];
 };
 
@@ -35,6 +38,79 @@ static int signal_fd(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+static void report_event(const struct attachment *a, const struct timewarp_event *event)
+{
+	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
+			   event->kind == TIMEWARP_EVENT_STEP ? "step" : "event";
+	char date[48];
+	struct tw_json j = { .f = stdout };
+
+	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)tw_host_epoch_ns());
+	if (!a->args->json) {
+		printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->p.name, word,
+		       event->number, date);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "policy");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "policy", a->p.name);
+	tw_json_str(&j, "tells", word);
+	tw_json_int(&j, "number", event->number);
+	tw_json_u64(&j, "host_ns", event->host_ns);
+	tw_json_u64(&j, "guest_ns", event->guest_ns);
+	tw_json_str(&j, "guest_date", date);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/* In a shell of its own, with nothing of ours blocked or inherited; nobody waits for it */
+static void run_command(const struct attachment *a)
+{
+	sigset_t none;
+
+	if (fork())
+		return;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGCHLD, SIG_DFL);
+	setenv("TIMEWARP_VM", a->t.vm->id, 1);
+	setenv("TIMEWARP_POLICY", a->p.name, 1);
+	execl("/bin/sh", "sh", "-c", a->args->exec, NULL);
+	_exit(127);
+}
+
+static int take_event(void *arg, void *data, size_t size)
+{
+	const struct timewarp_event *event = data;
+	struct attachment *a = arg;
+
+	if (size < sizeof(*event))
+		return 0;
+	report_event(a, event);
+	if (event->kind != TIMEWARP_EVENT_DONE)
+		return 0;
+	a->done = true;
+	if (a->args->exec)
+		run_command(a);
+	return 0;
+}
+
+/* The policy may tell something during its first decision, so this comes before */
+static int open_events(struct attachment *a, struct tw_err *e)
+{
+	int fd = a->args->pin ? -1 : tw_policy_events(&a->p);
+
+	if (fd >= 0)
+		a->events = ring_buffer__new(fd, take_event, a, NULL);
+	if (a->events || (!a->args->exec && !a->args->exit_when_done))
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot wait until %s is done", a->p.name);
+	tw_fact(e, "the policy does not tell");
+	return tw_cure(e, "leave out --exec and --exit-when-done, or take a policy such as until");
+}
+
 /* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
 static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
@@ -44,6 +120,8 @@ static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_er
 	if (fd < 0)
 		return e->status;
 	status = tw_policy_load(&a->p, fd, mode, e);
+	if (!status)
+		status = open_events(a, e);
 	if (!status)
 		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
 	close(fd);
@@ -221,20 +299,27 @@ static int undo(const struct attachment *a)
 	return TW_OK;
 }
 
-static int stay(const struct attachment *a, int signals, struct tw_err *e)
+static int stay(struct attachment *a, int signals, struct tw_err *e)
 {
-	struct pollfd p[2] = {
+	struct pollfd p[3] = {
 		{ .fd = bpf_link__fd(a->link) },	/* POLLHUP needs no asking */
 		{ .fd = signals, .events = POLLIN },
+		{ .fd = a->events ? ring_buffer__epoll_fd(a->events) : -1, .events = POLLIN },
 	};
 
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
 			return undo(a);
+		if (a->events)
+			ring_buffer__consume(a->events);
 		if (p[0].revents & POLLHUP)
 			return hung_up(a, e);
 		if (p[1].revents)
 			return undo(a);
+		if (a->done && a->args->exit_when_done) {
+			undo(a);
+			return TW_THRESHOLD;
+		}
 	}
 }
 
@@ -271,14 +356,22 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot attach");
 		tw_fact(e, "neither a factor nor a policy is given");
-		return tw_cure(e, "add --factor F or --policy FILE");
+		return tw_cure(e, "add --factor F or --policy POLICY");
 	}
+	if (args->pin && (args->exec || args->exit_when_done)) {
+		tw_fail(e, TW_USAGE, "cannot attach");
+		tw_fact(e, "with --pin nobody stays to wait until the policy is done");
+		return tw_cure(e, "leave out --pin, or --exec and --exit-when-done");
+	}
+	/* a command of --exec is waited for by nobody */
+	signal(SIGCHLD, SIG_IGN);
 	status = tw_host_require(TW_NEED_HOOK | (args->pin ? TW_NEED_PIN : 0), e);
 	if (status)
 		return tw_what(e, "cannot attach");
 	status = attach(&a, mode, e);
 	/* closing the last descriptor of a link that is not pinned detaches */
 	bpf_link__destroy(a.link);
+	ring_buffer__free(a.events);
 	tw_policy_close(&a.p);
 	tw_target_close(&a.t);
 	return status;
@@ -293,13 +386,17 @@ static const struct tw_option options[] = {
 		  "auto scaled trapped offset"),
 	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
 		  NULL),
+	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it when the policy is done", NULL),
+	TW_OPTION("exit-when-done", 0, TW_FLAG, exit_when_done, NULL,
+		  "detach when the policy is done, with status 10", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
-	.synopsis = "--vm VM (--factor F | --policy FILE)\n"
-		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]",
+	.synopsis = "--vm VM (--factor F | --policy POLICY)\n"
+		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]\n"
+		    "                    [--exec COMMAND] [--exit-when-done]",
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
@@ -309,6 +406,9 @@ const struct tw_verb tw_verb_attach = {
 		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
 		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"
 		"timers are warped. auto takes scaled where the CPU can, else trapped.\n"
+		"\n"
+		"Some policies tell when they are done, such as 'until' at its moment. Then\n"
+		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"
 		"\n"
 		"Status 0 after Ctrl-C, detach, or the end of the VM; 5 if the policy, the\n"
 		"verifier or a policy already there refuses; 6 if the kernel ejects the\n"

@@ -21,18 +21,26 @@ static bool open_live(const struct tw_state *st, struct tw_live *l)
 	return ok;
 }
 
+static void print_values(const char *title, const struct tw_params *params, const void *data,
+			 size_t size)
+{
+	char value[TW_PARAM_MAX];
+	size_t i;
+
+	for (i = 0; i < params->n && data; i++)
+		printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
+		       tw_param_format(&params->v[i], data, size, value, sizeof(value)),
+		       params->v[i].help);
+}
+
 static void print_params(const struct tw_state *st)
 {
 	struct tw_live l;
-	char value[256];
-	size_t i;
 
 	if (!open_live(st, &l))
 		return;
-	for (i = 0; i < l.params.n && l.data; i++)
-		printf("  %-13s %s=%s  %s\n", i ? "" : "parameters", l.params.v[i].name,
-		       tw_param_format(&l.params.v[i], l.data, l.size, value, sizeof(value)),
-		       l.params.v[i].help);
+	print_values("parameters", &l.params, l.data, l.size);
+	print_values("its counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);
 }
 
@@ -99,19 +107,27 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	print_params(st);
 }
 
+static void write_values(struct tw_json *j, const char *key, const struct tw_params *params,
+			 const void *data, size_t size)
+{
+	char value[TW_PARAM_MAX];
+	size_t i;
+
+	tw_json_open(j, key, '{');
+	for (i = 0; i < params->n && data; i++)
+		tw_json_str(j, params->v[i].name,
+			    tw_param_format(&params->v[i], data, size, value, sizeof(value)));
+	tw_json_close(j, '}');
+}
+
 static void write_params(struct tw_json *j, const struct tw_state *st)
 {
 	struct tw_live l;
-	char value[256];
-	size_t i;
 
 	if (!open_live(st, &l))
 		return;
-	tw_json_open(j, "parameters", '{');
-	for (i = 0; i < l.params.n && l.data; i++)
-		tw_json_str(j, l.params.v[i].name,
-			    tw_param_format(&l.params.v[i], l.data, l.size, value, sizeof(value)));
-	tw_json_close(j, '}');
+	write_values(j, "parameters", &l.params, l.data, l.size);
+	write_values(j, "counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);
 }
 

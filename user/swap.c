@@ -67,7 +67,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot swap");
 		tw_fact(e, "neither a factor nor a policy is given");
-		return tw_cure(e, "add --policy FILE, or --factor F for the built-in one");
+		return tw_cure(e, "add --policy POLICY, or --factor F for the built-in one");
 	}
 	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
 	if (status)
@@ -89,7 +89,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_swap = {
 	.name = "swap",
-	.synopsis = "--vm VM (--policy FILE | --factor F) [--param NAME=VALUE]...",
+	.synopsis = "--vm VM (--policy POLICY | --factor F) [--param NAME=VALUE]...",
 	.summary = "replace the policy that is attached, without a gap",
 	.more = "The attachment stays whose it was: a 'twctl attach' in the foreground, or a\n"
 		"pin. If the new policy refuses (status 5), the old one stays.\n",

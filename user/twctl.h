@@ -17,7 +17,8 @@
 struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids;
-	const char *vm, *factor, *policy, *tsc, *every, *count, *completion;
+	bool exit_when_done;
+	const char *vm, *factor, *policy, *tsc, *every, *count, *completion, *exec, *output;
 	struct tw_strings params;	/* --param */
 	struct tw_strings operands;	/* what is no option */
 };
@@ -43,8 +44,8 @@ struct tw_option {
 	TW_OPTION("factor", 0, TW_TEXT, factor, "F",					\
 		  "guest seconds per host second: 50, 0.02, 1/3", NULL)
 #define TW_OPTION_POLICY								\
-	TW_OPTION("policy", 0, TW_TEXT, policy, "FILE",					\
-		  "a policy's object; without it, the built-in 'constant'", "@file")
+	TW_OPTION("policy", 0, TW_TEXT, policy, "POLICY",				\
+		  "a name, see twctl policy list, or a file; without it, 'constant'", "@file")
 #define TW_OPTION_PARAM									\
 	TW_OPTION("param", 0, TW_LIST, params, "NAME=VALUE",				\
 		  "set a parameter of the policy; may be repeated", NULL)

@@ -3,15 +3,22 @@
  * All that the author of a policy includes.  No vmlinux.h is needed.
  *
  * A policy is one BPF object with
- *   - parameters, if any:	TIMEWARP_PARAM(), TIMEWARP_PARAM_FACTOR()
+ *   - parameters, if any:	TIMEWARP_PARAM(), TIMEWARP_PARAM_FACTOR(), TIMEWARP_PARAM_WHEN(),
+ *				TIMEWARP_PARAM_SCHEDULE()
+ *   - counters, if any:	TIMEWARP_COUNTER()
+ *   - events, if any:		TIMEWARP_EVENTS(), timewarp_tell()
  *   - one decision function:	TIMEWARP_DECIDE()
  *   - an exit record:		TIMEWARP_EXIT_RECORD()
  *   - the table naming them:	TIMEWARP_OPS()
- * bpf/policies/constant.bpf.c is the shortest complete one.
+ * bpf/policies/constant.bpf.c is the shortest complete one; bpf/policies/README.md is the guide.
  */
 #ifndef TIMEWARP_BPF_H
 #define TIMEWARP_BPF_H
 
+#ifdef TIMEWARP_CHECK
+/* "twctl policy check" compiles a policy for the host as well, and drives its decisions there */
+#include "timewarp.check.h"
+#else
 /* C11 allows a typedef to be repeated, so these live with any vmlinux.h included before */
 typedef unsigned char __u8;
 typedef short __s16;
@@ -25,14 +32,21 @@ typedef __u32 __be32;
 typedef __u32 __wsum;
 
 #include <bpf/bpf_helpers.h>
+#endif
 #include "timewarp.h"
 
 #ifndef EINVAL
 #define EINVAL 22
 #define ERANGE 34
 #endif
+#ifndef ETIME
+#define ETIME 62
+#endif
 
 #define TIMEWARP_NS_PER_SEC 1000000000ULL
+
+/* The kernel asks a policy no sooner than this again, and counts a clamp for one that wants it */
+#define TIMEWARP_MIN_INTERVAL_NS 1000000ULL
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -101,6 +115,12 @@ struct kvm_timewarp_ops {
 /* floor(a * b / c), with the product in 128 bits; U64_MAX where it does not fit or c is 0 */
 extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 
+#ifndef TIMEWARP_CHECK
+#define __TIMEWARP_NUMBER(name, lo, hi)
+#define __TIMEWARP_STRUCT(name, kind)
+#define __TIMEWARP_FOUND(ops)
+#endif
+
 #define __TIMEWARP_TAG(key, value) __attribute__((btf_decl_tag(TIMEWARP_TAG_PREFIX key "=" value)))
 #define __TIMEWARP_STR(x) #x
 #define __TIMEWARP_XSTR(x) __TIMEWARP_STR(x)
@@ -125,7 +145,9 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 	__TIMEWARP_TAG("max", __TIMEWARP_XSTR(hi))					\
 	__TIMEWARP_TAG("unit", unit)							\
 	__TIMEWARP_TAG("help", help)							\
-	volatile type name SEC(TIMEWARP_PARAMS_SECTION) = (def)
+	volatile type name SEC(TIMEWARP_PARAMS_SECTION) = (def);			\
+	__TIMEWARP_NUMBER(name, lo, hi)							\
+	extern volatile type name
 
 /**
  * TIMEWARP_PARAM_FACTOR - a factor that user space sets at attach and changes live
@@ -139,7 +161,113 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 #define TIMEWARP_PARAM_FACTOR(name, n, d, help)						\
 	__TIMEWARP_TAG("unit", "factor")						\
 	__TIMEWARP_TAG("help", help)							\
-	volatile struct timewarp_factor name SEC(TIMEWARP_PARAMS_SECTION) = { (n), (d) }
+	volatile struct timewarp_factor name SEC(TIMEWARP_PARAMS_SECTION) = { (n), (d) };\
+	__TIMEWARP_STRUCT(name, FACTOR)							\
+	extern volatile struct timewarp_factor name
+
+/**
+ * TIMEWARP_PARAM_WHEN - a moment that user space sets at attach and changes live
+ * @name: as above
+ * @help: a sentence
+ *
+ * The variable is a struct timewarp_when. The user writes a date, for the guest to reach
+ * ("2038-01-19T03:14:00", UTC), a span of guest time ("30d"), or either with " host" for the
+ * host's clock. Its default is never.
+ */
+#define TIMEWARP_PARAM_WHEN(name, help)							\
+	__TIMEWARP_TAG("unit", "when")							\
+	__TIMEWARP_TAG("help", help)							\
+	volatile struct timewarp_when name SEC(TIMEWARP_PARAMS_SECTION) = {};		\
+	__TIMEWARP_STRUCT(name, WHEN)							\
+	extern volatile struct timewarp_when name
+
+/**
+ * TIMEWARP_PARAM_SCHEDULE - a list of factors that user space sets at attach and changes live
+ * @name: as above
+ * @help: a sentence
+ *
+ * The variable is a struct timewarp_schedule, empty by default. The user writes
+ * "100 until 2038-01-19T03:13:00, 2 for 10m, 50 for 5s host, 1".
+ */
+#define TIMEWARP_PARAM_SCHEDULE(name, help)						\
+	__TIMEWARP_TAG("unit", "schedule")						\
+	__TIMEWARP_TAG("help", help)							\
+	volatile struct timewarp_schedule name SEC(TIMEWARP_PARAMS_SECTION) = {};	\
+	__TIMEWARP_STRUCT(name, SCHEDULE)						\
+	extern volatile struct timewarp_schedule name
+
+/**
+ * TIMEWARP_COUNTER - a number of the policy's own that "twctl status" shows by name
+ * @name: of the variable, a volatile __u64, and of the counter
+ * @unit: "ns" makes twctl show a duration; others, or "", are only shown
+ * @help: a sentence
+ */
+#define TIMEWARP_COUNTER(name, unit, help)						\
+	__TIMEWARP_TAG("unit", unit)							\
+	__TIMEWARP_TAG("help", help)							\
+	volatile __u64 name SEC(TIMEWARP_COUNTERS_SECTION) = 0
+
+#define TIMEWARP_MAP_TYPE_RINGBUF 27	/* the kernel's BPF_MAP_TYPE_RINGBUF */
+
+/**
+ * TIMEWARP_EVENTS - have timewarp_tell() reach the "twctl attach" in the foreground
+ *
+ * One in an object. twctl prints what is told, and can run a command or end when it is done.
+ */
+#define TIMEWARP_EVENTS()								\
+	struct {									\
+		__uint(type, TIMEWARP_MAP_TYPE_RINGBUF);					\
+		__uint(max_entries, 4096);						\
+	} timewarp_events SEC(".maps");							\
+	static __always_inline void timewarp_tell(const struct kvm_timewarp_ctx *ctx,	\
+						  __u32 kind, __u32 number)		\
+	{										\
+		struct timewarp_event event = { kind, number, ctx->host_ns, ctx->guest_ns };	\
+											\
+		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
+	}										\
+	extern int __timewarp_events_end
+
+/* Where a struct timewarp_when points to, if counting starts at these times; U64_MAX for never */
+static __always_inline __u64 timewarp_when_ns(__u64 kind, __u64 ns, __u64 host_ns, __u64 guest_ns)
+{
+	__u64 from = kind == TIMEWARP_AFTER_GUEST ? guest_ns :
+		     kind == TIMEWARP_AFTER_HOST ? host_ns : 0;
+
+	if (kind == TIMEWARP_NEVER || kind > TIMEWARP_AFTER_HOST || from + ns < from)
+		return ~0ULL;
+	return from + ns;
+}
+
+static __always_inline _Bool timewarp_on_host(__u64 kind)
+{
+	return kind == TIMEWARP_AT_HOST || kind == TIMEWARP_AFTER_HOST;
+}
+
+/**
+ * timewarp_reached - whether a moment has come; if not, ask for a call then
+ * @ctx: the decision
+ * @kind: of the struct timewarp_when
+ * @at_ns: what timewarp_when_ns() said
+ *
+ * The kernel may call somewhat early (its timer runs on the host's disciplined clock), so a
+ * policy asks this at each call rather than trust the event.
+ */
+static __always_inline _Bool timewarp_reached(struct kvm_timewarp_ctx *ctx, __u64 kind, __u64 at_ns)
+{
+	if (at_ns == ~0ULL)
+		return 0;
+	if (timewarp_on_host(kind)) {
+		if (ctx->host_ns >= at_ns)
+			return 1;
+		ctx->next_host_ns = at_ns;
+	} else {
+		if (ctx->guest_ns >= at_ns)
+			return 1;
+		ctx->next_guest_ns = at_ns;
+	}
+	return 0;
+}
 
 /**
  * TIMEWARP_DECIDE - define the decision function
@@ -200,6 +328,8 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
 #define TIMEWARP_OPS(ops, ...)								\
 	_Static_assert(sizeof(#ops) <= 16, "a policy's name has 15 characters at most");\
 	SEC(".struct_ops.link")								\
-	struct kvm_timewarp_ops ops##_ops = { .name = #ops, __VA_ARGS__ }
+	struct kvm_timewarp_ops ops##_ops = { .name = #ops, __VA_ARGS__ };		\
+	__TIMEWARP_FOUND(ops##_ops)							\
+	extern struct kvm_timewarp_ops ops##_ops
 
 #endif /* TIMEWARP_BPF_H */

@@ -49,6 +49,51 @@ struct timewarp_factor {
 	unsigned long long den;
 };
 
+/* Which clock says when, and from where it counts; 0 for never */
+enum timewarp_when_kind {
+	TIMEWARP_NEVER = 0,
+	TIMEWARP_AT_GUEST = 1,	/* when the guest's time is ns */
+	TIMEWARP_AT_HOST = 2,	/* when the host's time is ns */
+	TIMEWARP_AFTER_GUEST = 3, /* ns of guest time later */
+	TIMEWARP_AFTER_HOST = 4, /* ns of host time later */
+};
+
+/*
+ * A moment, on the timeline's own scales (guest_ns and host_ns of struct kvm_timewarp_ctx).
+ *
+ * twctl turns dates into it. A guest's date cannot be read from outside, so it is defined: the
+ * host's wall clock plus what guest_ns is ahead of host_ns. That is the date that the guest shows
+ * unless somebody set its clock, or it has a lead from an attachment that has ended.
+ */
+struct timewarp_when {
+	unsigned long long ns;
+	unsigned long long kind;	/* enum timewarp_when_kind */
+};
+
+#define TIMEWARP_PIECES 16
+
+/* Factors one after the other, each until its end; the last one has none */
+struct timewarp_schedule {
+	unsigned long long n;
+	struct timewarp_piece {
+		struct timewarp_factor factor;
+		struct timewarp_when end;
+	} piece[TIMEWARP_PIECES];
+};
+
+/* What a policy tells its loader while it is attached, see TIMEWARP_EVENTS() */
+enum timewarp_event_kind {
+	TIMEWARP_EVENT_DONE = 1,	/* it has done what it was for */
+	TIMEWARP_EVENT_STEP = 2,	/* it goes on to its next part, the number of which is told */
+};
+
+struct timewarp_event {
+	unsigned int kind;		/* enum timewarp_event_kind */
+	unsigned int number;
+	unsigned long long host_ns;
+	unsigned long long guest_ns;
+};
+
 #define TIMEWARP_REASON_LEN 32
 #define TIMEWARP_MESSAGE_LEN 128
 
@@ -66,6 +111,10 @@ struct timewarp_exit_record {
 /* Data sections, by the names of which user space finds the maps behind them */
 #define TIMEWARP_PARAMS_SECTION ".data.params"
 #define TIMEWARP_EXIT_SECTION ".data.exit"
+#define TIMEWARP_COUNTERS_SECTION ".data.counts"
+
+/* The ring buffer through which a policy tells its loader something */
+#define TIMEWARP_EVENTS_MAP "timewarp_events"
 
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */
 #define TIMEWARP_TAG_PREFIX "timewarp."

@@ -15,6 +15,7 @@
 #include "state.h"
 #include "text.h"
 #include "vm.h"
+#include "when.h"
 
 static void check(int good)
 {
@@ -51,6 +52,38 @@ static void fuzz_numbers(const char *text)
 		check(u == strtoull(text, NULL, 10));
 	if (!tw_parse_s64(text, &s, &why))
 		check(s == strtoll(text, NULL, 10));
+}
+
+/* What a date or a schedule parses to is printed as what parses to the same, to the millisecond */
+static void fuzz_when(const char *text)
+{
+	const int64_t epoch = 1767225600000000000;
+	struct timewarp_schedule s, again;
+	struct timewarp_when w, w2;
+	const char *why;
+	char buf[2048];
+	uint64_t ns;
+
+	if (!tw_parse_date(text, &ns, &why) && ns < 9214646399000000000) {
+		check(!tw_parse_date(tw_format_date(buf, sizeof(buf), ns), &ns, &why));
+		check(ns % 1000000 == 0);
+	}
+	if (!tw_parse_when(text, epoch, &w, &why)) {
+		check(w.ns <= INT64_MAX && w.kind <= TIMEWARP_AFTER_HOST);
+		tw_format_when(buf, sizeof(buf), epoch, &w);
+		if (w.kind != TIMEWARP_AT_GUEST && w.kind != TIMEWARP_AT_HOST) {
+			check(!tw_parse_when(buf, epoch, &w2, &why));
+			check(!memcmp(&w, &w2, sizeof(w)));
+		}
+	}
+	if (!tw_parse_schedule(text, epoch, &s, &why)) {
+		check(s.n && s.n <= TIMEWARP_PIECES && !s.piece[s.n - 1].end.kind);
+		check(strlen(tw_format_schedule(buf, sizeof(buf), epoch, &s)) < sizeof(buf) - 1);
+		check(!tw_parse_schedule(buf, epoch, &again, &why) && again.n == s.n);
+	}
+	/* from a policy's map anything may come */
+	memset(&s, *text, sizeof(s));
+	tw_format_schedule(buf, sizeof(buf), epoch, &s);
 }
 
 static void fuzz_text(const char *text)
@@ -107,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text = malloc(size);
 	memcpy(text, data + 1, size - 1);
 	text[size - 1] = 0;
-	switch (data[0] % 4) {
+	switch (data[0] % 5) {
 	case 0:
 		fuzz_factor(text);
 		break;
@@ -116,6 +149,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 2:
 		fuzz_text(text);
+		break;
+	case 3:
+		fuzz_when(text);
 		break;
 	default:
 		fuzz_names(text, size - 1);

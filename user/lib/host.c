@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "text.h"
@@ -412,4 +413,21 @@ const char *tw_verdict_name(enum tw_verdict v)
 	};
 
 	return names[v];
+}
+
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec ts = { 0 };
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+int64_t tw_host_epoch_ns(void)
+{
+	int64_t suspended = clock_ns(CLOCK_BOOTTIME) - clock_ns(CLOCK_MONOTONIC);
+
+	/* what is less than a millisecond lies between the two readings */
+	return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC_RAW) -
+	       (suspended > 1000000 ? suspended : 0);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 
@@ -68,6 +69,9 @@ const struct btf *tw_host_kvm_btf(void);
 
 /* The hook's ABI version out of KVM's BTF; -1 if there is no hook */
 int tw_host_abi(void);
+
+/* The host's wall clock minus host_ns, which is CLOCK_MONOTONIC_RAW and time suspended */
+int64_t tw_host_epoch_ns(void);
 
 /* Whether kvm.timewarp is on; true as well where there is no hook */
 bool tw_host_switched_on(void);

@@ -59,28 +59,41 @@ static char *read_ops(unsigned int map_id)
 	return value;
 }
 
-/* Takes the map if it is the one behind the parameters' section */
-static bool take_data_map(struct tw_live *l, unsigned int map_id)
+/* The contents of an array map of one element; NULL if they cannot be read */
+static void *read_section(int fd, size_t size)
+{
+	void *data = tw_grow(NULL, size, 1);
+	unsigned int zero = 0;
+
+	if (!bpf_map_lookup_elem(fd, &zero, data))
+		return data;
+	free(data);
+	return NULL;
+}
+
+/* Takes what is behind the sections of parameters and of counters */
+static void take_map(struct tw_live *l, unsigned int map_id)
 {
 	struct bpf_map_info info = { 0 };
-	unsigned int len = sizeof(info), zero = 0;
+	unsigned int len = sizeof(info);
 	int fd = bpf_map_get_fd_by_id(map_id);
 
 	if (fd < 0)
-		return false;
-	if (bpf_map_get_info_by_fd(fd, &info, &len) ||
-	    strcmp(info.name, TIMEWARP_PARAMS_SECTION)) {
-		close(fd);
-		return false;
+		return;
+	if (bpf_map_get_info_by_fd(fd, &info, &len))
+		info.name[0] = 0;
+	if (!strcmp(info.name, TIMEWARP_PARAMS_SECTION) && l->data_fd < 0) {
+		l->data_fd = fd;
+		l->data = read_section(fd, info.value_size);
+		l->old = read_section(fd, info.value_size);
+		l->size = l->data && l->old ? info.value_size : 0;
+		return;
 	}
-	l->data_fd = fd;
-	l->size = info.value_size;
-	l->data = tw_grow(NULL, l->size, 1);
-	l->old = tw_grow(NULL, l->size, 1);
-	if (bpf_map_lookup_elem(fd, &zero, l->data))
-		return false;
-	memcpy(l->old, l->data, l->size);
-	return true;
+	if (!strcmp(info.name, TIMEWARP_COUNTERS_SECTION) && !l->counts) {
+		l->counts_size = info.value_size;
+		l->counts = read_section(fd, l->counts_size);
+	}
+	close(fd);
 }
 
 static int read_prog(struct tw_live *l, int fd)
@@ -96,10 +109,10 @@ static int read_prog(struct tw_live *l, int fd)
 	l->btf = btf__load_from_kernel_by_id(info.btf_id);
 	if (!l->btf)
 		return -errno;
-	tw_params_read(l->btf, &l->params);
+	tw_params_read(l->btf, TIMEWARP_PARAMS_SECTION, &l->params);
+	tw_params_read(l->btf, TIMEWARP_COUNTERS_SECTION, &l->counters);
 	for (i = 0; i < info.nr_map_ids && i < MAX_MAPS; i++)
-		if (take_data_map(l, ids[i]))
-			break;
+		take_map(l, ids[i]);
 	return 0;
 }
 
@@ -158,9 +171,11 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 void tw_live_close(struct tw_live *l)
 {
 	tw_params_free(&l->params);
+	tw_params_free(&l->counters);
 	btf__free(l->btf);
 	free(l->data);
 	free(l->old);
+	free(l->counts);
 	if (l->data_fd >= 0)
 		close(l->data_fd);
 	if (l->link_fd >= 0)

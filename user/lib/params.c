@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "parse.h"
 #include "text.h"
 #include "timewarp.h"
+#include "when.h"
 
 typedef __int128 s128;
 
@@ -27,6 +29,27 @@ static const struct btf_type *resolve(const struct btf *btf, unsigned int id)
 	return t;
 }
 
+static bool classify_struct(const char *name, size_t size, enum tw_param_type *type)
+{
+	static const struct {
+		const char *name;
+		size_t size;
+		enum tw_param_type type;
+	} structs[] = {
+		{ "timewarp_factor", sizeof(struct timewarp_factor), TW_PARAM_FACTOR },
+		{ "timewarp_when", sizeof(struct timewarp_when), TW_PARAM_WHEN },
+		{ "timewarp_schedule", sizeof(struct timewarp_schedule), TW_PARAM_SCHEDULE },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(structs) / sizeof(*structs); i++)
+		if (!strcmp(name, structs[i].name)) {
+			*type = structs[i].type;
+			return size == structs[i].size;
+		}
+	return false;
+}
+
 /* Which kind of parameter a variable's type makes; false if none */
 static bool classify(const struct btf *btf, unsigned int type_id, enum tw_param_type *type)
 {
@@ -41,10 +64,8 @@ static bool classify(const struct btf *btf, unsigned int type_id, enum tw_param_
 			encoding & BTF_INT_SIGNED ? TW_PARAM_SIGNED : TW_PARAM_UNSIGNED;
 		return t->size <= 8;
 	}
-	if (btf_is_struct(t) && !strcmp(type_name(btf, t), "timewarp_factor")) {
-		*type = TW_PARAM_FACTOR;
-		return t->size == sizeof(struct timewarp_factor);
-	}
+	if (btf_is_struct(t))
+		return classify_struct(type_name(btf, t), t->size, type);
 	if (btf_is_array(t)) {
 		const struct btf_type *elem = resolve(btf, btf_array(t)->type);
 
@@ -108,13 +129,13 @@ static void read_var(const struct btf *btf, const struct btf_var_secinfo *info,
 	params->v[params->n++] = p;
 }
 
-void tw_params_read(const struct btf *btf, struct tw_params *params)
+void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params)
 {
 	const struct btf_type *sec;
 	int id, i;
 
 	memset(params, 0, sizeof(*params));
-	id = btf__find_by_name_kind(btf, TIMEWARP_PARAMS_SECTION, BTF_KIND_DATASEC);
+	id = btf__find_by_name_kind(btf, section, BTF_KIND_DATASEC);
 	if (id < 0)
 		return;
 	sec = btf__type_by_id(btf, id);
@@ -268,6 +289,33 @@ static int assign_factor(const struct tw_param *p, const char *text, void *data,
 	return TW_OK;
 }
 
+static int assign_when(const struct tw_param *p, const char *text, void *data, struct tw_err *e)
+{
+	struct timewarp_when when;
+	const char *why;
+
+	if (tw_parse_when(text, tw_host_epoch_ns(), &when, &why)) {
+		tw_fact(e, "%s is %s", TW_QUOTE(text), why);
+		return tw_cure(e, "%s: %s, such as 2038-01-19T03:14:07 or 30d", p->name, p->help);
+	}
+	memcpy((char *)data + p->offset, &when, sizeof(when));
+	return TW_OK;
+}
+
+static int assign_schedule(const struct tw_param *p, const char *text, void *data,
+			   struct tw_err *e)
+{
+	struct timewarp_schedule s;
+	const char *why;
+
+	if (tw_parse_schedule(text, tw_host_epoch_ns(), &s, &why)) {
+		tw_fact(e, "%s is %s", TW_QUOTE(text), why);
+		return tw_cure(e, "%s: %s", p->name, p->help);
+	}
+	memcpy((char *)data + p->offset, &s, sizeof(s));
+	return TW_OK;
+}
+
 static int assign_text(const struct tw_param *p, const char *text, void *data, struct tw_err *e)
 {
 	size_t len = strlen(text);
@@ -297,6 +345,10 @@ int tw_params_assign(const struct tw_params *params, const char *assignment, voi
 		return assign_bool(p, text, data, e);
 	case TW_PARAM_FACTOR:
 		return assign_factor(p, text, data, e);
+	case TW_PARAM_WHEN:
+		return assign_when(p, text, data, e);
+	case TW_PARAM_SCHEDULE:
+		return assign_schedule(p, text, data, e);
 	case TW_PARAM_TEXT:
 		return assign_text(p, text, data, e);
 	default:
@@ -323,6 +375,8 @@ const char *tw_param_format(const struct tw_param *p, const void *data, size_t s
 			    size_t room)
 {
 	const char *from = (const char *)data + p->offset;
+	struct timewarp_schedule schedule;
+	struct timewarp_when when;
 	struct timewarp_factor f;
 
 	snprintf(buf, room, "?");
@@ -332,6 +386,14 @@ const char *tw_param_format(const struct tw_param *p, const void *data, size_t s
 	case TW_PARAM_FACTOR:
 		memcpy(&f, from, sizeof(f));
 		snprintf(buf, room, f.den == 1 ? "%llu" : "%llu/%llu", f.num, f.den);
+		break;
+	case TW_PARAM_WHEN:
+		memcpy(&when, from, sizeof(when));
+		tw_format_when(buf, room, tw_host_epoch_ns(), &when);
+		break;
+	case TW_PARAM_SCHEDULE:
+		memcpy(&schedule, from, sizeof(schedule));
+		tw_format_schedule(buf, room, tw_host_epoch_ns(), &schedule);
 		break;
 	case TW_PARAM_TEXT:
 		snprintf(buf, room, "%.*s", (int)p->size, from);

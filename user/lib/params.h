@@ -19,6 +19,8 @@ enum tw_param_type {
 	TW_PARAM_BOOL,
 	TW_PARAM_FACTOR,	/* struct timewarp_factor */
 	TW_PARAM_TEXT,		/* array of char */
+	TW_PARAM_WHEN,		/* struct timewarp_when */
+	TW_PARAM_SCHEDULE,	/* struct timewarp_schedule */
 };
 
 struct tw_param {
@@ -37,11 +39,12 @@ struct tw_params {
 };
 
 /**
- * tw_params_read - list the parameters of a policy
+ * tw_params_read - list the parameters of a policy, or its counters
  * @btf: of the policy
+ * @section: TIMEWARP_PARAMS_SECTION or TIMEWARP_COUNTERS_SECTION
  * @params: result, valid as long as @btf; to be freed with tw_params_free()
  */
-void tw_params_read(const struct btf *btf, struct tw_params *params);
+void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params);
 
 void tw_params_free(struct tw_params *params);
 
@@ -63,6 +66,7 @@ int tw_params_assign(const struct tw_params *params, const char *assignment, voi
  *
  * Return: @buf
  */
+#define TW_PARAM_MAX 2048	/* room for any, a schedule with all its pieces included */
 const char *tw_param_format(const struct tw_param *param, const void *data, size_t size, char *buf,
 			    size_t room);
 

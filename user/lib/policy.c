@@ -145,7 +145,14 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 	int code;
 
 	memset(p, 0, sizeof(*p));
+	if (file && !strcmp(file, "constant"))
+		file = NULL;
 	p->title = file ? file : "constant";
+	if (file && tw_is_policy_name(file)) {
+		if (tw_policy_find(file, &p->path, e))
+			return e->status;
+		file = p->path;
+	}
 	p->log = tw_grow(NULL, LOG_SIZE, 1);
 	*p->log = 0;
 	tw_fail(e, TW_FAILED, "cannot open policy %s", TW_QUOTE(p->title));
@@ -161,7 +168,7 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 	if (find_ops(p, e) || read_name(p, e))
 		return e->status;
 	p->data = bpf_object__find_map_by_name(p->obj, TIMEWARP_PARAMS_SECTION);
-	tw_params_read(bpf_object__btf(p->obj), &p->params);
+	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_PARAMS_SECTION, &p->params);
 	return TW_OK;
 }
 
@@ -169,6 +176,7 @@ void tw_policy_close(struct tw_policy *p)
 {
 	tw_params_free(&p->params);
 	bpf_object__close(p->obj);
+	free(p->path);
 	free(p->log);
 	memset(p, 0, sizeof(*p));
 }
@@ -403,6 +411,13 @@ int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, str
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot swap in %s on %s", p->name, vm->id);
 	return tw_explain_hook(e, -err, vm);
+}
+
+int tw_policy_events(const struct tw_policy *p)
+{
+	const struct bpf_map *map = bpf_object__find_map_by_name(p->obj, TIMEWARP_EVENTS_MAP);
+
+	return map && bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF ? bpf_map__fd(map) : -1;
 }
 
 bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_record *rec)

@@ -13,6 +13,7 @@
 
 #include "err.h"
 #include "params.h"
+#include "search.h"
 #include "state.h"
 #include "timewarp.h"
 #include "vm.h"
@@ -23,6 +24,7 @@ struct bpf_link;
 
 struct tw_policy {
 	const char *title;		/* file name, or "constant" */
+	char *path;			/* where it was found by name; NULL if it was not */
 	struct bpf_object *obj;
 	struct bpf_map *ops;		/* the struct_ops map */
 	struct bpf_map *data;		/* parameters; NULL if it has none */
@@ -34,7 +36,7 @@ struct tw_policy {
 /**
  * tw_policy_open - open a policy's object without loading it
  * @p: result, to be closed
- * @file: the object, or NULL for the built-in constant policy
+ * @file: the object; a name to search for, see search.h; or NULL for the built-in constant policy
  * @e: error
  *
  * Return: 0 or an exit status
@@ -72,6 +74,9 @@ int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_lin
 /* Puts a loaded policy in the place of the one that is attached; 0 or an exit status */
 int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, struct tw_err *e);
 
+/* The ring buffer of TIMEWARP_EVENTS() as a file descriptor; -1 if it has none */
+int tw_policy_events(const struct tw_policy *p);
+
 /* The exit record; false if the policy keeps none or has not ended */
 bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_record *rec);
 
@@ -81,8 +86,11 @@ struct tw_live {
 	void *data;			/* their values, as read; may be changed */
 	void *old;			/* as read */
 	size_t size;
+	void *counts;			/* values of the counters, as read; NULL if it has none */
+	size_t counts_size;
 	struct btf *btf;
 	struct tw_params params;
+	struct tw_params counters;
 	unsigned int tsc_mode;		/* as demanded at attach */
 };
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * schedule - factors one after the other, each until a date or for a span
+ *
+ *	twctl attach --vm my-guest --policy schedule --param 'plan=100 until 2038-01-19T03:13:00, 1'
+ *	twctl attach --vm my-guest --policy schedule --param 'plan=10 for 1h, 50 for 30s host, 1/2 until 2030-01-01, 1'
+ *
+ * A span counts from the planned end of the piece before it where both are on one clock, so that
+ * lateness does not add up, and from its actual end where they are not. A piece whose end has
+ * passed is skipped: with dates, a schedule that is attached again goes on where it has to.
+ * Pieces shorter than a millisecond of host time are run through, late. A change of the plan starts
+ * it anew.
+ */
+#include "timewarp.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+TIMEWARP_PARAM_SCHEDULE(plan, "FACTOR [until DATE | for SPAN] [host], ...");
+
+TIMEWARP_COUNTER(piece, "", "the piece in force, counted from 0");
+TIMEWARP_EVENTS();
+TIMEWARP_EXIT_RECORD(schedule_exit)
+
+static volatile __u64 from_host, from_guest;
+
+/* Whether piece i has ended; if so, where the next one begins */
+static __always_inline _Bool ended(struct kvm_timewarp_ctx *ctx, __u64 i)
+{
+	__u64 kind = plan.piece[i].end.kind;
+	__u64 at = timewarp_when_ns(kind, plan.piece[i].end.ns, from_host, from_guest);
+
+	if (!timewarp_reached(ctx, kind, at))
+		return 0;
+	from_host = timewarp_on_host(kind) ? at : ctx->host_ns;
+	from_guest = timewarp_on_host(kind) ? ctx->guest_ns : at;
+	return 1;
+}
+
+TIMEWARP_DECIDE(schedule_decide, ctx)
+{
+	__u64 n = plan.n, i = piece, was = i;
+
+	if (!n || n > TIMEWARP_PIECES)
+		return -EINVAL;
+	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
+		from_host = ctx->host_ns;
+		from_guest = ctx->guest_ns;
+		i = 0;
+		was = ~0ULL;
+	}
+	for (int passed = 0; passed < TIMEWARP_PIECES; passed++) {
+		if (i + 1 >= n || i >= TIMEWARP_PIECES || !ended(ctx, i))
+			break;
+		i++;
+	}
+	if (i >= n || i >= TIMEWARP_PIECES)
+		return -EINVAL;
+	piece = i;
+	ctx->factor_num = plan.piece[i].factor.num;
+	ctx->factor_den = plan.piece[i].factor.den;
+	if (i != was)
+		timewarp_tell(ctx, i + 1 == n ? TIMEWARP_EVENT_DONE : TIMEWARP_EVENT_STEP, i);
+	return 0;
+}
+
+TIMEWARP_OPS(schedule,
+	     .decide = (void *)schedule_decide,
+	     .exit = (void *)schedule_exit);

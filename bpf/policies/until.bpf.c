@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * until - one factor until a moment, then another
+ *
+ *	twctl attach --vm my-guest --policy until --factor 100 --param until=2038-01-19T03:13:00
+ *	twctl attach --vm my-guest --policy until --factor 1000 --param until=30d --exec 'virsh suspend my-guest'
+ *
+ * The moment is a date or a span, on the guest's clock or the host's; see TIMEWARP_PARAM_WHEN().
+ * The guest gets there late, never early: by the time that the host takes to wake the policy, some
+ * tens of microseconds when it is idle, and up to a millisecond where the host's clock is being
+ * disciplined; times the factor. The counter late_ns tells how much it was, in that clock.
+ *
+ * A moment that has passed already is refused with ETIME.
+ */
+#include "timewarp.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, until then");
+TIMEWARP_PARAM_FACTOR(after, 1, 1, "the factor from then on");
+TIMEWARP_PARAM_WHEN(until, "a date that the guest reaches, or a span of its time");
+
+TIMEWARP_COUNTER(reached, "", "1 when the moment has come");
+TIMEWARP_COUNTER(late_ns, "ns", "by how much it was missed");
+TIMEWARP_EVENTS();
+TIMEWARP_EXIT_RECORD(until_exit)
+
+static volatile __u64 at_ns;
+
+TIMEWARP_DECIDE(until_decide, ctx)
+{
+	__u64 kind = until.kind;
+	__u64 at = at_ns;
+	_Bool first = ctx->event <= KVM_TIMEWARP_PARAMS;
+
+	if (first) {
+		at = timewarp_when_ns(kind, until.ns, ctx->host_ns, ctx->guest_ns);
+		if (kind == TIMEWARP_NEVER)
+			return -EINVAL;
+	}
+	if (timewarp_reached(ctx, kind, at)) {
+		if (first)
+			return -ETIME;
+		ctx->factor_num = after.num;
+		ctx->factor_den = after.den;
+		if (!reached) {
+			reached = 1;
+			late_ns = (timewarp_on_host(kind) ? ctx->host_ns : ctx->guest_ns) - at;
+			timewarp_tell(ctx, TIMEWARP_EVENT_DONE, 0);
+		}
+		return 0;
+	}
+	if (first) {
+		at_ns = at;
+		reached = 0;
+	}
+	ctx->factor_num = factor.num;
+	ctx->factor_den = factor.den;
+	return 0;
+}
+
+TIMEWARP_OPS(until,
+	     .decide = (void *)until_decide,
+	     .exit = (void *)until_exit);

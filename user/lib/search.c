@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "search.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "text.h"
+
+#define INSTALLED "/usr/local/lib/timewarp/policies:/usr/lib/timewarp/policies"
+#define HEADER "timewarp.bpf.h"
+
+bool tw_is_policy_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && !strchr(text, '/') && (len < 2 || strcmp(text + len - 2, ".o"));
+}
+
+/* The directory of twctl itself, and its owner; to be freed */
+static char *own_dir(uid_t *owner)
+{
+	char path[4096];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	struct stat st;
+	char *slash;
+
+	*owner = 0;
+	if (len <= 0)
+		return NULL;
+	path[len] = 0;
+	if (!stat(path, &st))
+		*owner = st.st_uid;
+	slash = strrchr(path, '/');
+	if (!slash)
+		return NULL;
+	*slash = 0;
+	return tw_strdup(path);
+}
+
+/* All places, separated by colons; to be freed */
+static char *all_dirs(void)
+{
+	const char *set = getenv("TIMEWARP_POLICY_PATH");
+	uid_t owner;
+	char *own = own_dir(&owner);
+	char *dirs = tw_asprintf("%s:%s/bpf", set && *set ? set : INSTALLED, own ? own : ".");
+
+	free(own);
+	return dirs;
+}
+
+/* What is wrong with it, or NULL if nobody else can have put it there */
+static const char *distrust(const char *path)
+{
+	struct stat st;
+	uid_t owner;
+
+	free(own_dir(&owner));
+	if (stat(path, &st))
+		return strerror(errno);
+	if (st.st_uid && st.st_uid != owner)
+		return "belongs neither to root nor to twctl's owner";
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return "may be written by others than its owner";
+	return NULL;
+}
+
+/* The next of a list separated by colons; NULL at its end */
+static char *next_dir(char **list)
+{
+	char *dir;
+
+	do
+		dir = strsep(list, ":");
+	while (dir && !*dir);
+	return dir;
+}
+
+int tw_policy_find(const char *name, char **path, struct tw_err *e)
+{
+	char *dirs = all_dirs(), *rest = dirs, *shown = tw_strdup(dirs), *dir;
+	const char *wrong;
+
+	*path = NULL;
+	while (!*path && (dir = next_dir(&rest))) {
+		*path = tw_asprintf("%s/%s" TW_POLICY_SUFFIX, dir, name);
+		if (!access(*path, F_OK))
+			break;
+		free(*path);
+		*path = NULL;
+	}
+	tw_fail(e, TW_FAILED, "cannot use policy %s", TW_QUOTE(name));
+	if (!*path) {
+		tw_fact(e, "there is no %s" TW_POLICY_SUFFIX " in %s", TW_QUOTE(name), shown);
+		tw_cure(e, "see twctl policy list; a file is named with a slash: ./%s"
+			TW_POLICY_SUFFIX, TW_QUOTE(name));
+	} else {
+		wrong = distrust(dir);
+		if (!wrong)
+			wrong = distrust(*path);
+		if (!wrong)
+			e->status = TW_OK;
+		tw_fact(e, "%s, or its directory, %s", *path, wrong ? wrong : "");
+		tw_cure(e, "chown root and chmod go-w, both; or name the file with a slash");
+	}
+	if (e->status) {
+		free(*path);
+		*path = NULL;
+	}
+	free(shown);
+	free(dirs);
+	return e->status;
+}
+
+/* Whether an earlier directory of the list has it already */
+static bool is_hidden(const char *dirs, const char *dir, const char *file)
+{
+	char *list = tw_strdup(dirs), *rest = list, *d;
+	bool hidden = false;
+
+	while (!hidden && (d = next_dir(&rest)) && strcmp(d, dir)) {
+		char *path = tw_asprintf("%s/%s", d, file);
+
+		hidden = !access(path, F_OK);
+		free(path);
+	}
+	free(list);
+	return hidden;
+}
+
+void tw_policy_each(void (*found)(const char *name, const char *path, void *arg), void *arg)
+{
+	char *dirs = all_dirs(), *list = tw_strdup(dirs), *rest = list, *dir;
+	size_t cut = strlen(TW_POLICY_SUFFIX);
+	struct dirent **files;
+	int i, n;
+
+	while ((dir = next_dir(&rest))) {
+		n = scandir(dir, &files, NULL, alphasort);
+		for (i = 0; i < n; i++) {
+			char *name = files[i]->d_name;
+			size_t len = strlen(name);
+			char *path = tw_asprintf("%s/%s", dir, name);
+
+			if (len > cut && !strcmp(name + len - cut, TW_POLICY_SUFFIX) &&
+			    !is_hidden(dirs, dir, name) && !distrust(dir) && !distrust(path)) {
+				name[len - cut] = 0;
+				found(name, path, arg);
+			}
+			free(path);
+			free(files[i]);
+		}
+		if (n >= 0)
+			free(files);
+	}
+	free(list);
+	free(dirs);
+}
+
+static char *with_header(char *dir)
+{
+	char *header = dir ? tw_asprintf("%s/" HEADER, dir) : NULL;
+	bool there = header && !access(header, R_OK);
+
+	free(header);
+	if (there)
+		return dir;
+	free(dir);
+	return NULL;
+}
+
+char *tw_include_dir(void)
+{
+	const char *set = getenv("TIMEWARP_INCLUDE");
+	char *own, *dir;
+	uid_t owner;
+
+	if (set && *set)
+		return with_header(tw_strdup(set));
+	own = own_dir(&owner);
+	if (!own)
+		return NULL;
+	dir = with_header(tw_asprintf("%s/include", own));
+	if (!dir)
+		dir = with_header(tw_asprintf("%s/../include/timewarp", own));
+	free(own);
+	return dir;
+}
