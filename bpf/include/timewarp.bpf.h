@@ -228,6 +228,13 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 	}										\
 	extern int __timewarp_events_end
 
+/* A piece's number, in bounds that the verifier can see */
+static __always_inline __u64 timewarp_piece_nr(__u64 i)
+{
+	barrier_var(i);
+	return i & (TIMEWARP_PIECES - 1);
+}
+
 /* Where a struct timewarp_when points to, if counting starts at these times; U64_MAX for never */
 static __always_inline __u64 timewarp_when_ns(__u64 kind, __u64 ns, __u64 host_ns, __u64 guest_ns)
 {

@@ -7,14 +7,14 @@
  *
  * The factor f is from + (to - from) * x / span, x being the host's (or the guest's) time since the
  * start. A timeline has pieces of constant factor, so this one is made of steps of h = span / steps,
- * a millisecond at least. With A = |to - from|, S = span, and L the time by which the kernel calls
- * late, all in the clock that the span is in:
+ * a millisecond at least. With A = |to - from|, S = span, and L the time from the moment at which a
+ * step was due until its factor is in force, all in the clock that the span is in:
  *
  *   - at each moment the factor is within A * (h + 2L) / S of f, and between from and to;
- *   - on the host's clock, guest time is within A * h^2 / 8S + A * L * (h + L) / 2S + 4 ns of what f
- *     adds up to, however many steps there have been: each step aims at the curve's next point
- *     from where the guest is, so that lateness does not add up. A step that cannot get there without
- *     leaving the range between both factors gets as near as it can, and the next goes on from there.
+ *   - on the host's clock, guest time is within A * (h^2 / 8 + L * (h + L)) / S + 4 ns of what f
+ *     adds up to from the second step on, however many there have been: each step aims at the
+ *     curve's next point from where the guest is, so that lateness does not add up. What the
+ *     guest lost or won at the old factor, while the attach took its time, is not made up for.
  *
  * A change of a parameter starts the ramp anew, at "from".
  */
@@ -37,6 +37,7 @@ TIMEWARP_EXIT_RECORD(ramp_exit)
 #define ONE (1ULL << 48)
 
 static volatile __u64 start_host, start_guest;
+static volatile _Bool settled;
 
 static __always_inline __u64 fixed(__u64 num, __u64 den)
 {
@@ -95,8 +96,14 @@ static __always_inline void clamp_to_ends(struct kvm_timewarp_ctx *ctx)
 static __always_inline void go_by_host(struct kvm_timewarp_ctx *ctx, __u64 x)
 {
 	__u64 next = x + step_ns();
-	__u64 now = ctx->guest_ns - start_guest, target;
+	__u64 now, target;
 
+	/* the curve begins where the first step, which came into force late, has led */
+	if (ctx->event > KVM_TIMEWARP_PARAMS && !settled) {
+		settled = 1;
+		start_guest = ctx->guest_ns - guest_at(x);
+	}
+	now = ctx->guest_ns - start_guest;
 	if (next > span)
 		next = span;
 	if (next - x < TIMEWARP_MIN_INTERVAL_NS)
@@ -133,6 +140,7 @@ TIMEWARP_DECIDE(ramp_decide, ctx)
 	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
 		start_host = ctx->host_ns;
 		start_guest = ctx->guest_ns;
+		settled = 0;
 		done = 0;
 	}
 	x = guest ? ctx->guest_ns - start_guest : ctx->host_ns - start_host;

@@ -26,8 +26,9 @@ static volatile __u64 from_host, from_guest;
 /* Whether piece i has ended; if so, where the next one begins */
 static __always_inline _Bool ended(struct kvm_timewarp_ctx *ctx, __u64 i)
 {
-	__u64 kind = plan.piece[i].end.kind;
-	__u64 at = timewarp_when_ns(kind, plan.piece[i].end.ns, from_host, from_guest);
+	const volatile struct timewarp_when *end = &plan.piece[timewarp_piece_nr(i)].end;
+	__u64 kind = end->kind;
+	__u64 at = timewarp_when_ns(kind, end->ns, from_host, from_guest);
 
 	if (!timewarp_reached(ctx, kind, at))
 		return 0;
@@ -38,6 +39,7 @@ static __always_inline _Bool ended(struct kvm_timewarp_ctx *ctx, __u64 i)
 
 TIMEWARP_DECIDE(schedule_decide, ctx)
 {
+	const volatile struct timewarp_factor *f;
 	__u64 n = plan.n, i = piece, was = i;
 
 	if (!n || n > TIMEWARP_PIECES)
@@ -49,15 +51,14 @@ TIMEWARP_DECIDE(schedule_decide, ctx)
 		was = ~0ULL;
 	}
 	for (int passed = 0; passed < TIMEWARP_PIECES; passed++) {
-		if (i + 1 >= n || i >= TIMEWARP_PIECES || !ended(ctx, i))
+		if (i + 1 >= n || !ended(ctx, i))
 			break;
 		i++;
 	}
-	if (i >= n || i >= TIMEWARP_PIECES)
-		return -EINVAL;
 	piece = i;
-	ctx->factor_num = plan.piece[i].factor.num;
-	ctx->factor_den = plan.piece[i].factor.den;
+	f = &plan.piece[timewarp_piece_nr(i)].factor;
+	ctx->factor_num = f->num;
+	ctx->factor_den = f->den;
 	if (i != was)
 		timewarp_tell(ctx, i + 1 == n ? TIMEWARP_EVENT_DONE : TIMEWARP_EVENT_STEP, i);
 	return 0;
