@@ -3,6 +3,7 @@
  * All that the author of a policy includes.  No vmlinux.h is needed.
  *
  * A policy is one BPF object with
+ *   - a summary:		TIMEWARP_SUMMARY()
  *   - parameters, if any:	TIMEWARP_PARAM(), TIMEWARP_PARAM_FACTOR(), TIMEWARP_PARAM_WHEN(),
  *				TIMEWARP_PARAM_SCHEDULE()
  *   - counters, if any:	TIMEWARP_COUNTER()
@@ -124,6 +125,16 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 #define __TIMEWARP_TAG(key, value) __attribute__((btf_decl_tag(TIMEWARP_TAG_PREFIX key "=" value)))
 #define __TIMEWARP_STR(x) #x
 #define __TIMEWARP_XSTR(x) __TIMEWARP_STR(x)
+
+/**
+ * TIMEWARP_SUMMARY - what the policy does, for "twctl policy inspect" and "list"
+ * @text: a sentence
+ *
+ * It states the license as well, which has to be the GPL: the kernel's helpers ask for it.
+ */
+#define TIMEWARP_SUMMARY(text)								\
+	__TIMEWARP_TAG("summary", text)							\
+	char LICENSE[] SEC("license") = "GPL"
 
 /**
  * TIMEWARP_PARAM - a number that user space sets at attach and changes live
@@ -334,6 +345,7 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
  */
 #define TIMEWARP_OPS(ops, ...)								\
 	_Static_assert(sizeof(#ops) <= 16, "a policy's name has 15 characters at most");\
+	__TIMEWARP_TAG("abi", __TIMEWARP_XSTR(TIMEWARP_ABI))				\
 	SEC(".struct_ops.link")								\
 	struct kvm_timewarp_ops ops##_ops = { .name = #ops, __VA_ARGS__ };		\
 	__TIMEWARP_FOUND(ops##_ops)							\

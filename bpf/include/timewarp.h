@@ -9,8 +9,10 @@
 #ifndef TIMEWARP_H
 #define TIMEWARP_H
 
+#define TIMEWARP_ABI 1
+
 enum kvm_timewarp_abi {
-	KVM_TIMEWARP_ABI = 1,
+	KVM_TIMEWARP_ABI = TIMEWARP_ABI,
 };
 
 /* How the guest's TSC is made to follow the timeline */

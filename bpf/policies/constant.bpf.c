@@ -17,7 +17,7 @@
  */
 #include "timewarp.bpf.h"
 
-char LICENSE[] SEC("license") = "GPL";
+TIMEWARP_SUMMARY("one factor, which can be changed live");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second");
 

@@ -20,7 +20,7 @@
  */
 #include "timewarp.bpf.h"
 
-char LICENSE[] SEC("license") = "GPL";
+TIMEWARP_SUMMARY("the factor goes evenly from one to another, over a span of host or guest time");
 
 TIMEWARP_PARAM_FACTOR(from, 1, 1, "factor at the start");
 TIMEWARP_PARAM_FACTOR(to, 1, 1, "factor at the end, and from there on");

@@ -13,7 +13,7 @@
  */
 #include "timewarp.bpf.h"
 
-char LICENSE[] SEC("license") = "GPL";
+TIMEWARP_SUMMARY("factors one after the other, each until a date or for a span");
 
 TIMEWARP_PARAM_SCHEDULE(plan, "FACTOR [until DATE | for SPAN] [host], ...");
 

@@ -14,7 +14,7 @@
  */
 #include "timewarp.bpf.h"
 
-char LICENSE[] SEC("license") = "GPL";
+TIMEWARP_SUMMARY("one factor until a date or for a span, then another");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, until then");
 TIMEWARP_PARAM_FACTOR(after, 1, 1, "the factor from then on");

@@ -143,6 +143,22 @@ void tw_params_read(const struct btf *btf, const char *section, struct tw_params
 		read_var(btf, &btf_var_secinfos(sec)[i], params);
 }
 
+const char *tw_btf_tag(const struct btf *btf, const char *key)
+{
+	size_t prefix = strlen(TIMEWARP_TAG_PREFIX), len = strlen(key);
+	unsigned int id, n = btf__type_cnt(btf);
+
+	for (id = 1; id < n; id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+		const char *tag = btf_is_decl_tag(t) ? type_name(btf, t) : "";
+
+		if (!strncmp(tag, TIMEWARP_TAG_PREFIX, prefix) &&
+		    !strncmp(tag + prefix, key, len))
+			return tag + prefix + len;
+	}
+	return NULL;
+}
+
 void tw_params_free(struct tw_params *params)
 {
 	free(params->v);

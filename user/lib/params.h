@@ -46,6 +46,9 @@ struct tw_params {
  */
 void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params);
 
+/* What follows "timewarp.<key>" in the first tag that starts so; belongs to @btf; NULL if none does */
+const char *tw_btf_tag(const struct btf *btf, const char *key);
+
 void tw_params_free(struct tw_params *params);
 
 /**

@@ -169,12 +169,17 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 		return e->status;
 	p->data = bpf_object__find_map_by_name(p->obj, TIMEWARP_PARAMS_SECTION);
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_PARAMS_SECTION, &p->params);
+	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_COUNTERS_SECTION, &p->counters);
+	p->summary = tw_btf_tag(bpf_object__btf(p->obj), "summary=");
+	p->abi = tw_btf_tag(bpf_object__btf(p->obj), "abi=");
+	p->tells = bpf_object__find_map_by_name(p->obj, TIMEWARP_EVENTS_MAP);
 	return TW_OK;
 }
 
 void tw_policy_close(struct tw_policy *p)
 {
 	tw_params_free(&p->params);
+	tw_params_free(&p->counters);
 	bpf_object__close(p->obj);
 	free(p->path);
 	free(p->log);

@@ -29,6 +29,10 @@ struct tw_policy {
 	struct bpf_map *ops;		/* the struct_ops map */
 	struct bpf_map *data;		/* parameters; NULL if it has none */
 	struct tw_params params;
+	struct tw_params counters;
+	const char *summary;		/* what it says about itself; NULL if nothing */
+	const char *abi;		/* version of the ops; NULL if it does not say */
+	bool tells;			/* has TIMEWARP_EVENTS() */
 	char name[16];			/* as it calls itself */
 	char *log;			/* of the verifier */
 };

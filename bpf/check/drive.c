@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * drive - what "twctl policy check" links a policy with: it plays the kernel
+ *
+ *	drive DECISIONS SEED
+ *
+ * A VM's timeline is kept as the kernel keeps it (arch/x86/kvm/timewarp.c), and the policy is asked
+ * as the kernel asks: at attach, at a swap, when parameters have changed, and at the times that it
+ * asked for, late by a random span or a little early. Each run has its own random parameters, the first
+ * the defaults. What the kernel would clamp, or eject for, is reported with how to come to it.
+ *
+ * Prints one line for each kind of crime, and a last one with sums. Status 0 without crimes, 5 with.
+ */
+#define TIMEWARP_CHECK 1
+#include "timewarp.bpf.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RUN 200				/* decisions of one attachment */
+#define MAX_BAD 16			/* in a row: the kernel ejects */
+#define MAX_DECIDE_NS 20000000ULL
+#define SECOND 1000000000ULL
+
+extern struct kvm_timewarp_ops *tw_check_ops;
+extern const struct tw_check_param *const __start_tw_params[] __attribute__((weak));
+extern const struct tw_check_param *const __stop_tw_params[] __attribute__((weak));
+
+__u64 tw_check_now_ns;
+unsigned long tw_check_told;
+
+/* Shared by all attachments, each of which is a process: a policy starts with fresh variables */
+static struct {
+	unsigned long decisions, runs, refused, kept, told, crimes;
+	unsigned long count[16];	/* of each kind of crime */
+	__u64 rng;
+} *sum;
+static unsigned long row;		/* bad answers in a row */
+
+static struct timewarp {
+	__u64 host_ns, guest_ns, num, den;
+	__u64 next_host, next_guest;
+	__u32 event;
+} tl;
+
+static char history[512];		/* how the run at hand came about */
+static sigjmp_buf out;
+
+static __u64 rnd(void)
+{
+	__u64 x = sum->rng;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	sum->rng = x;
+	return x * 2685821657736338717ULL;
+}
+
+__u32 bpf_get_prandom_u32(void)
+{
+	return rnd() >> 32;
+}
+
+__u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
+{
+	unsigned __int128 q = c ? (unsigned __int128)a * b / c : 0;
+
+	return !c || q > ~0ULL ? ~0ULL : (__u64)q;
+}
+
+/* Any size is as likely as any other */
+static __u64 rnd_size(__u64 lo, __u64 hi)
+{
+	__u64 v = rnd() >> (rnd() % 64);
+
+	switch (rnd() % 8) {
+	case 0:
+		return lo;
+	case 1:
+		return hi;
+	default:
+		return hi - lo == ~0ULL ? v : lo + v % (hi - lo + 1);
+	}
+}
+
+/* ---- parameters */
+
+static void rnd_factor(struct timewarp_factor *f)
+{
+	__u64 limit = TIMEWARP_FACTOR_LIMIT;
+
+	switch (rnd() % 4) {
+	case 0:
+		*f = (struct timewarp_factor){ 1, 1 + rnd() % limit };
+		break;
+	case 1:
+		*f = (struct timewarp_factor){ 1 + rnd() % limit, 1 };
+		break;
+	case 2:	/* many digits */
+		f->den = limit * limit;
+		f->num = f->den / limit + rnd() % (f->den * 100);
+		break;
+	default:
+		f->den = 1 + rnd() % 1000;
+		f->num = 1 + rnd() % (f->den * 50);
+	}
+}
+
+static void rnd_when(struct timewarp_when *w)
+{
+	w->kind = TIMEWARP_AT_GUEST + rnd() % 4;
+	w->ns = rnd_size(1, rnd() % 4 ? 100 * SECOND : 3650 * 86400 * SECOND);
+	if (w->kind == TIMEWARP_AT_GUEST)
+		w->ns += tl.guest_ns;
+	if (w->kind == TIMEWARP_AT_HOST)
+		w->ns += tl.host_ns;
+}
+
+static void rnd_schedule(struct timewarp_schedule *s)
+{
+	__u64 i;
+
+	memset(s, 0, sizeof(*s));
+	s->n = 1 + rnd() % TIMEWARP_PIECES;
+	for (i = 0; i < s->n; i++) {
+		rnd_factor(&s->piece[i].factor);
+		if (i + 1 < s->n)
+			rnd_when(&s->piece[i].end);
+	}
+}
+
+static void rnd_param(const struct tw_check_param *p)
+{
+	union {
+		struct timewarp_factor f;
+		struct timewarp_when w;
+		struct timewarp_schedule s;
+		__u64 n;
+	} v;
+
+	memset(&v, 0, sizeof(v));
+	switch (p->kind) {
+	case TW_CHECK_FACTOR:
+		rnd_factor(&v.f);
+		break;
+	case TW_CHECK_WHEN:
+		rnd_when(&v.w);
+		break;
+	case TW_CHECK_SCHEDULE:
+		rnd_schedule(&v.s);
+		break;
+	default:
+		v.n = rnd_size(p->lo, p->hi);
+	}
+	memcpy((void *)p->value, &v, p->size);
+}
+
+static int nr_params(void)
+{
+	return __start_tw_params ? __stop_tw_params - __start_tw_params : 0;
+}
+
+static void note(const char *fmt, unsigned long long a, unsigned long long b, const char *name)
+{
+	size_t len = strlen(history);
+
+	snprintf(history + len, sizeof(history) - len, fmt, name, a, b);
+}
+
+static void note_param(const struct tw_check_param *p)
+{
+	__u64 v[2] = { 0, 0 };
+
+	memcpy(v, (const void *)p->value, p->size < sizeof(v) ? p->size : sizeof(v));
+	if (p->kind == TW_CHECK_NUMBER)
+		note(" %s=%llu", v[0], 0, p->name);
+	else if (p->kind == TW_CHECK_FACTOR)
+		note(" %s=%llu/%llu", v[0], v[1], p->name);
+	else if (p->kind == TW_CHECK_WHEN)
+		note(" %s={%llu ns, kind %llu}", v[0], v[1], p->name);
+	else
+		note(" %s={%llu pieces}", v[0], 0, p->name);
+}
+
+/* ---- crimes */
+
+enum { ZERO, RANGE, PAST, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
+
+static const char *const crimes[NR_CRIMES] = {
+	[ZERO] = "a factor with a zero in it",
+	[RANGE] = "a factor outside 1/10000 to 10000",
+	[PAST] = "asks to be called at a time that has passed",
+	[CODE] = "returns what is neither 0 nor a negative errno",
+	[SLOW] = "takes longer than 20 ms to decide",
+	[CRASH] = "divides by zero, or touches memory that it has no business with",
+	[HANG] = "does not come to an end",
+	[EJECT] = "gives 16 unusable answers in a row: the kernel ejects it",
+	[REFUSED] = "refuses to be attached with its defaults",
+};
+
+static void crime(int which, const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_ctx *ctx)
+{
+	sum->crimes++;
+	if (sum->count[which]++)
+		return;
+	printf("crime: %s;%s; event %u at host_ns %llu, guest_ns %llu, answer %llu/%llu, "
+	       "next_host_ns %llu, next_guest_ns %llu\n", crimes[which], history, in->event,
+	       in->host_ns, in->guest_ns, ctx->factor_num, ctx->factor_den, ctx->next_host_ns,
+	       ctx->next_guest_ns);
+}
+
+static void on_signal(int sig)
+{
+	siglongjmp(out, sig);
+}
+
+static __u64 wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return ts.tv_sec * SECOND + ts.tv_nsec;
+}
+
+/* ---- the kernel's part */
+
+static bool rate_ok(const struct kvm_timewarp_ctx *c)
+{
+	unsigned __int128 num = c->factor_num, den = c->factor_den;
+
+	return num <= den * TIMEWARP_FACTOR_LIMIT && num * TIMEWARP_FACTOR_LIMIT >= den;
+}
+
+/* Returns false if the answer is one of those that add up to an ejection */
+static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_ctx *ctx)
+{
+	bool fine = true;
+
+	if (!ctx->factor_num || !ctx->factor_den) {
+		crime(ZERO, in, ctx);
+		fine = false;
+	} else if (!rate_ok(ctx)) {
+		crime(RANGE, in, ctx);
+		fine = false;
+	}
+	if ((ctx->next_host_ns && ctx->next_host_ns <= ctx->host_ns) ||
+	    (ctx->next_guest_ns && ctx->next_guest_ns <= ctx->guest_ns)) {
+		crime(PAST, in, ctx);
+		fine = false;
+	}
+	return fine;
+}
+
+/* One decision; returns what decide() did, or 1 if the attachment is over */
+static int decide(__u32 event)
+{
+	int (*fn)(unsigned long long *) = (int (*)(unsigned long long *))tw_check_ops->decide;
+	struct kvm_timewarp_ctx in = { .event = event, .nr_vcpus = 1 + rnd() % 8,
+		.host_ns = tl.host_ns, .guest_ns = tl.guest_ns,
+		.factor_num = tl.num, .factor_den = tl.den };
+	struct kvm_timewarp_ctx ctx = in;
+	unsigned long long args[1] = { (unsigned long long)&ctx };
+	__u64 start, took;
+	int r, sig;
+
+	sum->decisions++;
+	tw_check_now_ns = tl.host_ns;
+	sig = sigsetjmp(out, 1);
+	if (sig) {
+		crime(sig == SIGALRM ? HANG : CRASH, &in, &in);
+		return 1;
+	}
+	alarm(5);
+	start = wall_ns();
+	r = fn(args);
+	took = wall_ns() - start;
+	alarm(0);
+	if (took > MAX_DECIDE_NS)
+		crime(SLOW, &in, &ctx);
+	if (r > 0 || r < -4095) {
+		crime(CODE, &in, &ctx);
+		return -EINVAL;
+	}
+	if (r) {
+		sum->kept++;
+		row = 0;
+		return r;
+	}
+	if (judge(&in, &ctx)) {
+		row = 0;
+	} else if (++row >= MAX_BAD) {
+		crime(EJECT, &in, &ctx);
+		return 1;
+	}
+	if (ctx.factor_num && ctx.factor_den && rate_ok(&ctx)) {
+		tl.num = ctx.factor_num;
+		tl.den = ctx.factor_den;
+	}
+	tl.next_host = ctx.next_host_ns;
+	tl.next_guest = ctx.next_guest_ns;
+	return 0;
+}
+
+static void let_pass(__u64 host_ns)
+{
+	__u64 guest = kvm_timewarp_mul_div(host_ns, tl.num, tl.den);
+
+	tl.host_ns += host_ns;
+	tl.guest_ns += guest == ~0ULL ? 0 : guest;
+}
+
+/* Lets time pass until the alarm, or for a while if there is none; false if there is no need to ask */
+static bool wait_for_alarm(void)
+{
+	__u64 delay = ~0ULL, d;
+
+	if (tl.next_host) {
+		delay = tl.next_host > tl.host_ns ? tl.next_host - tl.host_ns : 0;
+		tl.event = KVM_TIMEWARP_HOST_TIME;
+	}
+	if (tl.next_guest) {
+		d = tl.next_guest > tl.guest_ns ?
+			kvm_timewarp_mul_div(tl.next_guest - tl.guest_ns, tl.den, tl.num) : 0;
+		if (d < delay) {
+			delay = d;
+			tl.event = KVM_TIMEWARP_GUEST_TIME;
+		}
+	}
+	if (delay == ~0ULL)
+		return false;
+	if (delay < TIMEWARP_MIN_INTERVAL_NS)
+		delay = TIMEWARP_MIN_INTERVAL_NS;
+	switch (rnd() % 4) {
+	case 0:	/* on time */
+		break;
+	case 1:	/* the host's clock is disciplined: early */
+		delay -= delay / 10000;
+		break;
+	case 2:	/* some microseconds late */
+		delay += rnd() % 100000;
+		break;
+	default:	/* the host was busy, or suspended */
+		delay += rnd() % (rnd() % 16 ? 20 * TIMEWARP_MIN_INTERVAL_NS : 3600 * SECOND);
+	}
+	/* the timeline holds 292 years; nobody waits so long here */
+	if (kvm_timewarp_mul_div(delay, tl.num, tl.den) > (1ULL << 62) || tl.guest_ns >> 62 ||
+	    tl.host_ns >> 62)
+		return false;
+	let_pass(delay);
+	return true;
+}
+
+static void attach(bool defaults)
+{
+	int i, r, n = nr_params();
+	__u32 event = rnd() % 8 ? KVM_TIMEWARP_ATTACH : KVM_TIMEWARP_SWAP;
+
+	memset(&tl, 0, sizeof(tl));
+	sum->runs++;
+	row = 0;
+	tl.num = tl.den = 1;
+	tl.host_ns = rnd() % 2 ? 60 * SECOND : rnd_size(SECOND, 86400 * 365 * SECOND);
+	tl.guest_ns = event == KVM_TIMEWARP_ATTACH ? tl.host_ns :
+		      tl.host_ns + rnd() % (1000 * SECOND);
+	snprintf(history, sizeof(history), defaults ? " with its defaults" : " with");
+	for (i = 0; i < n && !defaults; i++) {
+		rnd_param(__start_tw_params[i]);
+		note_param(__start_tw_params[i]);
+	}
+	r = decide(event);
+	if (r) {
+		sum->refused += r < 0;
+		/* with a moment or a schedule to be told, there is nothing to do by default */
+		for (i = 0; i < n; i++)
+			if (__start_tw_params[i]->kind >= TW_CHECK_WHEN)
+				return;
+		if (defaults && r < 0)
+			crime(REFUSED, &(struct kvm_timewarp_ctx){ .event = event },
+			      &(struct kvm_timewarp_ctx){ 0 });
+		return;
+	}
+	for (i = 0; i < RUN; i++) {
+		if (n && rnd() % 40 == 0) {
+			let_pass(1 + rnd() % (10 * SECOND));
+			rnd_param(__start_tw_params[rnd() % n]);
+			r = decide(KVM_TIMEWARP_PARAMS);
+			/* a policy that refuses a change is left alone, as it was */
+			if (r)
+				return;
+		} else if (wait_for_alarm()) {
+			if (decide(tl.event) == 1)
+				return;
+		} else if (!n) {
+			return;
+		}
+	}
+}
+
+static void fork_attach(bool defaults)
+{
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		attach(defaults);
+		sum->told += tw_check_told;
+		fflush(stdout);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long want = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
+	unsigned long runs = 0;
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_NODEFER };
+
+	sum = mmap(NULL, sizeof(*sum), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sum == MAP_FAILED)
+		return 1;
+	sum->rng = (argc > 2 ? strtoull(argv[2], NULL, 10) : 1) * 0x9e3779b97f4a7c15ULL | 1;
+	sigaction(SIGALRM, &sa, NULL);
+	sigaction(SIGFPE, &sa, NULL);
+	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	sigaction(SIGILL, &sa, NULL);
+	fork_attach(true);
+	while (sum->decisions < want && runs++ < want / 10 && sum->count[HANG] < 2)
+		fork_attach(false);
+	printf("decisions %lu, attachments %lu, refused %lu, segments kept %lu, events told %lu, "
+	       "crimes %lu\n", sum->decisions, sum->runs, sum->refused, sum->kept, sum->told,
+	       sum->crimes);
+	return sum->crimes ? 5 : 0;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A policy compiled for the host: what timewarp.bpf.h includes in place of BPF's helpers when
+ * "twctl policy check" defines TIMEWARP_CHECK. bpf/check/drive.c then calls the decision function.
+ *
+ * Helpers that a policy may call and that are not here make that check end with a compiler error: add
+ * them, with something that a test can repeat.
+ */
+#ifndef TIMEWARP_CHECK_H
+#define TIMEWARP_CHECK_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef uint8_t __u8;
+typedef int16_t __s16;
+typedef uint16_t __u16;
+typedef int32_t __s32;
+typedef uint32_t __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+
+#define SEC(name)
+#define __ksym
+#undef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#define __noinline __attribute__((noinline))
+#define __uint(name, val) int (*name)[val]
+#define __type(name, val) typeof(val) *name
+#define barrier() asm volatile("" ::: "memory")
+#define barrier_var(var) asm volatile("" : "+r"(var))
+#define bpf_printk(fmt, ...) 0
+
+/* What the driver knows of a parameter; where the numbers may lie */
+enum { TW_CHECK_NUMBER, TW_CHECK_FACTOR, TW_CHECK_WHEN, TW_CHECK_SCHEDULE };
+
+struct tw_check_param {
+	const char *name;
+	volatile void *value;
+	__u32 size;
+	__u32 kind;
+	__s64 lo;
+	__u64 hi;
+};
+
+#define __TIMEWARP_PARAM_ROW(param, ...)						\
+	static const struct tw_check_param *const __tw_row_##param			\
+		__attribute__((section("tw_params"), used)) =				\
+		&(const struct tw_check_param){ #param, &param, sizeof(param), __VA_ARGS__ };
+
+#define __TIMEWARP_NUMBER(name, lo, hi)							\
+	__TIMEWARP_PARAM_ROW(name, TW_CHECK_NUMBER, (__s64)(lo), (__u64)(hi))
+#define __TIMEWARP_STRUCT(name, kind)							\
+	__TIMEWARP_PARAM_ROW(name, TW_CHECK_##kind, 0, 0)
+#define __TIMEWARP_FOUND(ops)								\
+	struct kvm_timewarp_ops *tw_check_ops = &(ops);
+
+extern __u64 tw_check_now_ns;
+extern unsigned long tw_check_told;
+
+static inline long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 flags)
+{
+	(void)map, (void)data, (void)size, (void)flags;
+	tw_check_told++;
+	return 0;
+}
+
+static inline __u64 bpf_ktime_get_ns(void)
+{
+	return tw_check_now_ns;
+}
+
+static inline __u64 bpf_ktime_get_boot_ns(void)
+{
+	return tw_check_now_ns;
+}
+
+__u32 bpf_get_prandom_u32(void);
+
+static inline long bpf_loop(__u32 nr, void *fn, void *ctx, __u64 flags)
+{
+	long (*call)(__u64, void *) = (long (*)(__u64, void *))fn;
+	__u32 i;
+
+	(void)flags;
+	for (i = 0; i < nr; i++)
+		if (call(i, ctx))
+			return i + 1;
+	return nr;
+}
+
+#endif /* TIMEWARP_CHECK_H */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * For those who write policies: the compiler, called the right way.
+ *
+ * The compiler is $TIMEWARP_CLANG, else the newest of clang-20 to clang-17, else clang; the headers
+ * are where tw_include_dir() says.
+ */
+#ifndef TW_AUTHOR_H
+#define TW_AUTHOR_H
+
+#include "err.h"
+
+#define TW_SOURCE_SUFFIX ".bpf.c"
+
+/**
+ * tw_author_build - make an object of a policy's source
+ * @source: NAME.bpf.c
+ * @object: where to put it
+ * @e: error; what the compiler says goes to stderr
+ *
+ * Return: 0 or an exit status
+ */
+int tw_author_build(const char *source, const char *object, struct tw_err *e);
+
+/**
+ * tw_author_drive - compile a policy for the host and drive its decisions there
+ * @source: NAME.bpf.c
+ * @decisions: how many, in digits
+ * @report: result, to be freed: lines that start with "crime: ", and a last one with sums
+ * @e: error
+ *
+ * Return: 0; TW_REFUSED if there were crimes; or another exit status
+ */
+int tw_author_drive(const char *source, const char *decisions, char **report, struct tw_err *e);
+
+/* A directory for what nobody needs to keep, and its end with all files in it */
+char *tw_scratch_dir(void);
+void tw_scratch_remove(char *dir);
+
+#endif /* TW_AUTHOR_H */

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl policy: write, build, look at and check policies; show those that there are. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "author.h"
+#include "host.h"
+#include "parse.h"
+#include "twctl.h"
+
+#define DECISIONS "20000"
+
+/* ---- new */
+
+static const char skeleton[] =
+"// SPDX-License-Identifier: GPL-2.0\n"
+"/*\n"
+" * %1$s - TODO: what it does\n"
+" *\n"
+" *	twctl policy build %1$s.bpf.c\n"
+" *	twctl policy check %1$s.bpf.c\n"
+" *	twctl attach --vm my-guest --policy ./%1$s.bpf.o --factor 10\n"
+" */\n"
+"#include \"timewarp.bpf.h\"\n"
+"\n"
+"TIMEWARP_SUMMARY(\"TODO: what it does, in a sentence\");\n"
+"\n"
+"TIMEWARP_PARAM_FACTOR(factor, 1, 1, \"guest seconds per host second\");\n"
+"TIMEWARP_PARAM(__u64, period, 1000000000ULL, 1000000, 86400000000000ULL, \"ns\",\n"
+"	       \"how often to decide, in guest time\");\n"
+"\n"
+"TIMEWARP_COUNTER(decisions, \"\", \"how often it has been asked\");\n"
+"TIMEWARP_EXIT_RECORD(%1$s_exit)\n"
+"\n"
+"/* Say which factor is wanted from now on, and when to be asked again */\n"
+"TIMEWARP_DECIDE(%1$s_decide, ctx)\n"
+"{\n"
+"	decisions++;\n"
+"	ctx->factor_num = factor.num;\n"
+"	ctx->factor_den = factor.den;\n"
+"	ctx->next_guest_ns = ctx->guest_ns + period;\n"
+"	return 0;\n"
+"}\n"
+"\n"
+"TIMEWARP_OPS(%1$s, .decide = (void *)%1$s_decide, .exit = (void *)%1$s_exit);\n";
+
+static int check_name(const char *name, struct tw_err *e)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+	static const char more[] = "abcdefghijklmnopqrstuvwxyz_0123456789";
+	size_t len = strlen(name);
+
+	if (len && len < 16 && strchr(letters, *name) && strspn(name, more) == len)
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot call a policy %s", TW_QUOTE(name));
+	tw_fact(e, "a name is 1 to 15 lower case letters, digits and '_', no digit first");
+	return tw_cure(e, "take another");
+}
+
+static void write_event(const char *event, const char *key, const char *path)
+{
+	struct tw_json j = { .f = stdout };
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", event);
+	tw_json_str(&j, key, path);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int new(const struct tw_args *args, const char *name, struct tw_err *e)
+{
+	char *path;
+	int fd;
+
+	if (check_name(name, e))
+		return e->status;
+	path = tw_asprintf("%s" TW_SOURCE_SUFFIX, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 || dprintf(fd, skeleton, name) < 0 || close(fd)) {
+		tw_fail(e, TW_FAILED, "cannot write %s", path);
+		tw_fact(e, "%s", strerror(errno));
+		tw_cure(e, errno == EEXIST ? "it is left as it is; take another name" :
+			"go where you may write");
+	} else if (args->json) {
+		write_event("written", "source", path);
+	} else {
+		printf("wrote %s; then: twctl policy build %s\n", path, path);
+	}
+	free(path);
+	return e->status;
+}
+
+/* ---- build */
+
+static bool is_source(const char *file)
+{
+	size_t len = strlen(file), cut = strlen(TW_SOURCE_SUFFIX);
+
+	return len > cut && !strcmp(file + len - cut, TW_SOURCE_SUFFIX);
+}
+
+/* NAME.bpf.o beside NAME.bpf.c */
+static char *object_of(const char *source)
+{
+	char *object = tw_strdup(source);
+
+	object[strlen(object) - 1] = 'o';
+	return object;
+}
+
+static int build(const struct tw_args *args, const char *source, struct tw_err *e)
+{
+	struct tw_policy p = { 0 };
+	char *object;
+	int status;
+
+	if (!is_source(source)) {
+		tw_fail(e, TW_USAGE, "cannot build %s", TW_QUOTE(source));
+		tw_fact(e, "a policy's source is called NAME" TW_SOURCE_SUFFIX);
+		return tw_cure(e, "see twctl help policy");
+	}
+	object = args->output ? tw_strdup(args->output) : object_of(source);
+	/* an object without a directory would be looked for by its name */
+	status = tw_author_build(source, object, e);
+	if (!status)
+		status = tw_policy_open(&p, object, e);
+	if (!status && args->json)
+		write_event("built", "object", object);
+	else if (!status)
+		printf("built %s: policy %s, %zu parameters\n", object, p.name, p.params.n);
+	tw_policy_close(&p);
+	free(object);
+	return status;
+}
+
+/* ---- inspect */
+
+static const char *range_end(const struct tw_param *p, bool upper, char *buf, size_t size)
+{
+	const char *text = upper ? p->max : p->min;
+
+	if (p->type == TW_PARAM_FACTOR)
+		return upper ? "10000" : "1/10000";
+	if (!text || p->type == TW_PARAM_BOOL)
+		return "";
+	snprintf(buf, size, "%.*s%s", (int)strspn(text, "-0123456789"), text,
+		 strcmp(p->unit, "ns") ? "" : "ns");
+	return buf;
+}
+
+static void print_param(const struct tw_policy *p, const struct tw_param *param)
+{
+	char value[TW_PARAM_MAX], lo[32], hi[32];
+	size_t size = 0;
+	const void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
+	const char *min = range_end(param, false, lo, sizeof(lo));
+
+	if (data)
+		tw_param_format(param, data, size, value, sizeof(value));
+	else
+		strcpy(value, "?");
+	printf("  %s=%s", param->name, value);
+	if (*min)
+		printf("  from %s to %s", min, range_end(param, true, hi, sizeof(hi)));
+	if (*param->unit && strcmp(param->unit, "ns"))
+		printf("  [%s]", param->unit);
+	printf("\n      %s\n", param->help);
+}
+
+static void print_policy(const struct tw_policy *p)
+{
+	size_t i;
+
+	printf("%s: %s\n", p->name, p->summary ? p->summary : "(no summary)");
+	printf("object %s, ops version %s\n", p->path ? p->path : p->title,
+	       p->abi ? p->abi : "unknown");
+	printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
+	for (i = 0; i < p->params.n; i++)
+		print_param(p, &p->params.v[i]);
+	for (i = 0; i < p->counters.n; i++)
+		printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
+		       p->counters.v[i].help);
+	if (p->tells)
+		printf("tells when it is done: --exec and --exit-when-done work\n");
+}
+
+static void write_param(struct tw_json *j, const struct tw_policy *p, const struct tw_param *param)
+{
+	char value[TW_PARAM_MAX], lo[32], hi[32];
+	size_t size = 0;
+	const void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
+	const char *min = range_end(param, false, lo, sizeof(lo));
+
+	tw_json_open(j, NULL, '{');
+	tw_json_str(j, "name", param->name);
+	tw_json_str(j, "unit", param->unit);
+	tw_json_str(j, "default", data ? tw_param_format(param, data, size, value, sizeof(value)) :
+		    NULL);
+	tw_json_str(j, "min", *min ? min : NULL);
+	tw_json_str(j, "max", *min ? range_end(param, true, hi, sizeof(hi)) : NULL);
+	tw_json_str(j, "help", param->help);
+	tw_json_close(j, '}');
+}
+
+static void write_policy(const struct tw_policy *p)
+{
+	struct tw_json j = { .f = stdout };
+	size_t i;
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "policy", p->name);
+	tw_json_str(&j, "summary", p->summary);
+	tw_json_str(&j, "object", p->path ? p->path : p->title);
+	tw_json_str(&j, "ops_version", p->abi);
+	tw_json_bool(&j, "tells", p->tells);
+	tw_json_open(&j, "parameters", '[');
+	for (i = 0; i < p->params.n; i++)
+		write_param(&j, p, &p->params.v[i]);
+	tw_json_close(&j, ']');
+	tw_json_open(&j, "counters", '[');
+	for (i = 0; i < p->counters.n; i++) {
+		tw_json_open(&j, NULL, '{');
+		tw_json_str(&j, "name", p->counters.v[i].name);
+		tw_json_str(&j, "unit", p->counters.v[i].unit);
+		tw_json_str(&j, "help", p->counters.v[i].help);
+		tw_json_close(&j, '}');
+	}
+	tw_json_close(&j, ']');
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int inspect(const struct tw_args *args, const char *file, struct tw_err *e)
+{
+	struct tw_policy p = { 0 };
+	int status = tw_policy_open(&p, file, e);
+
+	if (!status && args->json)
+		write_policy(&p);
+	else if (!status)
+		print_policy(&p);
+	tw_policy_close(&p);
+	return status;
+}
+
+/* ---- check */
+
+struct verdict {
+	char *report;			/* of the decisions; NULL if they were not driven */
+	bool verified;
+	char why_not[200];		/* where it was not */
+};
+
+/* Loads the object as attach would, without a VM to attach it to */
+static int verify(const char *object, struct verdict *v, struct tw_err *e)
+{
+	struct tw_err lacks = { 0 };
+	struct tw_policy p = { 0 };
+	int status;
+
+	if (tw_host_require(TW_NEED_HOOK, &lacks)) {
+		snprintf(v->why_not, sizeof(v->why_not), "%.190s", lacks.fact);
+		tw_err_free(&lacks);
+		return TW_OK;
+	}
+	status = tw_policy_open(&p, object, e);
+	if (!status)
+		status = tw_policy_load(&p, -1, KVM_TIMEWARP_TSC_AUTO, e);
+	v->verified = !status;
+	tw_policy_close(&p);
+	return status;
+}
+
+static int check_source(const char *source, const char *decisions, struct verdict *v,
+			struct tw_err *e)
+{
+	char *dir = tw_scratch_dir();
+	char *object = tw_asprintf("%s/policy" TW_POLICY_SUFFIX, dir);
+	int status = tw_author_build(source, object, e);
+	struct tw_policy p = { 0 };
+	int crimes;
+
+	/* opened first, for what an object can be wrong in */
+	if (!status)
+		status = tw_policy_open(&p, object, e);
+	tw_policy_close(&p);
+	if (!status) {
+		crimes = tw_author_drive(source, decisions, &v->report, e);
+		status = crimes && crimes != TW_REFUSED ? crimes : verify(object, v, e);
+		if (!status && crimes) {
+			status = tw_fail(e, TW_REFUSED, "cannot pass %s", TW_QUOTE(source));
+			tw_fact(e, "its decisions are not ones that the kernel takes");
+			tw_cure(e, "see the crimes above: event 1 is attach, 2 swap, 3 parameters, "
+				"4 host time, 5 guest time");
+		}
+	}
+	tw_scratch_remove(dir);
+	free(object);
+	return status;
+}
+
+static void print_verdict(const struct verdict *v)
+{
+	if (v->report)
+		fputs(v->report, stdout);
+	if (v->verified)
+		printf("verifier: accepts it\n");
+	else if (*v->why_not)
+		printf("verifier: not asked: %s\n", v->why_not);
+	fflush(stdout);
+}
+
+static void write_verdict(const struct verdict *v, const char *file, int status)
+{
+	struct tw_json j = { .f = stdout };
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "checked");
+	tw_json_str(&j, "policy", file);
+	tw_json_bool(&j, "passed", !status);
+	tw_json_bool(&j, "verified", v->verified);
+	tw_json_str(&j, "not_verified_because", *v->why_not ? v->why_not : NULL);
+	tw_json_str(&j, "decisions", v->report);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static int check(const struct tw_args *args, const char *file, struct tw_err *e)
+{
+	const char *decisions = args->count ? args->count : DECISIONS, *why;
+	struct verdict v = { 0 };
+	uint64_t n;
+	int status;
+
+	if (tw_parse_u64(decisions, &n, &why) || !n || n > 100000000) {
+		tw_fail(e, TW_USAGE, "cannot use --count %s", TW_QUOTE(decisions));
+		tw_fact(e, "it is no count from 1 to 100000000");
+		return tw_cure(e, "leave it out for " DECISIONS);
+	}
+	if (is_source(file)) {
+		status = check_source(file, decisions, &v, e);
+	} else {
+		status = verify(file, &v, e);
+		if (!status && !v.verified) {
+			status = tw_host_require(TW_NEED_HOOK, e);
+			tw_what(e, "cannot check %s", TW_QUOTE(file));
+		}
+	}
+	if (args->json)
+		write_verdict(&v, file, status);
+	else
+		print_verdict(&v);
+	free(v.report);
+	return status;
+}
+
+/* ---- list */
+
+static void list_one(const char *name, const char *path, void *arg)
+{
+	const struct tw_args *args = arg;
+	struct tw_json j = { .f = stdout };
+	struct tw_policy p = { 0 };
+	struct tw_err e = { 0 };
+	bool good = !tw_policy_open(&p, path, &e);
+
+	if (!args->json) {
+		printf("%-15s %-8s %s\n", name, "", good ? p.summary ? p.summary : "" : e.fact);
+		printf("%-15s %-8s   %s\n", "", "", path);
+	} else {
+		tw_json_open(&j, NULL, '{');
+		tw_json_str(&j, "name", name);
+		tw_json_str(&j, "object", path);
+		tw_json_str(&j, "summary", p.summary);
+		tw_json_close(&j, '}');
+		tw_json_end(&j);
+	}
+	tw_policy_close(&p);
+	tw_err_free(&e);
+}
+
+static void list_attached(const struct tw_args *args, const struct tw_vm *vm)
+{
+	struct tw_json j = { .f = stdout };
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	char title[40];
+
+	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached) {
+		if (!args->json) {
+			printf("%-15s attached to %s (%s)\n", st.policy, vm->id,
+			       tw_printable(title, sizeof(title), tw_vm_title(vm)));
+		} else {
+			tw_json_open(&j, NULL, '{');
+			tw_json_str(&j, "name", st.policy);
+			tw_json_str(&j, "attached_to", vm->id);
+			tw_json_close(&j, '}');
+			tw_json_end(&j);
+		}
+	}
+	tw_err_free(&ignored);
+}
+
+static int list(const struct tw_args *args)
+{
+	struct tw_vms vms;
+	size_t i;
+
+	tw_policy_each(list_one, (void *)args);
+	tw_vms_scan(&vms);
+	for (i = 0; i < vms.n; i++)
+		list_attached(args, &vms.v[i]);
+	tw_vms_free(&vms);
+	return TW_OK;
+}
+
+/* ---- */
+
+static const struct {
+	const char *name;
+	int (*run)(const struct tw_args *args, const char *what, struct tw_err *e);
+} commands[] = {
+	{ "new", new },
+	{ "build", build },
+	{ "inspect", inspect },
+	{ "check", check },
+};
+
+static int usage(struct tw_err *e, const char *fact)
+{
+	tw_fail(e, TW_USAGE, "cannot policy");
+	tw_fact(e, "%s", fact);
+	return tw_cure(e, "twctl policy new NAME, or build, inspect, check with a FILE, or list");
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	const char *const *word = args->operands.v;
+	size_t i;
+
+	if (!args->operands.n)
+		return usage(e, "it is not told what to do");
+	if (!strcmp(word[0], "list"))
+		return args->operands.n == 1 ? list(args) : usage(e, "list takes no argument");
+	for (i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(word[0], commands[i].name))
+			return args->operands.n == 2 ? commands[i].run(args, word[1], e) :
+			       usage(e, "that takes a name or a file");
+	return usage(e, "it can new, build, inspect, check and list");
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION("output", 'o', TW_TEXT, output, "FILE", "with build: where to put the object",
+		  "@file"),
+	TW_OPTION("count", 0, TW_TEXT, count, "N", "with check: decisions to drive, " DECISIONS,
+		  NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_policy = {
+	.name = "policy",
+	.synopsis = "new NAME | build FILE [-o FILE] | inspect POLICY |\n"
+		    "                    check POLICY [--count N] | list",
+	.summary = "write, build, look at and check policies",
+	.more = "new      writes NAME.bpf.c, which compiles\n"
+		"build    makes NAME.bpf.o of NAME.bpf.c, with clang and the flags it takes\n"
+		"inspect  shows what an object says about itself; loads nothing\n"
+		"check    NAME.bpf.c: drives its decisions, compiled for this machine, through\n"
+		"         thousands of situations, and shows what the kernel would eject it\n"
+		"         for (status 5). An object, and on a patched host a source as well: asks\n"
+		"         the verifier\n"
+		"list     shows what is installed, and what is attached\n"
+		"\n"
+		"A POLICY is a file or a name. A name is NAME.bpf.o in $TIMEWARP_POLICY_PATH\n"
+		"(directories, separated by ':'), without it in /usr/local/lib/timewarp/policies\n"
+		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. Directory and file\n"
+		"must be root's, or twctl's owner's, and writable by nobody else.\n"
+		"The compiler is $TIMEWARP_CLANG, else the newest clang; the headers are in\n"
+		"$TIMEWARP_INCLUDE, else beside twctl. bpf/policies/README.md is the guide.\n",
+	.options = options,
+	.max_operands = 2,
+	.run = run,
+};
