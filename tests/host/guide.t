@@ -1,0 +1,132 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# The guide for authors, tried as a new user would: its files are written and its commands run as they are
+# printed, and must print what it shows. There "..." is anything, a line of it any lines, and a number any
+# number; "[status N]" ends a command that does not end with 0. And the examples keep to what they say.
+use strict;
+use warnings;
+use lib 'tests/host/lib';
+use Test::More;
+use Cwd 'getcwd';
+use JSON::PP;
+use TwHost;
+
+my $root = getcwd;
+my $dir = '/tmp/guide';
+my $pid = guest('my-guest', '--smp', 1, '--clocksource', 'kvm-clock');
+my $before = left_behind();
+mkdir $dir;
+system("cp -r $root/build/bpf/examples $dir/") == 0 or BAIL_OUT('no examples');
+$ENV{PATH} = "$root/build:$ENV{PATH}";
+
+# What a line of the guide stands for
+sub pattern {
+	my ($line) = @_;
+	return '(?:.*\n)*?' if $line eq '...';
+	my $p = quotemeta $line;
+	$p =~ s/\\\.\\\.\\\./.*/g;
+	$p =~ s/\d+/\\d+/g;
+	return "$p\\n";
+}
+
+my ($commands, $files) = (0, 0);
+sub try {
+	my ($command, $status, @shown) = @_;
+	my ($rc, $out) = run('sh', '-c', "cd $dir && { $command; }");
+	my $p = join '', map { pattern($_) } @shown;
+	$commands++;
+	ok($rc == $status && $out =~ /^$p$/, "\$ $command") or diag("status $rc:\n$out\nexpected, status $status:\n", join "\n", @shown);
+}
+
+open my $f, '<', 'bpf/policies/README.md' or BAIL_OUT('no guide');
+my ($kind, @block);
+while (<$f>) {
+	chomp;
+	if (/^```(.*)/ && !defined $kind) {
+		($kind, @block) = ($1);
+	} elsif (/^```/) {
+		if ($kind =~ /^c (\S+)$/) {
+			open my $o, '>', "$dir/$1" or die;
+			print $o "$_\n" for @block;
+			close $o;
+			$files++;
+		} elsif ($kind eq 'sh') {
+			my @runs;
+			for (@block) {
+				if (/^\$ (.*)/) { push @runs, [ $1, 0 ] }
+				elsif (/^\[status (\d+)\]$/) { $runs[-1][1] = $1 }
+				else { push @{ $runs[-1] }, $_ }
+			}
+			try(@$_) for @runs;
+		}
+		$kind = undef;
+	} elsif (defined $kind) {
+		push @block, $_;
+	}
+}
+is($files, 1, 'the guide has one file');
+ok($commands >= 9, "the guide has $commands commands");
+
+# A skeleton is a policy
+try('twctl policy new mine', 0, 'wrote mine.bpf.c; then: twctl policy build mine.bpf.c');
+try('twctl policy build mine.bpf.c', 0, 'built mine.bpf.o: policy mine, 2 parameters');
+try('twctl policy check mine.bpf.c', 0, '...', 'verifier: accepts it');
+try('twctl attach --vm my-guest --policy ./mine.bpf.o --pin', 0, 'attached mine to ...');
+try('twctl policy list', 0, '...', 'mine            attached to ...');
+try('twctl detach --vm my-guest', 0, '...');
+
+# check finds what the verifier cannot, and the other way round
+try("twctl policy check $root/tests/policies/nonsense.bpf.c", 5, '...', 'crime: gives 16 unusable answers in a row: the kernel ejects it; ...',
+	'...', 'verifier: accepts it', 'twctl: cannot pass ...');
+try("twctl policy check $root/tests/policies/writer.bpf.c", 5, '...', 'twctl: ...the verifier rejects it ...', '...');
+for my $file (glob("$root/bpf/policies/*.bpf.c"), glob("$root/bpf/policies/examples/*.bpf.c")) {
+	try("twctl policy check $file", 0, 'decisions 1, attachments 1, refused 1, segments kept 1, events told 1, crimes 0', 'verifier: accepts it');
+}
+
+# The search path: nobody else's file is taken
+mkdir "$dir/p";
+system("cp $dir/nap.bpf.o $dir/p/");
+try("TIMEWARP_POLICY_PATH=$dir/p twctl policy inspect nap", 0, 'nap: fast, with a nap at factor 1 now and then', '...');
+chmod 0666, "$dir/p/nap.bpf.o";
+try("TIMEWARP_POLICY_PATH=$dir/p twctl policy inspect nap", 1, 'twctl: cannot use policy ...may be written by others...');
+chmod 0644, "$dir/p/nap.bpf.o";
+chown 1234, -1, "$dir/p";
+try("TIMEWARP_POLICY_PATH=$dir/p twctl attach --vm my-guest --policy nap", 1, 'twctl: cannot use policy ...belongs neither to root nor...');
+
+# The examples, by their segments
+sub segments_of {
+	my ($seconds, @opt) = @_;
+	trace_begin();
+	my $p = attach('my-guest', @opt) or return (trace_end() && ());
+	sleep $seconds;
+	my ($rc, $live) = twctl('status', '--vm', 'my-guest', '-j');
+	detach($p);
+	my @s = grep { $_->{pid} == $pid && $_->{change} ne 'stop' } @{ trace_end()->{segments} };
+	return (decode_json($live), map { my ($n, $d) = split '/', $_->{factor}; { %$_, r => $n / $d } } @s);
+}
+
+{
+	my ($live, @s) = segments_of(2, '--policy', 'build/bpf/examples/pulse.bpf.o', '--factor', 10, '--param', 'period=500ms');
+	ok(@s > 4, 'pulse: ' . @s . ' segments');
+	is(join(' ', map { $_->{r} } @s), join(' ', map { $_ % 2 ? 1 : 10 } 0 .. $#s), 'pulse: 10 and 1 by turns');
+	my @late = map { ($s[$_]{guest_ns} - $live->{since_host_ns}) - $_ * 500e6 } 1 .. $#s;
+	ok(!grep({ $_ < -1e6 || $_ > 30e6 } @late), "pulse: each turn begins in time: @late ns late, in guest time");
+}
+{
+	my ($live, @s) = segments_of(2, '--policy', 'build/bpf/examples/wander.bpf.o', '--param', 'ppm=1000', '--param', 'period=1s');
+	my ($lo, $hi) = (2, 0);
+	for (@s) { $lo = $_->{r} if $_->{r} < $lo; $hi = $_->{r} if $_->{r} > $hi }
+	ok(@s > 150, 'wander: ' . @s . ' segments in 2 s, 128 in a period');
+	ok(abs($lo - 0.999) < 1e-9 && abs($hi - 1.001) < 1e-9, "wander: from $lo to $hi");
+	my @jumps = grep { abs($s[$_]{r} - $s[$_ - 1]{r}) > 4 * 0.001 / 64 } 1 .. $#s;
+	ok(@jumps < 3, 'wander: in small steps') or diag("@jumps");
+	is($live->{counters}{steps} > 100 && $live->{clamps}, 0, 'wander: nothing to clamp');
+}
+{
+	my ($rc, $out) = twctl('attach', '--vm', 'my-guest', '--policy', 'build/bpf/examples/lead.bpf.o', '--factor', '1/2');
+	is($rc, 5, 'lead: refuses a factor below 1') or diag($out);
+}
+
+stop_guest('my-guest');
+same_as_before($before, 'no link, program or map is left');
+done_testing();
