@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What authors use, on this machine and without a patched kernel: the skeleton and the guide's policy build,
+# objects tell about themselves, and the policies of the tree commit no crime that check can find.
+cd "$(dirname "$0")/../.." || exit 1
+root=$PWD twctl=$PWD/build/twctl
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+n=0 failed=0
+# says STATUS PATTERN ARG...: "twctl policy ARG..." ends so, and prints what the pattern matches
+says() {
+	local status=$1 pattern=$2 rc
+	shift 2
+	n=$((n + 1))
+	(cd "$dir" && "$twctl" policy "$@") >"$dir/out" 2>&1
+	rc=$?
+	if [ $rc = "$status" ] && grep -Eq -- "$pattern" "$dir/out"; then
+		echo "ok $n - policy $*"
+	else
+		echo "not ok $n - policy $* (status $rc, expected $status with $pattern)"
+		sed 's/^/# /' "$dir/out"
+		failed=1
+	fi
+}
+sed -n '/^```c nap.bpf.c$/,/^```$/{/^```/!p}' bpf/policies/README.md >"$dir/nap.bpf.c"
+says 0 '^built nap.bpf.o: policy nap, 3 parameters' build nap.bpf.c
+says 0 'factor=50  from 1/10000 to 10000' inspect ./nap.bpf.o
+says 0 'crimes 0$' check nap.bpf.c --count 2000
+says 0 '^wrote mine.bpf.c' new mine
+says 1 'File exists' new mine
+says 2 'a name is' new 9x
+says 0 'policy mine, 2 parameters' build mine.bpf.c
+says 0 '"ops_version":"1"' -j inspect ./mine.bpf.o
+says 1 'there is no' inspect nosuch
+says 0 '^ramp ' list
+for p in bpf/policies/*.bpf.c bpf/policies/examples/*.bpf.c; do
+	says 0 'crimes 0$' check "$root/$p" --count 2000
+done
+# A policy that answers 0/0 from its second call on
+sed 's/ctx->factor_num = .*/ctx->factor_num = 0;/' "$dir/mine.bpf.c" >"$dir/zero.bpf.c"
+says 5 '^crime: a factor with a zero' check zero.bpf.c --count 200
+says 5 '^crime: gives 16 unusable answers in a row' check zero.bpf.c --count 2000
+echo "1..$n"
+exit $failed
