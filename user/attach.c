@@ -318,6 +318,8 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 			return undo(a);
 		if (a->done && a->args->exit_when_done) {
 			undo(a);
+			/* a status, and no error to print */
+			*e->what = 0;
 			return TW_THRESHOLD;
 		}
 	}
