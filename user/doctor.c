@@ -63,6 +63,15 @@ static int offsets_differ(const char *dir)
 	return differ;
 }
 
+/* By its program's name: qemu-system-x86_64, qemu-kvm, or kvm */
+static bool is_qemu(const char *program, const char *comm)
+{
+	const char *slash = strrchr(program, '/');
+
+	return strstr(slash ? slash : program, "qemu") || !strncmp(comm, "qemu", 4) ||
+	       !strcmp(comm, "kvm");
+}
+
 static void gather(const struct tw_vm *vm, struct tw_facts *f)
 {
 	struct tw_err ignored = { 0 };
@@ -75,7 +84,7 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f)
 	path = tw_asprintf("/proc/%d/cmdline", vm->pid);
 	argv = tw_read_file(path, &len);
 	free(path);
-	f->is_qemu = argv && (strstr(argv, "qemu") || !strncmp(vm->comm, "kvm", 3));
+	f->is_qemu = argv && is_qemu(argv, vm->comm);
 	if (f->is_qemu)
 		tw_qemu_time_parse(argv, len, &f->q);
 	free(argv);

@@ -232,6 +232,10 @@ int main(int argc, char **argv)
 		puts("tsc_offsets 2");
 		return 0;
 	}
+	if (argc > 1 && !strcmp(argv[1], "offsets")) {
+		write_tsc();
+		pause();
+	}
 	lose_ticks();
 	owe_ticks();
 	step_clock_back();
