@@ -155,6 +155,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	int status = tw_target_find(args, "examine", &t, e);
 
 	if (!status) {
+		*e->what = 0;	/* what is found is no error of twctl's, whatever the status */
 		gather(t.vm, &f);
 		n = tw_diagnose(&f, found);
 		if (args->json)

@@ -265,7 +265,7 @@ static void judge_vm(const struct tw_facts *f, struct list *l)
 		add(l, "overcommit", TW_WRONG,
 		    "a vCPU that waits for a CPU takes its ticks late, and loses them beyond a period",
 		    "give the guest no more vCPUs than the host has CPUs",
-		    "%d vCPUs on %d CPUs", f->vcpus, f->host_cpus);
+		    "%d vCPUs on %d CPU%s", f->vcpus, f->host_cpus, f->host_cpus == 1 ? "" : "s");
 }
 
 static void judge_devices(const struct tw_qemu_time *q, struct list *l)
