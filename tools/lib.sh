@@ -52,6 +52,23 @@ need_number() {
 	esac
 }
 
+# tw_stock_kernel VERSION: prints the newest release in the cache that VERSION (6.1, 7.x, newest, a release or its
+# start) means, of those that set-up fetched to be booted stock only.
+tw_stock_kernel() {
+	local want=$1 d r found=
+	for d in $(printf '%s\n' "$TW_CACHE"/kernel/*/stock-only | sort -V); do
+		[ -f "$d" ] || continue
+		d=${d%/stock-only}
+		r=${d##*/}
+		case $want in
+		newest) [ "${r%%.*}" != 6 ] && found=$r ;;
+		*.x) [ "${r%%.*}" = "${want%.x}" ] && found=$r ;;
+		*) case $r in "$want" | "$want"[.+-]*) found=$r ;; esac ;;
+		esac
+	done
+	[ -n "$found" ] && echo "$found"
+}
+
 # tw_kernel_env [VERSION]: set the TW_* of a kernel in the cache; fails when it is not there.
 # VERSION is a release (6.12.117+deb12-amd64), its start (6.12.117), or nothing: the newest that set-up found.
 tw_kernel_env() {
@@ -65,9 +82,12 @@ tw_kernel_env() {
 		for d in "$TW_CACHE/kernel/$want"[+-]*; do
 			[ -d "$d" ] && TW_KVER=${d##*/}
 		done
+		[ -n "$TW_KVER" ] || TW_KVER=$(tw_stock_kernel "$want")
 	fi
 	[ -n "$TW_KVER" ] && [ -d "$TW_CACHE/kernel/$TW_KVER" ] || return 1
 	TW_KDIR=$TW_CACHE/kernel/$TW_KVER
+	TW_STOCK_ONLY=
+	[ ! -f "$TW_KDIR/stock-only" ] || TW_STOCK_ONLY=1
 	TW_BZIMAGE=$TW_KDIR/boot/vmlinuz-$TW_KVER
 	TW_VMLINUX=$TW_KDIR/boot/vmlinux-$TW_KVER
 	TW_MODULES=$TW_KDIR/lib/modules/$TW_KVER
@@ -130,7 +150,7 @@ tw_inject_once() {
 tw_initramfs() {
 	local name=$1 key tmp out
 	shift
-	key=$( (echo "$TW_KVER"; cat "$TW_ROOT/tools/lib.sh" "$0" "$@") | sha256sum | cut -c1-16)
+	key=$( (echo "$TW_KVER"; cat "$TW_KDIR/package-version" 2>/dev/null; cat "$TW_ROOT/tools/lib.sh" "$0" "$@") | sha256sum | cut -c1-16)
 	out=$TW_CACHE/initramfs/$name-$key.cpio
 	if [ ! -f "$out" ]; then
 		mkdir -p "$TW_CACHE/initramfs"

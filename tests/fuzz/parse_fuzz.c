@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "diagnose.h"
 #include "json.h"
 #include "parse.h"
 #include "proc.h"
@@ -114,10 +115,14 @@ static void fuzz_text(const char *text)
 static void fuzz_names(const char *text, size_t len)
 {
 	struct tw_vm vm = { .pid = 1, .fd = 2, .id = "1-2" };
+	struct tw_facts facts = { .is_qemu = true };
+	struct tw_finding found[TW_FINDINGS_MAX];
 	struct tw_selector sel;
 	const char *why;
 
 	tw_qemu_names(text, len, &vm.names);
+	tw_qemu_time_parse(text, len, &facts.q);
+	check(tw_diagnose(&facts, found) < TW_FINDINGS_MAX);
 	if (!tw_selector_parse(text, &sel, &why))
 		tw_selector_matches(&sel, &vm);
 	if (vm.names.name && strncmp(vm.names.name, "pid:", 4) &&

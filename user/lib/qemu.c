@@ -96,27 +96,43 @@ static const char *next_word(const char **argv, const char *end)
 	return word;
 }
 
+void tw_qemu_walk_start(struct tw_qemu_option *o, const char *argv, size_t len)
+{
+	memset(o, 0, sizeof(*o));
+	o->next = argv;
+	o->end = argv + len;
+	next_word(&o->next, o->end);	/* the program */
+}
+
+bool tw_qemu_walk(struct tw_qemu_option *o)
+{
+	const char *word;
+
+	while ((word = next_word(&o->next, o->end))) {
+		if (*word != '-')
+			continue;	/* a disk image */
+		o->option = word + (word[1] == '-' ? 2 : 1);
+		o->arg = NULL;
+		if (!takes_argument(o->option))
+			return true;
+		o->arg = next_word(&o->next, o->end);
+		return o->arg != NULL;
+	}
+	return false;
+}
+
 void tw_qemu_names(const char *argv, size_t len, struct tw_guest_names *names)
 {
-	const char *end = argv + len;
-	const char *word, *option, *arg;
+	struct tw_qemu_option o;
 
 	names->name = NULL;
 	names->uuid = NULL;
-	next_word(&argv, end);	/* the program */
-	while ((word = next_word(&argv, end))) {
-		if (*word != '-')
-			continue;	/* a disk image */
-		option = word + (word[1] == '-' ? 2 : 1);
-		if (!takes_argument(option))
-			continue;
-		arg = next_word(&argv, end);
-		if (!arg)
-			break;
-		if (!strcmp(option, "name"))
-			read_name(arg, names);
-		else if (!strcmp(option, "uuid"))
-			read_uuid(arg, names);
+	tw_qemu_walk_start(&o, argv, len);
+	while (tw_qemu_walk(&o)) {
+		if (!strcmp(o.option, "name"))
+			read_name(o.arg, names);
+		else if (!strcmp(o.option, "uuid"))
+			read_uuid(o.arg, names);
 	}
 }
 

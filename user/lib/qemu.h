@@ -22,6 +22,18 @@ struct tw_guest_names {
  */
 void tw_qemu_names(const char *argv, size_t len, struct tw_guest_names *names);
 
+/* A walk over QEMU's options, with the same care */
+struct tw_qemu_option {
+	const char *option;		/* without its dashes */
+	const char *arg;		/* NULL for an option that takes none */
+	const char *next, *end;
+};
+
+void tw_qemu_walk_start(struct tw_qemu_option *o, const char *argv, size_t len);
+
+/* Moves on to the next option; false at the end */
+bool tw_qemu_walk(struct tw_qemu_option *o);
+
 void tw_guest_names_free(struct tw_guest_names *names);
 
 /**

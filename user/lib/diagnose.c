@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "diagnose.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "qemu.h"
+
+/* One "key=value" of a comma list; a word alone has the value "on", as QEMU reads it */
+struct pair {
+	char key[64], value[64];
+};
+
+/* The next pair of @s, or false at its end; what is too long is cut: no word of ours is */
+static bool next_pair(const char **s, struct pair *p)
+{
+	char *to = p->key;
+	size_t n = 0;
+
+	if (!**s)
+		return false;
+	strcpy(p->value, "on");
+	while (**s) {
+		if (**s == ',') {
+			if ((*s)[1] != ',')
+				break;
+			(*s)++;
+		} else if (**s == '=' && to == p->key) {
+			to[n] = 0;
+			to = p->value;
+			n = 0;
+			(*s)++;
+			continue;
+		}
+		if (n + 1 < sizeof(p->key))
+			to[n++] = **s;
+		(*s)++;
+	}
+	to[n] = 0;
+	if (**s)
+		(*s)++;
+	return true;
+}
+
+static bool is_on(const char *value)
+{
+	return !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "true") ||
+	       !strcmp(value, "y");
+}
+
+static void read_machine(const char *arg, struct tw_qemu_time *t)
+{
+	struct pair p;
+
+	while (next_pair(&arg, &p)) {
+		if (!strcmp(p.key, "hpet"))
+			t->hpet = is_on(p.value);
+		else if (!strcmp(p.key, "pit"))
+			t->pit = strcmp(p.value, "off") != 0;
+		else if (!strcmp(p.key, "kernel-irqchip") || !strcmp(p.key, "kernel_irqchip"))
+			t->irqchip = !strcmp(p.value, "split") ? TW_IRQCHIP_SPLIT :
+				     is_on(p.value) ? TW_IRQCHIP_KERNEL : TW_IRQCHIP_USER;
+	}
+}
+
+static void read_rtc(const char *arg, struct tw_qemu_time *t)
+{
+	struct pair p;
+
+	while (next_pair(&arg, &p)) {
+		if (!strcmp(p.key, "driftfix")) {
+			t->rtc_slew = !strcmp(p.value, "slew");
+		} else if (!strcmp(p.key, "clock")) {
+			t->rtc_clock_vm = !strcmp(p.value, "vm");
+		} else if (!strcmp(p.key, "base")) {
+			t->rtc_localtime = !strcmp(p.value, "localtime");
+			t->rtc_fixed = !t->rtc_localtime && strcmp(p.value, "utc");
+		}
+	}
+}
+
+/* -global DRIVER.PROPERTY=VALUE */
+static void read_global(const char *arg, struct tw_qemu_time *t)
+{
+	struct pair p;
+
+	if (!next_pair(&arg, &p))
+		return;
+	if (!strcmp(p.key, "kvm-pit.lost_tick_policy"))
+		t->pit_discard = !strcmp(p.value, "discard");
+	else if (!strcmp(p.key, "mc146818rtc.lost_tick_policy"))
+		t->rtc_slew = !strcmp(p.value, "slew");
+}
+
+static void read_cpu_flag(const char *name, const char *value, struct tw_qemu_time *t)
+{
+	char flag[64];
+	bool on = is_on(value);
+	size_t i;
+
+	/* hv_time and hv-time are one */
+	for (i = 0; name[i] && i + 1 < sizeof(flag); i++)
+		flag[i] = name[i] == '_' ? '-' : name[i];
+	flag[i] = 0;
+	if (!strcmp(flag, "kvmclock") || !strcmp(flag, "kvm"))
+		t->kvmclock = on;
+	else if (!strcmp(flag, "hv-time"))
+		t->hv_time = on;
+	else if (!strcmp(flag, "hv-stimer"))
+		t->hv_stimer = on;
+	else if (!strcmp(flag, "hv-passthrough"))
+		t->hv_time = t->hv_stimer = on;
+	else if (!strcmp(flag, "invtsc"))
+		t->invtsc = on;
+	else if (!strcmp(flag, "tsc-frequency"))
+		snprintf(t->tsc_frequency, sizeof(t->tsc_frequency), "%.23s", value);
+}
+
+static void read_cpu(const char *arg, struct tw_qemu_time *t)
+{
+	struct pair p;
+
+	/* the last -cpu stands alone */
+	t->kvmclock = true;
+	t->hv_time = t->hv_stimer = t->invtsc = false;
+	*t->tsc_frequency = 0;
+	next_pair(&arg, &p);	/* the model */
+	while (next_pair(&arg, &p)) {
+		if (*p.key == '+')
+			read_cpu_flag(p.key + 1, "on", t);
+		else if (*p.key == '-')
+			read_cpu_flag(p.key + 1, "off", t);
+		else
+			read_cpu_flag(p.key, p.value, t);
+	}
+}
+
+static void read_accel(const char *arg, struct tw_qemu_time *t)
+{
+	struct pair p;
+
+	read_machine(arg, t);
+	while (next_pair(&arg, &p))
+		if (!strcmp(p.key, "xen-version"))
+			t->xen = true;
+}
+
+static void read_option(const char *option, const char *arg, struct tw_qemu_time *t)
+{
+	if (!strcmp(option, "machine") || !strcmp(option, "M"))
+		read_machine(arg, t);
+	else if (!strcmp(option, "accel"))
+		read_accel(arg, t);
+	else if (!strcmp(option, "rtc"))
+		read_rtc(arg, t);
+	else if (!strcmp(option, "global"))
+		read_global(arg, t);
+	else if (!strcmp(option, "cpu"))
+		read_cpu(arg, t);
+	else if (!strcmp(option, "netdev"))
+		t->network = true;
+	else if (!strcmp(option, "nic") || !strcmp(option, "net"))
+		t->network = strcmp(arg, "none") != 0;
+	else if (!strcmp(option, "device") || !strcmp(option, "chardev"))
+		t->agent |= strstr(arg, "org.qemu.guest_agent") != NULL;
+}
+
+void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t)
+{
+	struct tw_qemu_option o;
+	bool nodefaults = false, net = false;
+
+	memset(t, 0, sizeof(*t));
+	t->hpet = t->pit = t->kvmclock = true;
+	tw_qemu_walk_start(&o, argv, len);
+	while (tw_qemu_walk(&o)) {
+		if (!strcmp(o.option, "no-hpet"))
+			t->hpet = false;
+		else if (!strcmp(o.option, "nodefaults"))
+			nodefaults = true;
+		else if (o.arg)
+			read_option(o.option, o.arg, t);
+		net |= !strcmp(o.option, "nic") || !strcmp(o.option, "net") ||
+		       !strcmp(o.option, "netdev");
+	}
+	/* QEMU adds a user-mode network where nothing is said of one */
+	if (!net && !nodefaults)
+		t->network = true;
+}
+
+const char *tw_severity_name(enum tw_severity s)
+{
+	static const char *const names[] = {
+		[TW_WRONG] = "wrong",
+		[TW_LEAK] = "leak",
+		[TW_NOTE] = "note",
+	};
+
+	return names[s];
+}
+
+struct list {
+	struct tw_finding *v;
+	size_t n;
+};
+
+__attribute__((format(printf, 6, 7)))
+static void add(struct list *l, const char *id, enum tw_severity severity, const char *meaning,
+		const char *cure, const char *fmt, ...)
+{
+	struct tw_finding *f;
+	va_list ap;
+
+	if (l->n == TW_FINDINGS_MAX)
+		return;
+	f = &l->v[l->n++];
+	f->id = id;
+	f->severity = severity;
+	f->meaning = meaning;
+	f->cure = cure;
+	va_start(ap, fmt);
+	vsnprintf(f->fact, sizeof(f->fact), fmt, ap);
+	va_end(ap);
+}
+
+static void judge_host(const struct tw_facts *f, struct list *l)
+{
+	if (*f->clocksource && strcmp(f->clocksource, "tsc"))
+		add(l, "host-clocksource", TW_WRONG,
+		    "without the TSC, KVM keeps no master clock: the vCPUs' kvmclocks drift apart",
+		    "look for 'clocksource' and 'TSC' in the host's kernel log",
+		    "the host's clocksource is %s", f->clocksource);
+	if (!f->tsc_invariant)
+		add(l, "host-tsc", TW_NOTE,
+		    "the host's TSC may change its rate or stop in deep sleep, and KVM cannot tell",
+		    NULL, "the host's CPU does not report constant_tsc and nonstop_tsc");
+	if (!f->periodic_sync)
+		add(l, "kvmclock-sync", TW_NOTE,
+		    "kvmclock's rate is not brought up to the host's NTP every five minutes",
+		    "load kvm with kvmclock_periodic_sync=1", "kvm.kvmclock_periodic_sync is off");
+	if (f->min_timer_period_us > 976)
+		add(l, "timer-floor", TW_WRONG,
+		    "KVM makes shorter periodic timers longer: a guest at 1024 Hz or more loses time",
+		    "echo 200 >/sys/module/kvm/parameters/min_timer_period_us",
+		    "kvm.min_timer_period_us is %ld", f->min_timer_period_us);
+	if (f->vmware_backdoor == 1)
+		add(l, "vmware-backdoor", TW_LEAK,
+		    "RDPMC of VMware's pseudo counters gives the guest the host's time",
+		    "load kvm with enable_vmware_backdoor=0", "kvm.enable_vmware_backdoor is on");
+}
+
+static void judge_vm(const struct tw_facts *f, struct list *l)
+{
+	if (f->state == 'T' || f->state == 't')
+		add(l, "stopped", TW_WRONG, "no vCPU runs: its ticks are late, or lost, until it goes on",
+		    "kill -CONT its PID, or end the debugger", "the VMM is stopped by a signal");
+	if (f->offsets_differ == 1)
+		add(l, "tsc-offsets", TW_WRONG,
+		    "the vCPUs' TSCs do not agree, so KVM has no master clock for this VM",
+		    "restart the guest; watch with tools/bpftrace/tsc-writes.bt who writes them",
+		    "the TSC offsets of its vCPUs differ");
+	if (f->vcpus > 0 && f->host_cpus > 0 && f->vcpus > f->host_cpus)
+		add(l, "overcommit", TW_WRONG,
+		    "a vCPU that waits for a CPU takes its ticks late, and loses them beyond a period",
+		    "give the guest no more vCPUs than the host has CPUs",
+		    "%d vCPUs on %d CPU%s", f->vcpus, f->host_cpus, f->host_cpus == 1 ? "" : "s");
+}
+
+static void judge_devices(const struct tw_qemu_time *q, struct list *l)
+{
+	if (q->irqchip == TW_IRQCHIP_USER)
+		add(l, "irqchip-off", TW_WRONG,
+		    "LAPIC and PIT are QEMU's: late under load, and on host time in a warped guest",
+		    "take kernel-irqchip=off out of -machine", "kernel-irqchip=off");
+	if (q->irqchip == TW_IRQCHIP_SPLIT)
+		add(l, "irqchip-split", TW_LEAK, "the PIT is QEMU's and stays on host time",
+		    "kernel-irqchip=on", "kernel-irqchip=split");
+	if (q->hpet)
+		add(l, "hpet", TW_LEAK, "the HPET is QEMU's and stays on host time",
+		    "hpet=off in -machine (before QEMU 8: -no-hpet)", "the guest has an HPET");
+	if (q->pit && q->irqchip == TW_IRQCHIP_KERNEL)
+		add(l, "pit", TW_LEAK, "KVM's PIT stays on host time",
+		    "have the guest use its LAPIC timer, as Linux does", "the guest has KVM's PIT");
+	if (q->pit && q->irqchip == TW_IRQCHIP_KERNEL && q->pit_discard)
+		add(l, "pit-discard", TW_NOTE,
+		    "PIT ticks are not made up for: a guest that counts them falls behind",
+		    "-global kvm-pit.lost_tick_policy=delay, if the guest counts ticks",
+		    "lost-tick policy of the PIT: discard");
+	add(l, "rtc", TW_LEAK, "the RTC is QEMU's and stays on host time",
+	    "keep the guest from reading it once it is up (hwclock, Windows' clock)",
+	    "RTC: base %s, clock %s", q->rtc_localtime ? "localtime" : q->rtc_fixed ? "a date" : "utc",
+	    q->rtc_clock_vm ? "vm" : "host");
+	if (!q->rtc_slew)
+		add(l, "rtc-discard", TW_NOTE,
+		    "periodic RTC interrupts that are coalesced are lost: Windows without hv-time falls behind",
+		    "-rtc driftfix=slew, if the guest keeps time by the RTC",
+		    "lost-tick policy of the RTC: discard");
+	if (q->rtc_localtime)
+		add(l, "rtc-localtime", TW_NOTE, "a guest that takes it for UTC is hours off",
+		    "-rtc base=utc for anything but Windows", "-rtc base=localtime");
+}
+
+static void judge_cpu(const struct tw_qemu_time *q, struct list *l)
+{
+	if (!q->kvmclock && !q->hv_time)
+		add(l, "no-kvmclock", TW_WRONG,
+		    "the guest has no paravirtual clock: TSC or HPET, without correction, or ticks",
+		    "take -kvmclock, kvmclock=off or kvm=off out of -cpu", "kvmclock is switched off");
+	if (q->kvmclock)
+		add(l, "ptp-kvm", TW_LEAK,
+		    "a guest that loads ptp_kvm asks the host for its time (KVM_HC_CLOCK_PAIRING)",
+		    "do not load ptp_kvm, nor chrony's 'refclock PHC', in the guest",
+		    "clock pairing is within the guest's reach");
+	if (q->hv_time || q->hv_stimer)
+		add(l, "hyperv", TW_LEAK, "Hyper-V's clock and timers stay on host time",
+		    "take hv-time and hv-stimer out of -cpu", "-cpu has%s%s",
+		    q->hv_time ? " hv-time" : "", q->hv_stimer ? " hv-stimer" : "");
+	if (q->xen)
+		add(l, "xen", TW_LEAK, "Xen's clock and timers stay on host time",
+		    "take xen-version out of -accel", "the guest sees Xen");
+	if (!q->invtsc)
+		add(l, "no-invtsc", TW_NOTE,
+		    "the guest does not take the TSC as clocksource by itself; kvm-clock serves it well",
+		    NULL, "-cpu has no invtsc");
+	if (*q->tsc_frequency)
+		add(l, "tsc-frequency", TW_NOTE,
+		    "without TSC scaling the rate is met by catch-up, and the guest's TSC jumps",
+		    "twctl probe shows whether this CPU scales", "tsc-frequency=%s", q->tsc_frequency);
+}
+
+static void judge_outside(const struct tw_qemu_time *q, struct list *l)
+{
+	if (q->agent)
+		add(l, "guest-agent", TW_LEAK,
+		    "the host may set the guest's clock (guest-set-time, on resume in libvirt)",
+		    "stop qemu-guest-agent in the guest", "a channel of the guest agent");
+	if (q->network)
+		add(l, "network", TW_LEAK, "NTP works against the factor; TLS peers see other dates",
+		    "stop chrony, ntpd or systemd-timesyncd in the guest", "the guest has a network");
+}
+
+static int worst_first(const void *a, const void *b)
+{
+	const struct tw_finding *x = a, *y = b;
+
+	if (x->severity != y->severity)
+		return x->severity < y->severity ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+size_t tw_diagnose(const struct tw_facts *f, struct tw_finding found[TW_FINDINGS_MAX])
+{
+	struct list l = { found, 0 };
+
+	judge_host(f, &l);
+	judge_vm(f, &l);
+	if (f->is_qemu) {
+		judge_devices(&f->q, &l);
+		judge_cpu(&f->q, &l);
+		judge_outside(&f->q, &l);
+	} else {
+		add(&l, "vmm-unknown", TW_NOTE, "its clocks, timers and channels are not judged", NULL,
+		    "the VMM is not QEMU");
+	}
+	qsort(found, l.n, sizeof(*found), worst_first);
+	return l.n;
+}

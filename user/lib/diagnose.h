@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a VM's command line and its host say about its time, and what that means; no system calls. */
+#ifndef TW_DIAGNOSE_H
+#define TW_DIAGNOSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum tw_irqchip { TW_IRQCHIP_KERNEL, TW_IRQCHIP_SPLIT, TW_IRQCHIP_USER };
+
+/* Time in QEMU's command line: what it asks for, with QEMU's defaults where it is silent */
+struct tw_qemu_time {
+	bool hpet;			/* on where it is not switched off */
+	bool pit;
+	bool pit_discard;		/* kvm-pit.lost_tick_policy=discard; the default is delay */
+	bool rtc_slew;			/* driftfix=slew, lost_tick_policy=slew */
+	bool rtc_localtime;
+	bool rtc_clock_vm;		/* clock=vm: stands while the VM is stopped */
+	bool rtc_fixed;			/* base= names a date */
+	enum tw_irqchip irqchip;
+	bool kvmclock;
+	bool hv_time, hv_stimer, xen;
+	bool invtsc;
+	char tsc_frequency[24];		/* in Hz, or empty */
+	bool agent;			/* a channel of the guest agent */
+	bool network;
+};
+
+/**
+ * tw_qemu_time_parse - read what concerns time off QEMU's command line
+ * @argv: the contents of /proc/PID/cmdline: strings, each ended by a NUL byte
+ * @len: of @argv
+ * @t: result
+ *
+ * Later options win over earlier ones, as in QEMU.  What -readconfig names is not read.
+ */
+void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t);
+
+/* All that doctor looks at; -1 and empty strings: not known */
+struct tw_facts {
+	bool is_qemu;
+	struct tw_qemu_time q;
+	char clocksource[32];		/* of the host */
+	int tsc_invariant;		/* constant_tsc and nonstop_tsc in the host's cpuinfo */
+	int periodic_sync;		/* kvm.kvmclock_periodic_sync */
+	long min_timer_period_us;
+	int vmware_backdoor;
+	int offsets_differ;		/* TSC offsets between its vCPUs */
+	int vcpus, host_cpus;
+	char state;			/* of the VMM's process, as in /proc/PID/stat */
+	bool attached;
+};
+
+enum tw_severity { TW_WRONG, TW_LEAK, TW_NOTE };
+
+struct tw_finding {
+	const char *id;
+	enum tw_severity severity;	/* wrong: its time suffers; leak: host time in a warped guest */
+	char fact[128];
+	const char *meaning;
+	const char *cure;		/* NULL where none is needed */
+};
+
+#define TW_FINDINGS_MAX 32
+
+const char *tw_severity_name(enum tw_severity s);
+
+/**
+ * tw_diagnose - judge the facts
+ * @f: the facts
+ * @found: result, the worst first, else in the order of their ids
+ *
+ * Return: how many findings there are
+ */
+size_t tw_diagnose(const struct tw_facts *f, struct tw_finding found[TW_FINDINGS_MAX]);
+
+#endif /* TW_DIAGNOSE_H */
