@@ -144,6 +144,18 @@ struct {
 	__uint(max_entries, 4 << 20);
 } ring SEC(".maps");
 
+/*
+ * A program's first argument as a plain number.  The verifier knows the type of arguments and
+ * allows no arithmetic on them; what container_of() makes of one is read by BPF_CORE_READ().
+ */
+static __always_inline void *first_arg(void *ctx)
+{
+	u64 p = 0;
+
+	bpf_probe_read_kernel(&p, sizeof(p), ctx);
+	return (void *)p;
+}
+
 static __noinline struct unit *make_unit(u64 key, struct kvm *kvm, int vcpu, u32 khz)
 {
 	struct trace_info info = { .kvm = (u64)kvm, .vcpu = vcpu, .tsc_khz = khz };

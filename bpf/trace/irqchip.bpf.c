@@ -31,7 +31,7 @@ static __always_inline u64 owed(u32 pending)
 SEC("fentry/pit_timer_fn")
 int BPF_PROG(pit_fired, struct hrtimer *timer)
 {
-	struct kvm_kpit_state *ps = (void *)timer - bpf_core_field_offset(struct kvm_kpit_state, timer);
+	struct kvm_kpit_state *ps = first_arg(ctx) - bpf_core_field_offset(struct kvm_kpit_state, timer);
 	struct kvm_pit *pit = pit_of(ps);
 	u32 pending = BPF_CORE_READ(ps, pending.counter);
 	u32 reinject = BPF_CORE_READ(ps, reinject.counter);
@@ -53,7 +53,7 @@ int BPF_PROG(pit_fired, struct hrtimer *timer)
 	}
 	if (!reinject || !pending) {
 		t = &u->fired_tick[TRACE_PIT];
-		t->deadline_ns = BPF_CORE_READ(timer, _softexpires);
+		t->deadline_ns = BPF_CORE_READ(ps, timer._softexpires);
 		t->fired_ns = bpf_ktime_get_ns();
 		u->fired |= 1 << TRACE_PIT;
 	}
@@ -68,7 +68,7 @@ int BPF_PROG(pit_fired, struct hrtimer *timer)
 SEC("fentry/kvm_pit_ack_irq")
 int BPF_PROG(pit_acked, struct kvm_irq_ack_notifier *kian)
 {
-	struct kvm_kpit_state *ps = (void *)kian -
+	struct kvm_kpit_state *ps = first_arg(ctx) -
 				    bpf_core_field_offset(struct kvm_kpit_state, irq_ack_notifier);
 	struct kvm_pit *pit = pit_of(ps);
 	u32 pending = BPF_CORE_READ(ps, pending.counter);

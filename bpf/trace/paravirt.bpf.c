@@ -9,7 +9,7 @@
 SEC("fentry/stimer_timer_callback")
 int BPF_PROG(stimer_fired, struct hrtimer *timer)
 {
-	struct kvm_vcpu_hv_stimer *st = (void *)timer -
+	struct kvm_vcpu_hv_stimer *st = first_arg(ctx) -
 					bpf_core_field_offset(struct kvm_vcpu_hv_stimer, timer);
 	struct kvm_vcpu_hv *hv;
 	struct trace_stats *s;
@@ -26,7 +26,7 @@ int BPF_PROG(stimer_fired, struct hrtimer *timer)
 		return 0;
 	count(s->fired, 1);
 	t = &u->fired_tick[TRACE_STIMER];
-	t->deadline_ns = BPF_CORE_READ(timer, _softexpires);
+	t->deadline_ns = BPF_CORE_READ(st, timer._softexpires);
 	t->fired_ns = bpf_ktime_get_ns();
 	/* Direct mode has a vector of its own; a message comes with the SINT's */
 	u->fired |= 1 << TRACE_STIMER;
@@ -133,7 +133,7 @@ int BPF_PROG(xen_started, struct kvm_vcpu *vcpu)
 SEC("fentry/xen_timer_callback")
 int BPF_PROG(xen_fired, struct hrtimer *timer)
 {
-	struct kvm_vcpu *vcpu = (void *)timer - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
+	struct kvm_vcpu *vcpu = first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
 	struct trace_stats *s;
 	struct unit *u;
 	struct tick *t;
@@ -150,7 +150,7 @@ int BPF_PROG(xen_fired, struct hrtimer *timer)
 	count(s->fired, 1);
 	t = &u->fired_tick[TRACE_XEN];
 	t->fired_ns = bpf_ktime_get_ns();
-	t->deadline_ns = u->xen_starting ? t->fired_ns : (u64)BPF_CORE_READ(timer, _softexpires);
+	t->deadline_ns = u->xen_starting ? t->fired_ns : (u64)BPF_CORE_READ(vcpu, arch.xen.timer._softexpires);
 	return 0;
 }
 
@@ -158,7 +158,7 @@ int BPF_PROG(xen_fired, struct hrtimer *timer)
 SEC("fexit/xen_timer_callback")
 int BPF_PROG(xen_sent, struct hrtimer *timer)
 {
-	struct kvm_vcpu *vcpu = (void *)timer - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
+	struct kvm_vcpu *vcpu = first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
 	struct trace_stats *s;
 	struct unit *u;
 	struct tick t;
