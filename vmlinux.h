@@ -193,8 +193,13 @@ struct kvm_ioapic {
 	struct kvm *kvm;
 };
 
+struct kvm_kpic_state {
+	u8 irq_base;
+};
+
 struct kvm_pic {
 	struct kvm *kvm;
+	struct kvm_kpic_state pics[2];
 };
 
 #pragma clang attribute pop

@@ -72,6 +72,7 @@ const volatile u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
 /* Counters, read by twctl */
 u32 next_unit;
 u32 raising;		/* how many threads raise an interrupt just now */
+u32 pic_waiting;	/* how many ticks a PIC has that no vCPU has taken */
 u64 events_lost;	/* the ring buffer was full */
 u64 units_lost;	/* a map was full: not counted at all */
 

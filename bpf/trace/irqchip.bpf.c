@@ -121,19 +121,14 @@ static __always_inline void raised(struct unit *u, u32 source)
 		count(s->fired, 1);
 }
 
-static __always_inline void outcome(struct unit *u, u32 source, bool accepted, bool lapic)
+static __always_inline void outcome(struct unit *u, u32 source, bool accepted)
 {
-	struct trace_stats *s = stats_of(u, source);
+	struct trace_stats *s = accepted ? NULL : stats_of(u, source);
 
 	if (!s)
 		return;
-	if (!accepted) {
-		count(s->coalesced, 1);
-		note_lost(u, source, 1, TRACE_LOST_COALESCED);
-	} else if (!lapic) {
-		/* By the PIC: there is no more to be seen of it */
-		count(s->injected, 1);
-	}
+	count(s->coalesced, 1);
+	note_lost(u, source, 1, TRACE_LOST_COALESCED);
 }
 
 SEC("fentry/kvm_ioapic_set_irq")
@@ -178,7 +173,7 @@ int BPF_PROG(ioapic_raised, struct kvm_ioapic *ioapic, int irq, int source_id, i
 		return 0;
 	u = vm_unit(ioapic->kvm);
 	if (u && ret >= 0)
-		outcome(u, r->source, ret > 0 && (r->accepted || !r->coalesced), true);
+		outcome(u, r->source, ret > 0 && (r->accepted || !r->coalesced));
 	bpf_map_delete_elem(&raises, &tid);
 	count(raising, -1);
 	return 0;
@@ -188,7 +183,9 @@ SEC("fexit/kvm_pic_set_irq")
 int BPF_PROG(pic_raised, struct kvm_pic *pic, int irq, int source_id, int level, int ret)
 {
 	u32 source = line_source(irq, source_id);
+	struct trace_stats *s;
 	struct unit *u;
+	struct tick *t;
 
 	/* Negative: masked, so the guest uses the other chip */
 	if (!level || ret < 0 || source >= TRACE_NR_SOURCES)
@@ -197,6 +194,18 @@ int BPF_PROG(pic_raised, struct kvm_pic *pic, int irq, int source_id, int level,
 	if (!u)
 		return 0;
 	raised(u, source);
-	outcome(u, source, ret > 0, false);
+	outcome(u, source, ret > 0);
+	s = ret > 0 ? stats_of(u, source) : NULL;
+	if (!s)
+		return 0;
+	count(s->injected, 1);
+	t = &u->injected_tick[source];
+	*t = u->fired_tick[source];
+	t->injected_ns = bpf_ktime_get_ns();
+	u->injected_vector[source] = irq < 8 ? BPF_CORE_READ(pic, pics[0].irq_base) + irq :
+					       BPF_CORE_READ(pic, pics[1].irq_base) + irq - 8;
+	if (!(u->injected & 1 << source))
+		count(pic_waiting, 1);
+	u->injected |= 1 << source;
 	return 0;
 }

@@ -207,10 +207,28 @@ static __noinline int entered_rarely(struct unit *u, int vector)
 	return 0;
 }
 
+/* A PIC is the VM's, so what waits in it stands in the VM's unit */
+static __noinline int entered_from_pic(struct unit *u, int vector)
+{
+	u32 before;
+
+	if (!u)
+		return 0;
+	before = u->injected;
+	entered(u, TRACE_PIT, vector);
+	entered(u, TRACE_RTC, vector);
+	entered(u, TRACE_IRQ0, vector);
+	if (before != u->injected)
+		count(pic_waiting, -1);
+	return 0;
+}
+
 static __always_inline int all_entered(struct kvm_vcpu *vcpu, int vector)
 {
 	struct unit *u = vcpu_unit(vcpu);
 
+	if (pic_waiting && vector >= 0)
+		entered_from_pic(vm_unit(BPF_CORE_READ(vcpu, kvm)), vector);
 	if (!u || !u->injected)
 		return 0;
 	entered(u, TRACE_DEADLINE, vector);
