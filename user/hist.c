@@ -268,7 +268,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	tw_catch_stop();
 	status = tw_tracer_start(&t, &opts, e);
 	if (!status) {
-		tw_tell_missing(&t);
+		tw_tell_start(&t);
 		wait_for(&t, span ? t.start_ns + span : UINT64_MAX);
 		status = show(args, &t, &gone, e);
 		if (!status)

@@ -454,7 +454,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	tw_catch_stop();
 	status = tw_tracer_start(&t, &opts, e);
 	if (!status) {
-		tw_tell_missing(&t);
+		tw_tell_start(&t);
 		status = loop(args, &t, every, times, e);
 	}
 	tw_tracer_stop(&t);

@@ -401,7 +401,7 @@ static int trace(struct tracing *r, const struct tw_tracer_opts *opts, uint64_t 
 
 	if (status)
 		return status;
-	tw_tell_missing(&r->t);
+	tw_tell_start(&r->t);
 	rb = ring_buffer__new(tw_tracer_ring_fd(&r->t), on_event, r, NULL);
 	if (!rb) {
 		tw_fail(e, TW_FAILED, "cannot trace");

@@ -167,8 +167,8 @@ extern volatile int tw_stop;
 void tw_sleep_until(uint64_t ns);
 uint64_t tw_now_ns(void);
 
-/* Names, on stderr, what this kernel gave no place for */
-void tw_tell_missing(const struct tw_tracer *t);
+/* Says, on stderr, that it has begun, and names what this kernel gave no place for */
+void tw_tell_start(const struct tw_tracer *t);
 
 /* The last words: VMs that have gone, and how much was lost; 0, or TW_NO_VM with the error filled */
 int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e);

@@ -104,13 +104,15 @@ int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_trac
 	return TW_OK;
 }
 
-void tw_tell_missing(const struct tw_tracer *t)
+void tw_tell_start(const struct tw_tracer *t)
 {
-	size_t i;
+	size_t i, n = t->nr_wanted ? t->nr_wanted : t->vms.n;
 
 	for (i = 0; i < t->missing.n; i++)
 		fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
 			t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
+	fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
+		t->nr_wanted ? "" : ", and those to come");
 }
 
 int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e)
