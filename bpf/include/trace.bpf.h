@@ -289,10 +289,13 @@ static __noinline void send_event(u32 unit, u32 what, s64 a, s64 b, s64 c)
 			send_event((u)->id, (kind) | (u32)(source) << 16, a, b, c);	\
 	} while (0)
 
-static __always_inline void hist_add(struct trace_hist *h, u64 v)
+/* Not static: the verifier goes through it once, and not for each way that leads here */
+__noinline int hist_add(struct trace_hist *h, u64 v)
 {
 	u32 i = trace_bucket(v, cfg_linear_ns);
 
+	if (!h)
+		return 0;
 	if (!h->count || v < h->min)
 		h->min = v;
 	if (v > h->max)
@@ -301,6 +304,7 @@ static __always_inline void hist_add(struct trace_hist *h, u64 v)
 	count(h->sum, v);
 	if (i < TRACE_NR_BUCKETS)
 		count(h->bucket[i], 1);
+	return 0;
 }
 
 static __always_inline void note_lost(struct unit *u, u32 source, u64 n, u32 how)
