@@ -36,4 +36,172 @@ typedef __u32 __wsum;
 enum { false, true };
 typedef _Bool bool;
 
+enum bpf_map_type {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+/* KVM's timers and clocks, for bpf/trace */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef s64 ktime_t;
+
+struct hrtimer {
+	ktime_t _softexpires;
+};
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct qstr d_name;
+};
+
+/* The host's clock as NMIs read it: how TSC and CLOCK_MONOTONIC go together */
+struct tk_read_base {
+	u64 mask;
+	u64 cycle_last;
+	u32 mult;
+	u32 shift;
+	u64 xtime_nsec;
+	ktime_t base;
+};
+
+struct tk_fast {
+	struct tk_read_base base[2];
+};
+
+struct pvclock_vcpu_time_info {
+	u32 version;
+	u64 tsc_timestamp;
+	u64 system_time;
+	u32 tsc_to_system_mul;
+	s8 tsc_shift;
+	u8 flags;
+};
+
+struct kvm_timer {
+	struct hrtimer timer;
+	s64 period;
+	ktime_t target_expiration;
+	u32 timer_mode;
+	u64 tscdeadline;
+	u32 timer_advance_ns;
+	atomic_t pending;
+	bool hv_timer_in_use;
+};
+
+struct kvm_vcpu;
+
+struct kvm_lapic {
+	struct kvm_timer lapic_timer;
+	struct kvm_vcpu *vcpu;
+	bool apicv_active;
+	void *regs;
+};
+
+struct kvm_arch {
+	s64 kvmclock_offset;
+	bool use_master_clock;
+};
+
+struct kvm {
+	struct kvm_arch arch;
+	struct dentry *debugfs_dentry;
+	int userspace_pid;
+};
+
+struct kvm_queued_interrupt {
+	u8 nr;
+};
+
+struct kvm_vcpu_xen {
+	u64 timer_expires;
+	atomic_t timer_pending;
+	struct hrtimer timer;
+};
+
+struct kvm_vcpu_hv;
+
+struct kvm_vcpu_arch {
+	struct kvm_lapic *apic;
+	struct kvm_queued_interrupt interrupt;
+	struct pvclock_vcpu_time_info hv_clock;
+	u64 l1_tsc_offset;
+	u64 l1_tsc_scaling_ratio;
+	u32 virtual_tsc_khz;
+	u32 hw_tsc_khz;
+	bool tsc_catchup;
+	int last_vmentry_cpu;
+	struct kvm_vcpu_xen xen;
+	struct kvm_vcpu_hv *hyperv;
+};
+
+struct kvm_vcpu {
+	struct kvm *kvm;
+	int vcpu_id;
+	bool wants_to_run;
+	struct kvm_vcpu_arch arch;
+};
+
+union hv_stimer_config {
+	u64 as_uint64;
+};
+
+struct kvm_vcpu_hv_stimer {
+	struct hrtimer timer;
+	int index;
+	union hv_stimer_config config;
+	u64 count;
+	u64 exp_time;
+};
+
+struct kvm_vcpu_hv {
+	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu_hv_stimer stimer[4];
+};
+
+struct kvm_irq_ack_notifier {
+	int gsi;
+};
+
+struct kvm_kpit_state {
+	s64 period;
+	struct hrtimer timer;
+	atomic_t reinject;
+	atomic_t pending;
+	struct kvm_irq_ack_notifier irq_ack_notifier;
+};
+
+struct kvm_pit {
+	struct kvm *kvm;
+	struct kvm_kpit_state pit_state;
+};
+
+union kvm_ioapic_redirect_entry {
+	u64 bits;
+};
+
+struct kvm_ioapic {
+	union kvm_ioapic_redirect_entry redirtbl[24];
+	struct kvm *kvm;
+};
+
+struct kvm_kpic_state {
+	u8 irq_base;
+};
+
+struct kvm_pic {
+	struct kvm *kvm;
+	struct kvm_kpic_state pics[2];
+};
+
+#pragma clang attribute pop
+
 #endif /* __VMLINUX_H__ */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 #include "json.h"
@@ -18,8 +19,13 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids;
 	bool exit_when_done;
+	bool csv;
 	const char *vm, *factor, *policy, *tsc, *every, *count, *completion, *exec, *output;
+	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	struct tw_strings params;	/* --param */
+	struct tw_strings vms;		/* --vm of the verbs that take several */
+	struct tw_strings sources;	/* --source */
+	struct tw_strings thresholds;	/* --on-threshold */
 	struct tw_strings operands;	/* what is no option */
 };
 
@@ -49,6 +55,21 @@ struct tw_option {
 #define TW_OPTION_PARAM									\
 	TW_OPTION("param", 0, TW_LIST, params, "NAME=VALUE",				\
 		  "set a parameter of the policy; may be repeated", NULL)
+
+#define TW_OPTION_VMS									\
+	TW_OPTION("vm", 0, TW_LIST, vms, "VM",						\
+		  "PID, guest name, PID-FD or UUID; may be repeated; without: all", "@vm")
+#define TW_OPTION_DURATION								\
+	TW_OPTION("duration", 'd', TW_TEXT, duration, "TIME", "stop after it: 30s", NULL)
+#define TW_OPTION_VCPU									\
+	TW_OPTION("vcpu", 0, TW_TEXT, vcpu, "N", "only this vCPU", NULL)
+#define TW_OPTION_SOURCE								\
+	TW_OPTION("source", 0, TW_LIST, sources, "SOURCE",				\
+		  "only this source of ticks; may be repeated",				\
+		  "oneshot periodic deadline pit rtc irq0 stimer xen")
+#define TW_OPTION_JUMP									\
+	TW_OPTION("jump", 0, TW_TEXT, jump, "TIME",					\
+		  "smaller steps of a clock are drift (default 1us)", NULL)
 
 struct tw_verb {
 	const char *name;
@@ -145,5 +166,30 @@ void tw_json_vm(struct tw_json *j, const struct tw_vm *vm);
 
 /* Writes a factor: exact, and as a decimal string */
 void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_factor *f);
+
+struct tw_tracer;
+struct tw_tracer_opts;
+
+/* What trace, hist and stat have in common: --vm, --vcpu, --source, --jump; 0 or TW_USAGE */
+int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_tracer_opts *o,
+		   struct tw_err *e);
+
+/* An argument that is a duration above zero; 0 where there is none; 0 or TW_USAGE */
+int tw_args_duration(const char *doing, const char *option, const char *text, uint64_t *ns,
+		     struct tw_err *e);
+
+/* From here on SIGINT and SIGTERM only set tw_stop */
+void tw_catch_stop(void);
+extern volatile int tw_stop;
+
+/* Sleeps until CLOCK_MONOTONIC is there, or tw_stop */
+void tw_sleep_until(uint64_t ns);
+uint64_t tw_now_ns(void);
+
+/* Says, on stderr, that it has begun, and names what this kernel gave no place for */
+void tw_tell_start(const struct tw_tracer *t);
+
+/* The last words: VMs that have gone, and how much was lost; 0, or TW_NO_VM with the error filled */
+int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e);
 
 #endif /* TWCTL_H */

@@ -27,6 +27,7 @@ enum tw_need {
 	TW_NEED_HOOK = 1,	/* all it takes to load a policy */
 	TW_NEED_PIN = 2,	/* a BPF file system */
 	TW_NEED_STATE = 4,	/* the state files */
+	TW_NEED_TRACE = 8,	/* what trace, hist and stat take; no patch */
 };
 
 struct tw_check {

@@ -30,7 +30,8 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 {
 	va_list copy;
 
-	if (level == LIBBPF_WARN) {
+	/* The last word, "failed to load object", says less than the one before it */
+	if (level == LIBBPF_WARN && !strstr(fmt, "failed to load object")) {
 		va_copy(copy, ap);
 		vsnprintf(last_warning, sizeof(last_warning), fmt, copy);
 		va_end(copy);

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Did a clock jump?  Each time KVM gives the guest a new line for kvmclock, the old line and the
+ * new one are compared at the same host TSC.  The TSC's own jumps are changes of its offset.
+ */
+#include "trace.bpf.h"
+
+static __always_inline void note_jump(struct trace_jumps *j, s64 ns, u32 cause)
+{
+	u64 size = ns < 0 ? -ns : ns;
+
+	if (ns < 0) {
+		count(j->back, 1);
+		if (size > j->back_max)
+			j->back_max = size;
+	} else {
+		count(j->forward, 1);
+		if (size > j->forward_max)
+			j->forward_max = size;
+	}
+	count(j->sum, ns);
+	if (cause < TRACE_NR_CAUSES)
+		count(j->by[cause], 1);
+}
+
+/*
+ * Runs on the vCPU, which holds no guest meanwhile.  A change of the TSC's offset since the last
+ * record moves the place of "the same host TSC" on the old line.
+ */
+SEC("fexit/kvm_guest_time_update")
+int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
+{
+	u32 version = vcpu->arch.hv_clock.version, mul = vcpu->arch.hv_clock.tsc_to_system_mul, cause;
+	u64 tsc = vcpu->arch.hv_clock.tsc_timestamp, ns = vcpu->arch.hv_clock.system_time;
+	s64 offset_now = vcpu->kvm->arch.kvmclock_offset, step, elapsed;
+	u8 flags = vcpu->arch.hv_clock.flags;
+	u64 offset = vcpu->arch.l1_tsc_offset;
+	struct trace_clocks *c;
+	bool master, first;
+	struct unit *u;
+
+	u = vcpu_unit(vcpu);
+	if (!u || version == u->old_version)
+		return 0;
+	c = clocks_of(u);
+	if (!c)
+		return 0;
+	count(c->pvclock_updates, 1);
+	c->stable = flags & 1;
+	c->catchup = vcpu->arch.tsc_catchup;
+	c->tsc_offset = offset;
+	master = vcpu->kvm->arch.use_master_clock;
+	first = !u->clock_valid;
+	step = 0;
+	if (!first) {
+		elapsed = (s64)(tsc - (offset - u->old_offset) - u->old_tsc);
+		elapsed = trace_pvclock_ns(elapsed, u->old_mul, u->old_shift);
+		step = (s64)(ns - (u->old_ns + elapsed));
+		cause = offset_now != u->old_kvmclock_offset ? TRACE_BY_VMM :
+			master != u->master ? TRACE_BY_MASTER : TRACE_BY_UPDATE;
+		if ((u64)(step < 0 ? -step : step) >= cfg_jump_ns) {
+			note_jump(&c->kvmclock, step, cause);
+			event(u, TRACE_EV_KVMCLOCK, TRACE_NR_SOURCES, step, cause, 0);
+		} else {
+			c->drift_ns += step;
+			if (elapsed > 0)
+				c->drift_over_ns += elapsed;
+		}
+	}
+	event(u, TRACE_EV_PVCLOCK, TRACE_NR_SOURCES, step, flags, 0);
+	u->old_version = version;
+	u->old_tsc = tsc;
+	u->old_ns = ns;
+	u->old_mul = mul;
+	u->old_shift = vcpu->arch.hv_clock.tsc_shift;
+	u->old_offset = offset;
+	u->old_kvmclock_offset = offset_now;
+	u->master = master;
+	u->clock_valid = true;
+	return 0;
+}
+
+SEC("fentry/kvm_vcpu_write_tsc_offset")
+int BPF_PROG(tsc_offset_written, struct kvm_vcpu *vcpu, u64 offset)
+{
+	s64 ticks = offset - vcpu->arch.l1_tsc_offset, ns;
+	struct trace_clocks *c;
+	u32 cause;
+	struct unit *u;
+
+	/* Before its first entry, a vCPU has no clock that could jump */
+	if (!ticks || (bpf_core_field_exists(vcpu->arch.last_vmentry_cpu) &&
+		       vcpu->arch.last_vmentry_cpu == -1))
+		return 0;
+	u = vcpu_unit(vcpu);
+	c = u ? clocks_of(u) : NULL;
+	if (!c)
+		return 0;
+	cause = TRACE_BY_VMM;
+	if (bpf_core_field_exists(vcpu->wants_to_run) && vcpu->wants_to_run)
+		cause = vcpu->arch.tsc_catchup ? TRACE_BY_CATCHUP : TRACE_BY_GUEST;
+	ns = trace_ticks_to_ns(ticks, vcpu->arch.virtual_tsc_khz);
+	count(c->tsc_offset_writes, 1);
+	c->tsc_offset = offset;
+	if ((u64)(ns < 0 ? -ns : ns) < cfg_jump_ns && ticks != 0 && cause == TRACE_BY_CATCHUP)
+		return 0;
+	note_jump(&c->tsc, ns, cause);
+	event(u, TRACE_EV_TSC, TRACE_NR_SOURCES, ns, cause, ticks);
+	return 0;
+}
+
+SEC("fentry/kvm_vcpu_write_tsc_multiplier")
+int BPF_PROG(tsc_ratio_written, struct kvm_vcpu *vcpu, u64 ratio)
+{
+	struct trace_clocks *c;
+	struct unit *u;
+
+	if (ratio == vcpu->arch.l1_tsc_scaling_ratio || !vcpu->arch.l1_tsc_scaling_ratio)
+		return 0;
+	u = vcpu_unit(vcpu);
+	c = u ? clocks_of(u) : NULL;
+	if (c)
+		count(c->tsc_scaling_writes, 1);
+	return 0;
+}
+
+SEC("fexit/pvclock_update_vm_gtod_copy")
+int BPF_PROG(master_updated, struct kvm *kvm)
+{
+	bool master = kvm->arch.use_master_clock;
+	struct trace_clocks *c;
+	struct unit *u;
+
+	u = vm_unit(kvm);
+	c = u ? clocks_of(u) : NULL;
+	if (!c)
+		return 0;
+	c->master = master;
+	if (u->master_valid && master != u->master) {
+		if (master)
+			count(c->master_regained, 1);
+		else
+			count(c->master_lost, 1);
+		event(u, TRACE_EV_MASTER, TRACE_NR_SOURCES, master, 0, 0);
+	}
+	u->master = master;
+	u->master_valid = true;
+	return 0;
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Who is there: the end of vCPUs and VMs. */
+#include "trace.bpf.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+static __always_inline void end_unit(u64 key)
+{
+	struct unit *u = bpf_map_lookup_elem(&units, &key);
+	struct trace_info *info;
+	u32 id;
+
+	if (!u)
+		return;
+	id = u->id;
+	info = bpf_map_lookup_elem(&infos, &id);
+	if (info)
+		info->gone = 1;
+	if (!u->ignored)
+		event(u, TRACE_EV_GONE, TRACE_NR_SOURCES, 0, 0, 0);
+	bpf_map_delete_elem(&units, &key);
+}
+
+SEC("fentry/kvm_arch_vcpu_destroy")
+int BPF_PROG(vcpu_gone, struct kvm_vcpu *vcpu)
+{
+	end_unit((u64)vcpu);
+	return 0;
+}
+
+SEC("fentry/kvm_arch_destroy_vm")
+int BPF_PROG(vm_gone, struct kvm *kvm)
+{
+	/* A VM that had no timer yet, too: whoever watches it waits for this */
+	vm_unit(kvm);
+	end_unit((u64)kvm);
+	return 0;
+}

@@ -1,0 +1,635 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "tracer.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "policy_priv.h"
+#include "trace_math.h"
+
+extern const char tw_trace_bpf[], tw_trace_bpf_end[];
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+static bool touched(const char *name)
+{
+	static const char *const names[] = {
+		"kvm", "kvm_arch", "kvm_vcpu", "kvm_vcpu_arch", "kvm_vcpu_xen", "kvm_vcpu_hv",
+		"kvm_vcpu_hv_stimer", "kvm_lapic", "kvm_timer", "kvm_pit", "kvm_kpit_state",
+		"kvm_ioapic", "kvm_pic", "kvm_kpic_state", "kvm_queued_interrupt",
+		"pvclock_vcpu_time_info",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(names[i], name))
+			return true;
+	return false;
+}
+
+/*
+ * libbpf looks for KVM's types in vmlinux first, where struct kvm is the distribution's.  A
+ * rebuilt kvm has its own in its module's BTF.  This writes both as one BTF, with vmlinux's types
+ * of the same name made nameless, for libbpf to relocate against.
+ */
+static char *merged_btf(int *memfd)
+{
+	const struct btf *kvm = tw_host_kvm_btf();
+	const struct btf *base = kvm ? btf__base_btf(kvm) : NULL;
+	unsigned int nr_base, i, split_size, base_size;
+	const struct btf_header *bh, *sh;
+	struct btf_header h;
+	char *types, path[64];
+	const void *b, *s;
+	size_t at = 0;
+	bool own = false;
+
+	if (!base)
+		return NULL;
+	b = btf__raw_data(base, &base_size);
+	s = btf__raw_data(kvm, &split_size);
+	if (!b || !s)
+		return NULL;
+	bh = b;
+	sh = s;
+	nr_base = btf__type_cnt(base);
+	types = tw_grow(NULL, bh->type_len, 1);
+	memcpy(types, (const char *)b + bh->hdr_len + bh->type_off, bh->type_len);
+	for (i = nr_base; i < btf__type_cnt(kvm); i++) {
+		const struct btf_type *t = btf__type_by_id(kvm, i);
+		const char *name = btf__name_by_offset(kvm, t->name_off);
+		const struct btf_type *old;
+		int id;
+
+		/* Those that the programs touch: looking for each would take seconds */
+		if (!btf_is_struct(t) || !touched(name))
+			continue;
+		id = btf__find_by_name_kind(base, name, BTF_KIND_STRUCT);
+		if (id <= 0)
+			continue;
+		old = btf__type_by_id(base, id);
+		at = (const char *)old - ((const char *)b + bh->hdr_len + bh->type_off);
+		if (at < bh->type_len) {
+			((struct btf_type *)(types + at))->name_off = 0;
+			own = true;
+		}
+	}
+	*memfd = own ? memfd_create("kvm-btf", MFD_CLOEXEC) : -1;
+	if (*memfd >= 0) {
+		h = *bh;
+		h.hdr_len = sizeof(h);
+		h.type_off = 0;
+		h.type_len = bh->type_len + sh->type_len;
+		h.str_off = h.type_len;
+		h.str_len = bh->str_len + sh->str_len;
+		if (write(*memfd, &h, sizeof(h)) != sizeof(h) ||
+		    write(*memfd, types, bh->type_len) != (ssize_t)bh->type_len ||
+		    write(*memfd, (const char *)s + sh->hdr_len + sh->type_off, sh->type_len) !=
+		    (ssize_t)sh->type_len ||
+		    write(*memfd, (const char *)b + bh->hdr_len + bh->str_off, bh->str_len) !=
+		    (ssize_t)bh->str_len ||
+		    write(*memfd, (const char *)s + sh->hdr_len + sh->str_off, sh->str_len) !=
+		    (ssize_t)sh->str_len) {
+			close(*memfd);
+			*memfd = -1;
+		}
+	}
+	free(types);
+	if (*memfd < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", *memfd);
+	return tw_strdup(path);
+}
+
+static bool module_param_on(const char *path)
+{
+	char *text = tw_read_file(path, NULL);
+	bool on = text && (*text == 'Y' || *text == '1');
+
+	free(text);
+	return on;
+}
+
+static bool has_apicv(void)
+{
+	return module_param_on("/sys/module/kvm_intel/parameters/enable_apicv") ||
+	       module_param_on("/sys/module/kvm_amd/parameters/avic");
+}
+
+/* Functions of all modules of KVM, by name */
+static bool kernel_has_func(const char *name)
+{
+	static const char *const modules[] = { "kvm_amd", "kvm_intel" };
+	static struct btf *btf[2];
+	const struct btf *kvm = tw_host_kvm_btf();
+	struct btf *base = (struct btf *)(kvm ? btf__base_btf(kvm) : NULL);
+	size_t i;
+
+	if (kvm && btf__find_by_name_kind(kvm, name, BTF_KIND_FUNC) > 0)
+		return true;
+	for (i = 0; base && i < 2; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", modules[i]);
+		if (!btf[i])
+			btf[i] = btf__parse_split(path, base);
+		if (btf[i] && btf__find_by_name_kind(btf[i], name, BTF_KIND_FUNC) > 0)
+			return true;
+	}
+	return false;
+}
+
+static void leave_out(struct tw_tracer *t, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < t->missing.n; i++)
+		if (!strcmp(t->missing.v[i], name))
+			return;
+	tw_strings_add(&t->missing, tw_strdup(name));
+}
+
+static bool left_out(const struct tw_tracer *t, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < t->missing.n; i++)
+		if (!strcmp(t->missing.v[i], name))
+			return true;
+	return false;
+}
+
+/* Of two programs for two kinds of CPU, one is always without a place: no loss */
+static bool is_other_cpu(const char *func)
+{
+	return !strcmp(func, "svm_inject_irq") || !strcmp(func, "vmx_inject_irq");
+}
+
+static void choose_programs(struct tw_tracer *t)
+{
+	struct bpf_program *p;
+
+	bpf_object__for_each_program(p, t->obj) {
+		const char *sec = bpf_program__section_name(p), *func = strchr(sec, '/');
+		bool wanted = !left_out(t, bpf_program__name(p));
+
+		func = func ? func + 1 : sec;
+		if (!strncmp(sec, "fentry/", 7) || !strncmp(sec, "fexit/", 6)) {
+			if (!kernel_has_func(func)) {
+				wanted = false;
+				if (!is_other_cpu(func))
+					leave_out(t, bpf_program__name(p));
+			}
+		} else if (!strcmp(func, "kvm_entry")) {
+			wanted = wanted && has_apicv();
+		}
+		bpf_program__set_autoload(p, wanted);
+	}
+}
+
+static void set_var(struct tw_tracer *t, const char *name, const void *value, size_t size)
+{
+	const struct btf *btf = bpf_object__btf(t->obj);
+	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, ".rodata");
+	int id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
+	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	size_t len = 0;
+	char *data = map ? bpf_map__initial_value(map, &len) : NULL;
+	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
+	int i;
+
+	for (i = 0; data && sec && i < btf_vlen(sec); i++, v++)
+		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
+		    v->size == size && v->offset + size <= len)
+			memcpy(data + v->offset, value, size);
+}
+
+#define SET(t, name, type, value)				\
+	do {							\
+		type v_ = (value);				\
+		set_var(t, name, &v_, sizeof(v_));		\
+	} while (0)
+
+static void configure(struct tw_tracer *t)
+{
+	uint32_t bits = 0;
+
+	/* Where the CPU cannot scale, the ratio is 1 and its form does not matter */
+	if (!access("/sys/module/kvm_intel", F_OK))
+		bits = 48;
+	else if (!access("/sys/module/kvm_amd", F_OK))
+		bits = 32;
+	SET(t, "cfg_events", bool, t->opts.events);
+	SET(t, "cfg_wanted", bool, t->nr_wanted > 0);
+	SET(t, "cfg_kinds", uint32_t, t->opts.kinds);
+	SET(t, "cfg_sources", uint32_t, t->opts.sources);
+	SET(t, "cfg_vcpu", int32_t, t->opts.vcpu);
+	SET(t, "cfg_late_ns", uint64_t, t->opts.late_ns);
+	SET(t, "cfg_linear_ns", uint64_t, t->opts.linear_ns);
+	SET(t, "cfg_jump_ns", uint64_t, t->opts.jump_ns);
+	SET(t, "cfg_ratio_bits", uint32_t, bits);
+}
+
+/* The program that a failed load was about, from libbpf's words: prog 'NAME': failed to load */
+static bool blame(struct tw_tracer *t)
+{
+	const char *w = tw_bpf_last_warning(), *s = strstr(w, "prog '"), *end;
+	char name[64];
+
+	if (!s)
+		return false;
+	s += 6;
+	end = strchr(s, '\'');
+	if (!end || end - s >= (long)sizeof(name))
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)(end - s), s);
+	if (left_out(t, name))
+		return false;
+	leave_out(t, name);
+	return true;
+}
+
+static int load(struct tw_tracer *t, struct tw_err *e)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "tw_trace");
+	char *path = merged_btf(&t->memfd);
+	int err = -1, tries;
+
+	opts.btf_custom_path = path;
+	/* Each round leaves out one program that this kernel refuses */
+	for (tries = 0; err && tries < 24; tries++) {
+		bpf_object__close(t->obj);
+		t->obj = bpf_object__open_mem(tw_trace_bpf, tw_trace_bpf_end - tw_trace_bpf, &opts);
+		if (!t->obj)
+			break;
+		choose_programs(t);
+		configure(t);
+		err = bpf_object__load(t->obj);
+		if (err && (err == -EPERM || err == -ENOMEM || !blame(t)))
+			break;
+	}
+	free(path);
+	if (!err)
+		return TW_OK;
+	tw_fail(e, TW_UNSUPPORTED, "cannot %s", t->opts.doing);
+	e->code = -err;
+	tw_fact(e, "the kernel does not load the tracer: %s (%s)", tw_bpf_last_warning(),
+		strerror(-err));
+	return tw_cure(e, "-v shows more; twctl probe shows what this host has");
+}
+
+/*
+ * The last station of a tick's way is attached first, so that a tick that is seen on its way is
+ * seen to its end: backwards, as the files have them in the order of the way.
+ */
+static int attach(struct tw_tracer *t, struct tw_err *e)
+{
+	struct bpf_program *p = NULL;
+
+	while ((p = bpf_object__prev_program(t->obj, p))) {
+		struct bpf_link *link;
+
+		if (!bpf_program__autoload(p))
+			continue;
+		link = bpf_program__attach(p);
+		if (!link) {
+			leave_out(t, bpf_program__name(p));
+			continue;
+		}
+		t->links = tw_grow(t->links, t->nr_links + 1, sizeof(*t->links));
+		t->links[t->nr_links++] = link;
+	}
+	if (t->nr_links)
+		return TW_OK;
+	tw_fail(e, TW_UNSUPPORTED, "cannot %s", t->opts.doing);
+	tw_fact(e, "none of the tracer's programs can be attached to this kernel's KVM");
+	return tw_cure(e, "-v shows more; twctl probe shows what this host has");
+}
+
+static int find_vms(struct tw_tracer *t, struct tw_err *e)
+{
+	const struct tw_strings *names = t->opts.vms;
+	size_t i;
+
+	tw_vms_scan(&t->vms);
+	for (i = 0; names && i < names->n; i++) {
+		struct tw_vm *vm;
+
+		if (tw_vm_find(&t->vms, names->v[i], t->opts.doing, &vm, e))
+			return e->status;
+		t->wanted = tw_grow(t->wanted, t->nr_wanted + 1, sizeof(*t->wanted));
+		t->wanted[t->nr_wanted++] = vm;
+	}
+	if (t->vms.n)
+		return TW_OK;
+	tw_fail(e, TW_NO_VM, "cannot %s VMs", t->opts.doing);
+	tw_fact(e, "no VM runs on this host");
+	return tw_cure(e, "start one; twctl list shows what there is");
+}
+
+static void fill_wanted(struct tw_tracer *t)
+{
+	int fd = bpf_object__find_map_fd_by_name(t->obj, "wanted");
+	uint32_t one = 1;
+	size_t i;
+
+	for (i = 0; i < t->nr_wanted; i++) {
+		char key[TRACE_NAME_LEN] = { 0 };
+
+		snprintf(key, sizeof(key), "%s", t->wanted[i]->id);
+		bpf_map_update_elem(fd, key, &one, 0);
+	}
+}
+
+int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, struct tw_err *e)
+{
+	int status;
+
+	memset(t, 0, sizeof(*t));
+	t->memfd = -1;
+	t->opts = *opts;
+	status = tw_host_require(TW_NEED_TRACE, e);
+	if (status)
+		return tw_what(e, "cannot %s: %s", opts->doing, tw_strdup(e->what));
+	status = find_vms(t, e);
+	if (!status)
+		status = load(t, e);
+	if (status)
+		return status;
+	fill_wanted(t);
+	status = attach(t, e);
+	t->start_ns = monotonic_ns();
+	return status;
+}
+
+void tw_tracer_stop(struct tw_tracer *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->nr_links; i++)
+		bpf_link__destroy(t->links[i]);
+	free(t->links);
+	bpf_object__close(t->obj);
+	for (i = 0; i < t->missing.n; i++)
+		free((char *)t->missing.v[i]);
+	free(t->missing.v);
+	free(t->wanted);
+	tw_vms_free(&t->vms);
+	if (t->memfd >= 0)
+		close(t->memfd);
+	memset(t, 0, sizeof(*t));
+	t->memfd = -1;
+}
+
+static int by_vm_and_vcpu(const void *pa, const void *pb)
+{
+	const struct tw_unit *a = pa, *b = pb;
+	int r = a->info.pid - b->info.pid;
+
+	if (!r)
+		r = strcmp(a->info.name, b->info.name);
+	if (!r)
+		r = a->info.vcpu - b->info.vcpu;
+	return r ? r : (int)a->id - (int)b->id;
+}
+
+void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
+{
+	int infos = bpf_object__find_map_fd_by_name(t->obj, "infos");
+	int stats = bpf_object__find_map_fd_by_name(t->obj, "stats");
+	int clocks = bpf_object__find_map_fd_by_name(t->obj, "clocks");
+	uint32_t key, *prev = NULL, last;
+	unsigned int source;
+
+	memset(s, 0, sizeof(*s));
+	s->now_ns = monotonic_ns();
+	while (!bpf_map_get_next_key(infos, prev, &key)) {
+		struct tw_unit *u;
+
+		last = key;
+		prev = &last;
+		s->v = tw_grow(s->v, s->n + 1, sizeof(*s->v));
+		u = &s->v[s->n];
+		memset(u, 0, sizeof(*u));
+		u->id = key;
+		if (bpf_map_lookup_elem(infos, &key, &u->info))
+			continue;
+		bpf_map_lookup_elem(clocks, &key, &u->clocks);
+		for (source = 0; source < TRACE_NR_SOURCES; source++) {
+			struct trace_stats st;
+			uint32_t k = TRACE_STATS_KEY(key, source);
+
+			if (bpf_map_lookup_elem(stats, &k, &st))
+				continue;
+			u->stats[source] = tw_grow(NULL, 1, sizeof(st));
+			*u->stats[source] = st;
+		}
+		s->n++;
+	}
+	if (s->n)
+		qsort(s->v, s->n, sizeof(*s->v), by_vm_and_vcpu);
+}
+
+void tw_snapshot_free(struct tw_snapshot *s)
+{
+	size_t i, k;
+
+	for (i = 0; i < s->n; i++)
+		for (k = 0; k < TRACE_NR_SOURCES; k++)
+			free(s->v[i].stats[k]);
+	free(s->v);
+	memset(s, 0, sizeof(*s));
+}
+
+static void hist_add(struct trace_hist *a, const struct trace_hist *b)
+{
+	unsigned int i;
+
+	if (!b->count)
+		return;
+	if (!a->count || b->min < a->min)
+		a->min = b->min;
+	if (b->max > a->max)
+		a->max = b->max;
+	a->count += b->count;
+	a->sum += b->sum;
+	for (i = 0; i < TRACE_NR_BUCKETS; i++)
+		a->bucket[i] += b->bucket[i];
+}
+
+static void hist_sub(struct trace_hist *now, const struct trace_hist *before, uint64_t linear)
+{
+	int lo = -1, hi = -1, i;
+	uint64_t top;
+
+	if (!before->count)
+		return;
+	now->count -= before->count;
+	now->sum -= before->sum;
+	for (i = 0; i < TRACE_NR_BUCKETS; i++) {
+		now->bucket[i] -= before->bucket[i];
+		if (now->bucket[i] && lo < 0)
+			lo = i;
+		if (now->bucket[i])
+			hi = i;
+	}
+	if (lo < 0)
+		return;
+	if (trace_bucket_low(lo, linear) > now->min)
+		now->min = trace_bucket_low(lo, linear);
+	top = hi == TRACE_NR_BUCKETS - 1 ? now->max : trace_bucket_low(hi + 1, linear) - 1;
+	if (top < now->max)
+		now->max = top;
+}
+
+void tw_stats_add(struct trace_stats *a, const struct trace_stats *b)
+{
+	unsigned int p;
+
+	a->armed += b->armed;
+	a->fired += b->fired;
+	a->fired_hv += b->fired_hv;
+	a->injected += b->injected;
+	a->delivered += b->delivered;
+	a->lost_pending += b->lost_pending;
+	a->lost_clamped += b->lost_clamped;
+	a->coalesced += b->coalesced;
+	a->dropped += b->dropped;
+	a->reinjected += b->reinjected;
+	a->backlog += b->backlog;
+	if (b->backlog_max > a->backlog_max)
+		a->backlog_max = b->backlog_max;
+	if (b->period_ns)
+		a->period_ns = b->period_ns;
+	a->reinject |= b->reinject;
+	for (p = 0; p < TRACE_NR_PARTS; p++)
+		hist_add(&a->late[p], &b->late[p]);
+}
+
+void tw_stats_sub(struct trace_stats *now, const struct trace_stats *before, uint64_t linear)
+{
+	unsigned int p;
+
+	now->armed -= before->armed;
+	now->fired -= before->fired;
+	now->fired_hv -= before->fired_hv;
+	now->injected -= before->injected;
+	now->delivered -= before->delivered;
+	now->lost_pending -= before->lost_pending;
+	now->lost_clamped -= before->lost_clamped;
+	now->coalesced -= before->coalesced;
+	now->dropped -= before->dropped;
+	now->reinjected -= before->reinjected;
+	for (p = 0; p < TRACE_NR_PARTS; p++)
+		hist_sub(&now->late[p], &before->late[p], linear);
+}
+
+static void jumps_add(struct trace_jumps *a, const struct trace_jumps *b)
+{
+	unsigned int i;
+
+	a->back += b->back;
+	a->forward += b->forward;
+	if (b->back_max > a->back_max)
+		a->back_max = b->back_max;
+	if (b->forward_max > a->forward_max)
+		a->forward_max = b->forward_max;
+	a->sum += b->sum;
+	for (i = 0; i < TRACE_NR_CAUSES; i++)
+		a->by[i] += b->by[i];
+}
+
+void tw_clocks_add(struct trace_clocks *a, const struct trace_clocks *b)
+{
+	a->pvclock_updates += b->pvclock_updates;
+	a->drift_ns += b->drift_ns;
+	a->drift_over_ns += b->drift_over_ns;
+	jumps_add(&a->kvmclock, &b->kvmclock);
+	jumps_add(&a->tsc, &b->tsc);
+	a->tsc_offset_writes += b->tsc_offset_writes;
+	a->tsc_scaling_writes += b->tsc_scaling_writes;
+	a->master_lost += b->master_lost;
+	a->master_regained += b->master_regained;
+	a->catchup |= b->catchup;
+}
+
+uint64_t tw_stats_lost(const struct trace_stats *s)
+{
+	return s->lost_pending + s->lost_clamped + s->coalesced + s->dropped;
+}
+
+uint64_t tw_clocks_jumps(const struct trace_clocks *c)
+{
+	return c->kvmclock.back + c->kvmclock.forward + c->tsc.back + c->tsc.forward;
+}
+
+bool tw_tracer_wants(const struct tw_tracer *t, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < t->nr_wanted; i++)
+		if (!strcmp(t->wanted[i]->id, name))
+			return true;
+	return !t->nr_wanted;
+}
+
+bool tw_tracer_all_gone(const struct tw_tracer *t, const struct tw_snapshot *s)
+{
+	size_t i, k, gone = 0;
+
+	for (i = 0; i < t->nr_wanted; i++)
+		for (k = 0; k < s->n; k++)
+			if (s->v[k].info.vcpu < 0 && s->v[k].info.gone &&
+			    !strcmp(s->v[k].info.name, t->wanted[i]->id)) {
+				gone++;
+				break;
+			}
+	return t->nr_wanted && gone == t->nr_wanted;
+}
+
+static uint64_t bss_var(const struct tw_tracer *t, const char *name)
+{
+	const struct btf *btf = bpf_object__btf(t->obj);
+	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, ".bss");
+	int id = btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC), i;
+	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
+	uint32_t zero = 0;
+	char data[4096];
+	uint64_t value = 0;
+
+	if (!map || bpf_map__value_size(map) > sizeof(data) ||
+	    bpf_map_lookup_elem(bpf_map__fd(map), &zero, data))
+		return 0;
+	for (i = 0; sec && i < btf_vlen(sec); i++, v++)
+		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
+		    v->size <= sizeof(value))
+			memcpy(&value, data + v->offset, v->size);
+	return value;
+}
+
+void tw_tracer_losses(const struct tw_tracer *t, uint64_t *events, uint64_t *units)
+{
+	*events = bss_var(t, "events_lost");
+	*units = bss_var(t, "units_lost");
+}
+
+int tw_tracer_ring_fd(const struct tw_tracer *t)
+{
+	return bpf_object__find_map_fd_by_name(t->obj, "ring");
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The tracer: loads bpf/trace, and reads what it counts. For trace, hist and stat. */
+#ifndef TW_TRACER_H
+#define TW_TRACER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "err.h"
+#include "text.h"
+#include "trace.h"
+#include "vm.h"
+
+struct bpf_object;
+struct bpf_link;
+struct ring_buffer;
+
+struct tw_tracer_opts {
+	const struct tw_strings *vms;	/* selectors; none: all VMs, those to come too */
+	const char *doing;		/* for errors: "trace" */
+	bool events;			/* fill the ring buffer */
+	uint32_t kinds, sources;	/* sets: events of these */
+	int vcpu;			/* events of this one; -1: all */
+	uint64_t late_ns;		/* delivered ticks: only later ones */
+	uint64_t linear_ns;		/* width of linear buckets; 0: log2 */
+	uint64_t jump_ns;		/* smaller steps of a clock are drift */
+};
+
+struct tw_tracer {
+	struct bpf_object *obj;
+	struct bpf_link **links;
+	size_t nr_links;
+	struct tw_strings missing;	/* programs that this kernel has no place for */
+	struct tw_vms vms;		/* of the host, at the start */
+	struct tw_vm **wanted;		/* those that were named; NULL: all */
+	size_t nr_wanted;
+	struct tw_tracer_opts opts;
+	uint64_t start_ns;		/* CLOCK_MONOTONIC */
+	int memfd;
+};
+
+/**
+ * tw_tracer_start - check the host, find the VMs, load and attach
+ * @t: result, to be stopped, errors included
+ * @opts: copied
+ * @e: error
+ *
+ * Return: 0 or an exit status: 4 if a VM named is not there, or none is and none was named
+ */
+int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, struct tw_err *e);
+
+void tw_tracer_stop(struct tw_tracer *t);
+
+/* A vCPU's or VM's part in a snapshot */
+struct tw_unit {
+	uint32_t id;
+	struct trace_info info;
+	struct trace_clocks clocks;
+	struct trace_stats *stats[TRACE_NR_SOURCES];	/* NULL: nothing seen of that source */
+};
+
+struct tw_snapshot {
+	struct tw_unit *v;
+	size_t n;
+	uint64_t now_ns;		/* CLOCK_MONOTONIC */
+};
+
+/* What has been counted so far; to be freed.  Units that are gone stay in it. */
+void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s);
+void tw_snapshot_free(struct tw_snapshot *s);
+
+/* Adds what is in b to a: a VM's vCPUs; all but the backlog's maximum add up */
+void tw_stats_add(struct trace_stats *a, const struct trace_stats *b);
+/* Takes what was there before out of it: an interval; min and max then come from the buckets */
+void tw_stats_sub(struct trace_stats *now, const struct trace_stats *before, uint64_t linear);
+void tw_clocks_add(struct trace_clocks *a, const struct trace_clocks *b);
+
+/* Every tick that the guest should have had and will not get */
+uint64_t tw_stats_lost(const struct trace_stats *s);
+uint64_t tw_clocks_jumps(const struct trace_clocks *c);
+
+/* Whether the VM is one to be shown, by its name */
+bool tw_tracer_wants(const struct tw_tracer *t, const char *name);
+
+/* True if VMs were named and none of them is left */
+bool tw_tracer_all_gone(const struct tw_tracer *t, const struct tw_snapshot *s);
+
+/* Events that the ring buffer, and units that the maps had no room for */
+void tw_tracer_losses(const struct tw_tracer *t, uint64_t *events, uint64_t *units);
+
+int tw_tracer_ring_fd(const struct tw_tracer *t);
+
+const char *tw_source_name(unsigned int source);
+const char *tw_part_name(unsigned int part);
+const char *tw_cause_name(unsigned int cause);
+const char *tw_kind_name(unsigned int kind);
+const char *tw_loss_name(unsigned int loss);
+
+/* The number of a source's name; -1 if there is no such */
+int tw_source_parse(const char *name);
+
+/* What happens to ticks that cannot be delivered, in QEMU's words, or "-" */
+const char *tw_lost_policy(unsigned int source, const struct trace_stats *s);
+
+/* ns in at most 6 characters: "123ns", "12.3us", "1.23ms", "4.5s" */
+const char *tw_short_ns(char *buf, size_t size, uint64_t ns);
+/* A count in at most width characters: "12345", "123k", "12M" */
+const char *tw_short_count(char *buf, size_t size, uint64_t n, int width);
+
+#endif /* TW_TRACER_H */

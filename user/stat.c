@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl stat: a row for each VM and source of ticks, like vmstat. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "parse.h"
+#include "tracer.h"
+#include "trace_math.h"
+#include "twctl.h"
+
+/* A VM with the sums over its vCPUs */
+struct vm_row {
+	struct trace_info info;
+	struct trace_clocks clocks;
+	struct trace_stats *stats[TRACE_NR_SOURCES];
+	bool gone;
+};
+
+struct rows {
+	struct vm_row *v;
+	size_t n;
+};
+
+static struct vm_row *row_of(struct rows *r, const struct trace_info *info)
+{
+	struct vm_row *row;
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (!strcmp(r->v[i].info.name, info->name) && r->v[i].info.pid == info->pid)
+			return &r->v[i];
+	r->v = tw_grow(r->v, r->n + 1, sizeof(*r->v));
+	row = &r->v[r->n++];
+	memset(row, 0, sizeof(*row));
+	row->info = *info;
+	return row;
+}
+
+static void add_unit(struct vm_row *row, const struct tw_unit *u, const struct tw_tracer_opts *o)
+{
+	unsigned int i;
+
+	if (u->info.vcpu < 0) {
+		row->gone = u->info.gone;
+		row->clocks.master = u->clocks.master;
+	} else if (o->vcpu >= 0 && u->info.vcpu != o->vcpu) {
+		return;
+	}
+	tw_clocks_add(&row->clocks, &u->clocks);
+	for (i = 0; i < TRACE_NR_SOURCES; i++) {
+		if (!u->stats[i] || !(o->sources >> i & 1))
+			continue;
+		if (!row->stats[i]) {
+			row->stats[i] = tw_grow(NULL, 1, sizeof(*row->stats[i]));
+			memset(row->stats[i], 0, sizeof(*row->stats[i]));
+		}
+		tw_stats_add(row->stats[i], u->stats[i]);
+	}
+}
+
+/* VMs of which nothing was seen have a row too: nothing happened is an answer */
+static void collect(const struct tw_tracer *t, const struct tw_snapshot *s, struct rows *r)
+{
+	size_t i;
+
+	memset(r, 0, sizeof(*r));
+	for (i = 0; i < t->vms.n; i++) {
+		struct trace_info info = { .pid = t->vms.v[i].pid };
+
+		snprintf(info.name, sizeof(info.name), "%s", t->vms.v[i].id);
+		if (tw_tracer_wants(t, info.name))
+			row_of(r, &info);
+	}
+	for (i = 0; i < s->n; i++)
+		add_unit(row_of(r, &s->v[i].info), &s->v[i], &t->opts);
+}
+
+static void free_rows(struct rows *r)
+{
+	size_t i, k;
+
+	for (i = 0; i < r->n; i++)
+		for (k = 0; k < TRACE_NR_SOURCES; k++)
+			free(r->v[i].stats[k]);
+	free(r->v);
+	memset(r, 0, sizeof(*r));
+}
+
+static const struct trace_stats *before_of(const struct rows *before, const struct vm_row *row,
+					   unsigned int source)
+{
+	size_t i;
+
+	for (i = 0; i < before->n; i++)
+		if (!strcmp(before->v[i].info.name, row->info.name))
+			return before->v[i].stats[source];
+	return NULL;
+}
+
+static uint64_t jumps_before(const struct rows *before, const struct vm_row *row)
+{
+	size_t i;
+
+	for (i = 0; i < before->n; i++)
+		if (!strcmp(before->v[i].info.name, row->info.name))
+			return tw_clocks_jumps(&before->v[i].clocks);
+	return 0;
+}
+
+static void print_head(void)
+{
+	printf("%-11s %-8s %6s %6s %6s %6s %6s %5s %9s %5s\n", "VM", "SOURCE", "RATE/s", "AVG",
+	       "P99", "MAX", "LOST", "REINJ", "OWED/MAX", "JUMPS");
+}
+
+static void print_row(const struct vm_row *row, int source, const struct trace_stats *s,
+		      uint64_t jumps, double seconds, uint64_t linear)
+{
+	const struct trace_hist *h = &s->late[TRACE_TOTAL];
+	char avg[16], p99[16], max[16], lost[16], reinj[16], owed[16], most[16], both[40], rate[16];
+	char jump[16];
+
+	snprintf(rate, sizeof(rate), "%.1f", s->delivered / seconds);
+	if (s->delivered / seconds > 9999)
+		tw_short_count(rate, sizeof(rate), s->delivered / seconds, 6);
+	snprintf(both, sizeof(both), "%s/%s", tw_short_count(owed, sizeof(owed), s->backlog, 4),
+		 tw_short_count(most, sizeof(most), s->backlog_max, 4));
+	printf("%-11.11s %-8s %6s %6s %6s %6s %6s %5s %9s %5s\n", row->info.name,
+	       source < 0 ? "-" : tw_source_name(source), rate,
+	       h->count ? tw_short_ns(avg, sizeof(avg), h->sum / h->count) : "-",
+	       h->count ? tw_short_ns(p99, sizeof(p99), trace_percentile(h, 990, linear)) : "-",
+	       h->count ? tw_short_ns(max, sizeof(max), h->max) : "-",
+	       tw_short_count(lost, sizeof(lost), tw_stats_lost(s), 6),
+	       tw_short_count(reinj, sizeof(reinj), s->reinjected, 5), both,
+	       tw_short_count(jump, sizeof(jump), jumps, 5));
+}
+
+static void print_vm(const struct vm_row *row, const struct rows *before, double seconds,
+		     uint64_t linear)
+{
+	uint64_t jumps = tw_clocks_jumps(&row->clocks) - jumps_before(before, row);
+	struct trace_stats *st = tw_grow(NULL, 1, sizeof(*st));
+	bool any = false;
+	int i;
+
+	for (i = 0; i < TRACE_NR_SOURCES; i++) {
+		const struct trace_stats *old;
+
+		if (!row->stats[i])
+			continue;
+		*st = *row->stats[i];
+		old = before_of(before, row, i);
+		if (old)
+			tw_stats_sub(st, old, linear);
+		print_row(row, i, st, jumps, seconds, linear);
+		any = true;
+	}
+	if (!any) {
+		memset(st, 0, sizeof(*st));
+		print_row(row, -1, st, jumps, seconds, linear);
+	}
+	free(st);
+}
+
+static void write_hist(struct tw_json *j, const char *key, const struct trace_hist *h,
+		       uint64_t linear)
+{
+	tw_json_open(j, key, '{');
+	tw_json_u64(j, "count", h->count);
+	tw_json_u64(j, "min_ns", h->count ? h->min : 0);
+	tw_json_u64(j, "avg_ns", h->count ? h->sum / h->count : 0);
+	tw_json_u64(j, "p50_ns", trace_percentile(h, 500, linear));
+	tw_json_u64(j, "p99_ns", trace_percentile(h, 990, linear));
+	tw_json_u64(j, "p999_ns", trace_percentile(h, 999, linear));
+	tw_json_u64(j, "max_ns", h->max);
+	tw_json_close(j, '}');
+}
+
+static void write_jumps(struct tw_json *j, const char *key, const struct trace_jumps *c)
+{
+	int i;
+
+	tw_json_open(j, key, '{');
+	tw_json_u64(j, "backward", c->back);
+	tw_json_u64(j, "backward_max_ns", c->back_max);
+	tw_json_u64(j, "forward", c->forward);
+	tw_json_u64(j, "forward_max_ns", c->forward_max);
+	tw_json_s64(j, "sum_ns", c->sum);
+	tw_json_open(j, "by", '{');
+	for (i = 0; i < TRACE_NR_CAUSES; i++)
+		tw_json_u64(j, tw_cause_name(i), c->by[i]);
+	tw_json_close(j, '}');
+	tw_json_close(j, '}');
+}
+
+static void write_source(struct tw_json *j, unsigned int source, const struct trace_stats *s,
+			 uint64_t linear)
+{
+	unsigned int p;
+
+	tw_json_open(j, NULL, '{');
+	tw_json_str(j, "source", tw_source_name(source));
+	tw_json_str(j, "policy", tw_lost_policy(source, s));
+	tw_json_u64(j, "armed", s->armed);
+	tw_json_u64(j, "fired", s->fired);
+	tw_json_u64(j, "fired_by_vcpu", s->fired_hv);
+	tw_json_u64(j, "injected", s->injected);
+	tw_json_u64(j, "delivered", s->delivered);
+	tw_json_u64(j, "lost", tw_stats_lost(s));
+	tw_json_u64(j, "lost_pending", s->lost_pending);
+	tw_json_u64(j, "lost_clamped", s->lost_clamped);
+	tw_json_u64(j, "coalesced", s->coalesced);
+	tw_json_u64(j, "dropped", s->dropped);
+	tw_json_u64(j, "reinjected", s->reinjected);
+	tw_json_u64(j, "backlog", s->backlog);
+	tw_json_u64(j, "backlog_max", s->backlog_max);
+	tw_json_u64(j, "backlog_max_ns", s->backlog_max * s->period_ns);
+	tw_json_u64(j, "period_ns", s->period_ns);
+	tw_json_open(j, "late", '{');
+	for (p = 0; p < TRACE_NR_PARTS; p++)
+		write_hist(j, tw_part_name(p), &s->late[p], linear);
+	tw_json_close(j, '}');
+	tw_json_close(j, '}');
+}
+
+static void write_vm(const struct vm_row *row, const struct tw_tracer *t, uint64_t now)
+{
+	struct tw_json j = { .f = stdout };
+	const struct trace_clocks *c = &row->clocks;
+	int i;
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "vm", row->info.name);
+	tw_json_int(&j, "pid", row->info.pid);
+	tw_json_bool(&j, "gone", row->gone);
+	tw_json_u64(&j, "since_ns", t->start_ns);
+	tw_json_u64(&j, "host_ns", now);
+	tw_json_open(&j, "sources", '[');
+	for (i = 0; i < TRACE_NR_SOURCES; i++)
+		if (row->stats[i])
+			write_source(&j, i, row->stats[i], t->opts.linear_ns);
+	tw_json_close(&j, ']');
+	tw_json_open(&j, "clocks", '{');
+	write_jumps(&j, "kvmclock", &c->kvmclock);
+	write_jumps(&j, "tsc", &c->tsc);
+	tw_json_u64(&j, "pvclock_updates", c->pvclock_updates);
+	tw_json_s64(&j, "drift_ns", c->drift_ns);
+	tw_json_u64(&j, "drift_over_ns", c->drift_over_ns);
+	tw_json_u64(&j, "tsc_offset_writes", c->tsc_offset_writes);
+	tw_json_u64(&j, "tsc_scaling_writes", c->tsc_scaling_writes);
+	tw_json_u64(&j, "master_lost", c->master_lost);
+	tw_json_u64(&j, "master_regained", c->master_regained);
+	tw_json_bool(&j, "catchup", c->catchup);
+	tw_json_close(&j, '}');
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static const struct {
+	const char *name, *type, *help;
+	size_t offset;
+} metrics[] = {
+#define METRIC(name, type, help, field) { name, type, help, offsetof(struct trace_stats, field) }
+	METRIC("armed_total", "counter", "Deadlines set by the guest.", armed),
+	METRIC("fired_total", "counter", "Deadlines that the host's timer came to.", fired),
+	METRIC("delivered_total", "counter", "Ticks that went into the guest.", delivered),
+	METRIC("reinjected_total", "counter", "Ticks delivered later for lost ones.", reinjected),
+	METRIC("backlog", "gauge", "Ticks owed now.", backlog),
+	METRIC("backlog_max", "gauge", "Ticks owed at the worst.", backlog_max),
+};
+
+static void print_label(FILE *f, const struct vm_row *row)
+{
+	const char *s;
+
+	fputs("{vm=\"", f);
+	for (s = row->info.name; *s; s++)
+		fputc(*s == '"' || *s == '\\' || *s < ' ' ? '_' : *s, f);
+}
+
+static void write_metrics(FILE *f, const struct rows *r)
+{
+	static const unsigned int quantile[] = { 500, 990, 999 };
+	size_t m, i, k, q;
+
+	for (m = 0; m < sizeof(metrics) / sizeof(*metrics); m++) {
+		fprintf(f, "# HELP timewarp_ticks_%s %s\n# TYPE timewarp_ticks_%s %s\n",
+			metrics[m].name, metrics[m].help, metrics[m].name, metrics[m].type);
+		for (i = 0; i < r->n; i++)
+			for (k = 0; k < TRACE_NR_SOURCES; k++) {
+				unsigned long long v;
+
+				if (!r->v[i].stats[k])
+					continue;
+				memcpy(&v, (char *)r->v[i].stats[k] + metrics[m].offset, sizeof(v));
+				fprintf(f, "timewarp_ticks_%s", metrics[m].name);
+				print_label(f, &r->v[i]);
+				fprintf(f, "\",source=\"%s\"} %llu\n", tw_source_name(k), v);
+			}
+	}
+	fputs("# HELP timewarp_ticks_lost_total Ticks that the guest will not get.\n"
+	      "# TYPE timewarp_ticks_lost_total counter\n", f);
+	for (i = 0; i < r->n; i++)
+		for (k = 0; k < TRACE_NR_SOURCES; k++)
+			if (r->v[i].stats[k]) {
+				fputs("timewarp_ticks_lost_total", f);
+				print_label(f, &r->v[i]);
+				fprintf(f, "\",source=\"%s\"} %llu\n", tw_source_name(k),
+					(unsigned long long)tw_stats_lost(r->v[i].stats[k]));
+			}
+	fputs("# HELP timewarp_tick_late_seconds From the deadline to the entry that carries it.\n"
+	      "# TYPE timewarp_tick_late_seconds summary\n", f);
+	for (i = 0; i < r->n; i++)
+		for (k = 0; k < TRACE_NR_SOURCES; k++) {
+			const struct trace_hist *h;
+
+			if (!r->v[i].stats[k])
+				continue;
+			h = &r->v[i].stats[k]->late[TRACE_TOTAL];
+			for (q = 0; q < 3; q++) {
+				fputs("timewarp_tick_late_seconds", f);
+				print_label(f, &r->v[i]);
+				fprintf(f, "\",source=\"%s\",quantile=\"%g\"} %.9f\n",
+					tw_source_name(k), quantile[q] / 1000.0,
+					trace_percentile(h, quantile[q], 0) / 1e9);
+			}
+			fputs("timewarp_tick_late_seconds_sum", f);
+			print_label(f, &r->v[i]);
+			fprintf(f, "\",source=\"%s\"} %.9f\n", tw_source_name(k), h->sum / 1e9);
+			fputs("timewarp_tick_late_seconds_count", f);
+			print_label(f, &r->v[i]);
+			fprintf(f, "\",source=\"%s\"} %llu\n", tw_source_name(k), h->count);
+		}
+	fputs("# HELP timewarp_clock_jumps_total Steps of a guest's clock.\n"
+	      "# TYPE timewarp_clock_jumps_total counter\n", f);
+	for (i = 0; i < r->n; i++) {
+		const struct trace_clocks *c = &r->v[i].clocks;
+		const struct {
+			const char *clock, *way;
+			unsigned long long n;
+		} v[] = { { "kvmclock", "backward", c->kvmclock.back },
+			  { "kvmclock", "forward", c->kvmclock.forward },
+			  { "tsc", "backward", c->tsc.back }, { "tsc", "forward", c->tsc.forward } };
+
+		for (k = 0; k < 4; k++) {
+			fputs("timewarp_clock_jumps_total", f);
+			print_label(f, &r->v[i]);
+			fprintf(f, "\",clock=\"%s\",direction=\"%s\"} %llu\n", v[k].clock, v[k].way,
+				v[k].n);
+		}
+	}
+}
+
+/* A reader sees the old file or the new one, never a part */
+static int write_prometheus(const char *path, const struct rows *r, struct tw_err *e)
+{
+	char *tmp = tw_asprintf("%s.%d.tmp", path, getpid());
+	FILE *f = fopen(tmp, "we");
+	int err = f ? 0 : errno;
+
+	if (f) {
+		write_metrics(f, r);
+		if (fflush(f) || ferror(f))
+			err = errno;
+		if (fclose(f) && !err)
+			err = errno;
+		if (!err && rename(tmp, path))
+			err = errno;
+		if (err)
+			unlink(tmp);
+	}
+	free(tmp);
+	if (!err)
+		return TW_OK;
+	e->code = err;
+	tw_fail(e, TW_FAILED, "cannot write %s", TW_QUOTE(path));
+	tw_fact(e, "%s", strerror(err));
+	return tw_cure(e, "name a file in a directory that may be written");
+}
+
+/* vmstat's way: bare numbers are seconds */
+static int parse_interval(const struct tw_args *args, uint64_t *every, uint64_t *times,
+			  struct tw_err *e)
+{
+	const char *why;
+	uint64_t n;
+
+	*every = 1000000000;
+	*times = args->operands.n ? UINT64_MAX : 1;
+	if (args->operands.n) {
+		if (!tw_parse_u64(args->operands.v[0], &n, &why) && n && n < 1000000)
+			*every = n * 1000000000;
+		else if (tw_args_duration("stat", "interval", args->operands.v[0], every, e))
+			return e->status;
+	}
+	if (args->operands.n < 2 || (!tw_parse_u64(args->operands.v[1], times, &why) && *times))
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot stat");
+	tw_fact(e, "count %s is no number above zero", TW_QUOTE(args->operands.v[1]));
+	return tw_cure(e, "twctl stat 1s 10");
+}
+
+static int loop(const struct tw_args *args, struct tw_tracer *t, uint64_t every, uint64_t times,
+		struct tw_err *e)
+{
+	struct rows before = { 0 }, now;
+	struct tw_snapshot s;
+	uint64_t due = t->start_ns, last = t->start_ns, lines = 0;
+	bool gone = false;
+	int status = TW_OK;
+	size_t i;
+
+	while (!status && !gone && !tw_stop && times--) {
+		due += every;
+		tw_sleep_until(due);
+		tw_tracer_read(t, &s);
+		collect(t, &s, &now);
+		if (!args->json && (!lines || lines + now.n > 20)) {
+			print_head();
+			lines = 0;
+		}
+		for (i = 0; i < now.n; i++, lines++) {
+			if (args->json)
+				write_vm(&now.v[i], t, s.now_ns);
+			else
+				print_vm(&now.v[i], &before, (s.now_ns - last) / 1e9,
+					 t->opts.linear_ns);
+		}
+		fflush(stdout);
+		if (args->prometheus)
+			status = write_prometheus(args->prometheus, &now, e);
+		last = s.now_ns;
+		gone = tw_tracer_all_gone(t, &s);
+		free_rows(&before);
+		before = now;
+		tw_snapshot_free(&s);
+	}
+	free_rows(&before);
+	return status ? status : tw_tell_end(t, gone, e);
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_tracer_opts opts;
+	uint64_t every, times;
+	struct tw_tracer t;
+	int status;
+
+	if (tw_args_tracer(args, "stat", &opts, e) || parse_interval(args, &every, &times, e))
+		return e->status;
+	tw_catch_stop();
+	status = tw_tracer_start(&t, &opts, e);
+	if (!status) {
+		tw_tell_start(&t);
+		status = loop(args, &t, every, times, e);
+	}
+	tw_tracer_stop(&t);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VMS,
+	TW_OPTION_VCPU,
+	TW_OPTION_SOURCE,
+	TW_OPTION_JUMP,
+	TW_OPTION("prometheus", 0, TW_TEXT, prometheus, "FILE",
+		  "write totals there too, for node_exporter's textfile collector", "@file"),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_stat = {
+	.name = "stat",
+	.synopsis = "[--vm VM]... [INTERVAL [COUNT]]",
+	.summary = "show ticks late, lost and owed, a row for each VM and source",
+	.more = "Works on a stock kernel. Like vmstat: every INTERVAL (1s; a bare number is\n"
+		"seconds), COUNT times, or until Ctrl-C; without both, once after a second.\n"
+		"RATE, lateness, LOST, REINJ and JUMPS are the interval's, OWED is now, and its\n"
+		"MAX is since the start. With -j, and in the Prometheus file, all is since the\n"
+		"start. Lateness is from the guest's deadline to the entry that carries the tick.\n"
+		"Status 4 when all VMs named with --vm have gone.\n",
+	.options = options,
+	.max_operands = 2,
+	.run = run,
+};

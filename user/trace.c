@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl trace: what happens to a VM's ticks and clocks, as it happens. */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "parse.h"
+#include "threshold.h"
+#include "tracer.h"
+#include "twctl.h"
+
+struct tracing {
+	const struct tw_args *args;
+	struct tw_tracer t;
+	struct tw_thresholds when;
+	struct tw_snapshot units;	/* who is who; read again when a new unit turns up */
+	FILE *perfetto;
+	FILE *save;
+	const char *command;		/* for exec: */
+	bool stop_on_hit;
+	uint64_t shown, hits, lines;
+	bool all_gone;
+	size_t gone_wanted;
+	bool failed;			/* the output did */
+};
+
+static const struct tw_unit *unit_of(struct tracing *r, uint32_t id)
+{
+	size_t i;
+	int again;
+
+	for (again = 0; again < 2; again++) {
+		for (i = 0; i < r->units.n; i++)
+			if (r->units.v[i].id == id)
+				return &r->units.v[i];
+		tw_snapshot_free(&r->units);
+		tw_tracer_read(&r->t, &r->units);
+	}
+	return NULL;
+}
+
+/* What an event says beyond its columns; at most 26 characters */
+static const char *details(char *buf, size_t size, const struct trace_event *ev)
+{
+	char a[16], b[16], c[16];
+
+	switch (ev->kind) {
+	case TRACE_EV_ARMED:
+		if (ev->a < 0)
+			snprintf(buf, size, "due %s ago", tw_short_ns(a, sizeof(a), -ev->a));
+		else
+			snprintf(buf, size, "due in %s", tw_short_ns(a, sizeof(a), ev->a));
+		break;
+	case TRACE_EV_DELIVERED:
+		snprintf(buf, size, "%s+%s+%s", tw_short_ns(a, sizeof(a), ev->a),
+			 tw_short_ns(b, sizeof(b), ev->b), tw_short_ns(c, sizeof(c), ev->c));
+		break;
+	case TRACE_EV_LOST:
+		snprintf(buf, size, "%lld %s", ev->a, tw_loss_name(ev->b));
+		break;
+	case TRACE_EV_REINJECTED:
+	case TRACE_EV_BACKLOG:
+		snprintf(buf, size, "%lld owed", ev->a);
+		break;
+	case TRACE_EV_KVMCLOCK:
+	case TRACE_EV_TSC:
+		snprintf(buf, size, "%+lldns %s", ev->a, tw_cause_name(ev->b));
+		break;
+	case TRACE_EV_MASTER:
+		snprintf(buf, size, "%s", ev->a ? "regained" : "lost");
+		break;
+	case TRACE_EV_PVCLOCK:
+		snprintf(buf, size, "%+lldns%s", ev->a, ev->b & 1 ? " stable" : "");
+		break;
+	default:
+		*buf = 0;
+	}
+	return buf;
+}
+
+static uint64_t late_of(const struct trace_event *ev)
+{
+	return ev->kind == TRACE_EV_DELIVERED ? ev->a + ev->b + ev->c : 0;
+}
+
+static void print_text(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
+{
+	uint64_t since = ev->host_ns > r->t.start_ns ? ev->host_ns - r->t.start_ns : 0;
+	char more[64], late[16] = "", vcpu[12] = "-";
+
+	if (!(r->lines++ % 40))
+		printf("%14s %-11s %4s %-8s %-10s %6s  %s\n", "TIME/s", "VM", "VCPU", "SOURCE",
+		       "EVENT", "LATE", "DETAILS");
+	if (u->info.vcpu >= 0)
+		snprintf(vcpu, sizeof(vcpu), "%d", u->info.vcpu);
+	if (ev->kind == TRACE_EV_DELIVERED)
+		tw_short_ns(late, sizeof(late), late_of(ev));
+	printf("%4llu.%09llu %-11.11s %4s %-8s %-10s %6s  %.20s\n",
+	       (unsigned long long)since / 1000000000, (unsigned long long)since % 1000000000,
+	       u->info.name, vcpu, tw_source_name(ev->source), tw_kind_name(ev->kind), late,
+	       details(more, sizeof(more), ev));
+}
+
+static void print_csv(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
+{
+	if (!r->lines++)
+		puts("host_ns,vm,vcpu,source,event,a,b,c");
+	printf("%llu,%s,%d,%s,%s,%lld,%lld,%lld\n", ev->host_ns, u->info.name, u->info.vcpu,
+	       tw_source_name(ev->source), tw_kind_name(ev->kind), ev->a, ev->b, ev->c);
+}
+
+static void write_json(FILE *f, const struct tw_unit *u, const struct trace_event *ev)
+{
+	struct tw_json j = { .f = f };
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_u64(&j, "host_ns", ev->host_ns);
+	tw_json_str(&j, "vm", u->info.name);
+	if (u->info.vcpu >= 0)
+		tw_json_int(&j, "vcpu", u->info.vcpu);
+	else
+		tw_json_null(&j, "vcpu");
+	tw_json_str(&j, "source", ev->source < TRACE_NR_SOURCES ? tw_source_name(ev->source) : NULL);
+	tw_json_str(&j, "event", tw_kind_name(ev->kind));
+	switch (ev->kind) {
+	case TRACE_EV_ARMED:
+		tw_json_s64(&j, "due_in_ns", ev->a);
+		break;
+	case TRACE_EV_DELIVERED:
+		tw_json_u64(&j, "late_ns", late_of(ev));
+		tw_json_u64(&j, "host_late_ns", ev->a);
+		tw_json_u64(&j, "inject_late_ns", ev->b);
+		tw_json_u64(&j, "entry_late_ns", ev->c);
+		break;
+	case TRACE_EV_LOST:
+		tw_json_u64(&j, "ticks", ev->a);
+		tw_json_str(&j, "how", tw_loss_name(ev->b));
+		break;
+	case TRACE_EV_REINJECTED:
+	case TRACE_EV_BACKLOG:
+		tw_json_u64(&j, "owed_ticks", ev->a);
+		break;
+	case TRACE_EV_KVMCLOCK:
+	case TRACE_EV_TSC:
+		tw_json_s64(&j, "jump_ns", ev->a);
+		tw_json_str(&j, "by", tw_cause_name(ev->b));
+		if (ev->kind == TRACE_EV_TSC)
+			tw_json_s64(&j, "jump_ticks", ev->c);
+		break;
+	case TRACE_EV_MASTER:
+		tw_json_bool(&j, "master_clock", ev->a);
+		break;
+	case TRACE_EV_PVCLOCK:
+		tw_json_s64(&j, "correction_ns", ev->a);
+		tw_json_bool(&j, "stable", ev->b & 1);
+		break;
+	}
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/*
+ * Perfetto's (Chrome's) JSON: a process is a VM, a thread a vCPU; a late tick is a slice from
+ * deadline to entry.  Text in it is ours, apart from the VM's PID-FD.
+ */
+static void perfetto_name(FILE *f, const struct tw_unit *u)
+{
+	fprintf(f, "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%d,\"args\":{\"name\":"
+		"\"VM %s\"}},\n", u->info.pid, u->info.name);
+	fprintf(f, "{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":"
+		"\"", u->info.pid, u->info.vcpu + 1);
+	if (u->info.vcpu < 0)
+		fputs("VM\"}},\n", f);
+	else
+		fprintf(f, "vCPU %d\"}},\n", u->info.vcpu);
+}
+
+static void perfetto(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
+{
+	static uint32_t named[4096];
+	FILE *f = r->perfetto;
+	double us = ev->host_ns / 1e3;
+	char where[64];
+
+	if (u->id < 4096 && !named[u->id]++)
+		perfetto_name(f, u);
+	snprintf(where, sizeof(where), "\"pid\":%d,\"tid\":%d", u->info.pid, u->info.vcpu + 1);
+	switch (ev->kind) {
+	case TRACE_EV_DELIVERED:
+		fprintf(f, "{\"ph\":\"X\",\"name\":\"%s late\",\"ts\":%.3f,\"dur\":%.3f,%s,\"args\":"
+			"{\"host_ns\":%lld,\"inject_ns\":%lld,\"entry_ns\":%lld}},\n",
+			tw_source_name(ev->source), us - late_of(ev) / 1e3, late_of(ev) / 1e3, where,
+			ev->a, ev->b, ev->c);
+		break;
+	case TRACE_EV_LOST:
+		fprintf(f, "{\"ph\":\"i\",\"s\":\"t\",\"name\":\"lost %s tick\",\"ts\":%.3f,%s,"
+			"\"args\":{\"ticks\":%lld,\"how\":\"%s\"}},\n", tw_source_name(ev->source), us,
+			where, ev->a, tw_loss_name(ev->b));
+		break;
+	case TRACE_EV_BACKLOG:
+	case TRACE_EV_REINJECTED:
+		fprintf(f, "{\"ph\":\"C\",\"name\":\"%s backlog\",\"ts\":%.3f,%s,\"args\":{\"ticks\":"
+			"%lld}},\n", tw_source_name(ev->source), us, where, ev->a);
+		break;
+	case TRACE_EV_TSC:
+	case TRACE_EV_KVMCLOCK:
+		fprintf(f, "{\"ph\":\"i\",\"s\":\"t\",\"name\":\"%s jump\",\"ts\":%.3f,%s,\"args\":"
+			"{\"ns\":%lld,\"by\":\"%s\"}},\n", tw_kind_name(ev->kind), us, where, ev->a,
+			tw_cause_name(ev->b));
+		if (ev->kind == TRACE_EV_TSC)
+			fprintf(f, "{\"ph\":\"C\",\"name\":\"vCPU %d TSC offset\",\"ts\":%.3f,%s,"
+				"\"args\":{\"ticks\":%lld}},\n", u->info.vcpu, us, where,
+				(long long)u->clocks.tsc_offset);
+		break;
+	case TRACE_EV_MASTER:
+		fprintf(f, "{\"ph\":\"i\",\"s\":\"p\",\"name\":\"master clock %s\",\"ts\":%.3f,%s},\n",
+			ev->a ? "regained" : "lost", us, where);
+		break;
+	}
+}
+
+static void run_command(const struct tracing *r, const struct tw_unit *u,
+			const struct trace_event *ev)
+{
+	char late[32], vcpu[16];
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return;
+	if (pid) {
+		waitpid(pid, NULL, 0);
+		return;
+	}
+	snprintf(late, sizeof(late), "%llu", (unsigned long long)late_of(ev));
+	snprintf(vcpu, sizeof(vcpu), "%d", u->info.vcpu);
+	setenv("TW_VM", u->info.name, 1);
+	setenv("TW_VCPU", vcpu, 1);
+	setenv("TW_SOURCE", tw_source_name(ev->source), 1);
+	setenv("TW_EVENT", tw_kind_name(ev->kind), 1);
+	setenv("TW_LATE_NS", late, 1);
+	execl("/bin/sh", "sh", "-c", r->command, NULL);
+	_exit(127);
+}
+
+static void on_hit(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
+{
+	r->hits++;
+	if (r->save) {
+		write_json(r->save, u, ev);
+		fflush(r->save);
+	}
+	if (r->command)
+		run_command(r, u, ev);
+	if (r->stop_on_hit)
+		tw_stop = 1;
+}
+
+static int on_event(void *ctx, void *data, size_t size)
+{
+	const struct trace_event *ev = data;
+	struct tracing *r = ctx;
+	const struct tw_unit *u;
+
+	if (tw_stop || size < sizeof(*ev))
+		return 0;
+	u = unit_of(r, ev->unit);
+	if (!u)
+		return 0;
+	if (ev->kind == TRACE_EV_GONE && u->info.vcpu < 0) {
+		r->gone_wanted++;
+		if (r->t.nr_wanted && r->gone_wanted >= r->t.nr_wanted)
+			r->all_gone = true;
+	}
+	if (r->perfetto)
+		perfetto(r, u, ev);
+	else if (r->args->csv)
+		print_csv(r, u, ev);
+	else if (r->args->json)
+		write_json(stdout, u, ev);
+	else
+		print_text(r, u, ev);
+	r->shown++;
+	if (tw_threshold_hit(&r->when, ev))
+		on_hit(r, u, ev);
+	return 0;
+}
+
+/* What to see, by words; without any, all that is not mere traffic */
+static int parse_what(const struct tw_args *args, uint32_t *kinds, struct tw_err *e)
+{
+	static const struct {
+		const char *word;
+		uint32_t kinds;
+	} words[] = {
+		{ "armed", 1 << TRACE_EV_ARMED },
+		{ "delivered", 1 << TRACE_EV_DELIVERED },
+		{ "lost", 1 << TRACE_EV_LOST | 1 << TRACE_EV_REINJECTED | 1 << TRACE_EV_BACKLOG },
+		{ "clock", 1 << TRACE_EV_KVMCLOCK | 1 << TRACE_EV_TSC | 1 << TRACE_EV_MASTER },
+		{ "pvclock", 1 << TRACE_EV_PVCLOCK },
+		{ "all", ~0U },
+	};
+	size_t i, k;
+
+	*kinds = args->operands.n ? 0 : ~(1U << TRACE_EV_PVCLOCK);
+	for (i = 0; i < args->operands.n; i++) {
+		for (k = 0; k < sizeof(words) / sizeof(*words); k++)
+			if (!strcmp(words[k].word, args->operands.v[i])) {
+				*kinds |= words[k].kinds;
+				break;
+			}
+		if (k < sizeof(words) / sizeof(*words))
+			continue;
+		tw_fail(e, TW_USAGE, "cannot trace %s", TW_QUOTE(args->operands.v[i]));
+		tw_fact(e, "there is no such kind of event");
+		return tw_cure(e, "use: armed, delivered, lost, clock, pvclock, all");
+	}
+	*kinds |= 1 << TRACE_EV_GONE;
+	return TW_OK;
+}
+
+static int open_out(const char *path, FILE **f, struct tw_err *e)
+{
+	*f = fopen(path, "we");
+	if (*f)
+		return TW_OK;
+	e->code = errno;
+	tw_fail(e, TW_FAILED, "cannot write %s", TW_QUOTE(path));
+	tw_fact(e, "%s", strerror(errno));
+	return tw_cure(e, "name a file in a directory that may be written");
+}
+
+static int parse_action(struct tracing *r, struct tw_err *e)
+{
+	const char *a = r->args->action;
+
+	if (!a || !strcmp(a, "stop")) {
+		r->stop_on_hit = true;
+		return TW_OK;
+	}
+	if (!strncmp(a, "exec:", 5) && a[5]) {
+		r->command = a + 5;
+		return TW_OK;
+	}
+	if (!strncmp(a, "save:", 5) && a[5])
+		return open_out(a + 5, &r->save, e);
+	tw_fail(e, TW_USAGE, "cannot trace");
+	tw_fact(e, "there is no action %s", TW_QUOTE(a));
+	return tw_cure(e, "use: stop, exec:COMMAND, save:FILE");
+}
+
+static void loop(struct tracing *r, struct ring_buffer *rb, uint64_t end)
+{
+	while (!tw_stop && !r->all_gone) {
+		uint64_t now = tw_now_ns();
+
+		if (now >= end)
+			break;
+		ring_buffer__poll(rb, end - now < 100000000 ? (end - now) / 1000000 + 1 : 100);
+		/* What stands in the terminal is what has happened */
+		if (fflush(stdout) || ferror(stdout))
+			break;
+	}
+	if (!tw_stop)
+		ring_buffer__consume(rb);
+}
+
+static int finish(struct tracing *r, struct tw_err *e)
+{
+	uint64_t events, units;
+	int status = TW_OK;
+
+	if (r->perfetto) {
+		/* The format allows no comma at the end, so here is an event for it to precede */
+		fputs("{\"ph\":\"M\",\"name\":\"trace_end\",\"pid\":0,\"args\":{}}\n]}\n", r->perfetto);
+		if (fflush(r->perfetto) || ferror(r->perfetto)) {
+			tw_fail(e, TW_FAILED, "cannot write %s", TW_QUOTE(r->args->perfetto));
+			tw_fact(e, "%s", strerror(errno));
+			status = tw_cure(e, "look for room on that file system");
+		}
+	}
+	fflush(stdout);
+	tw_tracer_losses(&r->t, &events, &units);
+	fprintf(stderr, "twctl: %llu events, %llu lost\n", (unsigned long long)r->shown,
+		(unsigned long long)(events + units));
+	if (status)
+		return status;
+	if (r->hits)
+		return TW_THRESHOLD;
+	return r->all_gone ? tw_tell_end(&r->t, true, e) : TW_OK;
+}
+
+static int trace(struct tracing *r, const struct tw_tracer_opts *opts, uint64_t span,
+		 struct tw_err *e)
+{
+	struct ring_buffer *rb;
+	int status = tw_tracer_start(&r->t, opts, e);
+
+	if (status)
+		return status;
+	tw_tell_start(&r->t);
+	rb = ring_buffer__new(tw_tracer_ring_fd(&r->t), on_event, r, NULL);
+	if (!rb) {
+		tw_fail(e, TW_FAILED, "cannot trace");
+		tw_fact(e, "the ring buffer cannot be mapped: %s", strerror(errno));
+		return tw_cure(e, "-v shows more");
+	}
+	if (r->perfetto)
+		fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", r->perfetto);
+	loop(r, rb, span ? r->t.start_ns + span : UINT64_MAX);
+	status = finish(r, e);
+	ring_buffer__free(rb);
+	return status;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tracing r = { .args = args };
+	struct tw_tracer_opts opts;
+	uint64_t span;
+	size_t i;
+	int status;
+
+	if (tw_args_tracer(args, "trace", &opts, e) || parse_what(args, &opts.kinds, e) ||
+	    tw_args_duration("trace", "--duration", args->duration, &span, e))
+		return e->status;
+	for (i = 0; i < args->thresholds.n; i++)
+		if (tw_threshold_parse(&r.when, args->thresholds.v[i], e))
+			return e->status;
+	if (parse_action(&r, e))
+		return e->status;
+	opts.kinds |= tw_threshold_kinds(&r.when);
+	opts.events = true;
+	if (args->perfetto && open_out(args->perfetto, &r.perfetto, e))
+		return e->status;
+	tw_catch_stop();
+	status = trace(&r, &opts, span, e);
+	tw_snapshot_free(&r.units);
+	tw_tracer_stop(&r.t);
+	if (r.perfetto)
+		fclose(r.perfetto);
+	if (r.save)
+		fclose(r.save);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VMS,
+	TW_OPTION_DURATION,
+	TW_OPTION_VCPU,
+	TW_OPTION_SOURCE,
+	TW_OPTION_JUMP,
+	TW_OPTION("csv", 0, TW_FLAG, csv, NULL, "comma-separated values", NULL),
+	TW_OPTION("perfetto", 0, TW_TEXT, perfetto, "FILE",
+		  "write a trace for the Perfetto UI, and no lines", "@file"),
+	TW_OPTION("on-threshold", 0, TW_LIST, thresholds, "COND",
+		  "late>1ms, lost, lost>5, backward: then act; may be repeated", NULL),
+	TW_OPTION("action", 0, TW_TEXT, action, "ACT",
+		  "stop (default), exec:COMMAND or save:FILE", NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_trace = {
+	.name = "trace",
+	.synopsis = "[--vm VM]... [-d TIME] [armed|delivered|lost|clock|pvclock|all]...",
+	.summary = "show what happens to ticks and clocks, a line each",
+	.more = "Works on a stock kernel. TIME/s counts from the start. DETAILS of a delivered\n"
+		"tick are the parts of LATE: host timer + vCPU not running + guest not ready.\n"
+		"Runs until Ctrl-C, TIME, or a threshold whose action is stop. exec: has TW_VM,\n"
+		"TW_VCPU, TW_SOURCE, TW_EVENT and TW_LATE_NS in its environment. How many events\n"
+		"were lost comes last, on stderr, always.\n"
+		"Status 10 if a threshold was hit, 4 when all VMs named with --vm have gone.\n",
+	.options = options,
+	.max_operands = 8,
+	.run = run,
+};

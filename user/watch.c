@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What the verbs trace, hist and stat have in common. */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "parse.h"
+#include "tracer.h"
+#include "twctl.h"
+
+volatile int tw_stop;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	tw_stop = 1;
+}
+
+void tw_catch_stop(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	/* A reader that has had enough, such as head, ends it too */
+	signal(SIGPIPE, SIG_DFL);
+}
+
+uint64_t tw_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+}
+
+void tw_sleep_until(uint64_t ns)
+{
+	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+
+	while (!tw_stop && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+		;
+}
+
+int tw_args_duration(const char *doing, const char *option, const char *text, uint64_t *ns,
+		     struct tw_err *e)
+{
+	const char *why = "not above zero";
+
+	*ns = 0;
+	if (!text || (!tw_parse_duration(text, ns, &why) && *ns))
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot %s", doing);
+	tw_fact(e, "%s %s is %s", option, TW_QUOTE(text), why);
+	return tw_cure(e, "write a time with its unit: 500us, 1s, 2m");
+}
+
+static int parse_sources(const struct tw_args *args, const char *doing, uint32_t *set,
+			 struct tw_err *e)
+{
+	size_t i;
+
+	*set = args->sources.n ? 0 : UINT32_MAX;
+	for (i = 0; i < args->sources.n; i++) {
+		int n = tw_source_parse(args->sources.v[i]);
+
+		if (n < 0) {
+			tw_fail(e, TW_USAGE, "cannot %s", doing);
+			tw_fact(e, "there is no source %s", TW_QUOTE(args->sources.v[i]));
+			return tw_cure(e, "use: oneshot, periodic, deadline, pit, rtc, irq0, stimer, "
+				       "xen");
+		}
+		*set |= 1U << n;
+	}
+	return TW_OK;
+}
+
+int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_tracer_opts *o,
+		   struct tw_err *e)
+{
+	const char *why;
+	uint64_t n;
+
+	memset(o, 0, sizeof(*o));
+	o->doing = doing;
+	o->vms = &args->vms;
+	o->vcpu = -1;
+	if (args->vcpu) {
+		if (tw_parse_u64(args->vcpu, &n, &why) || n > INT_MAX) {
+			tw_fail(e, TW_USAGE, "cannot %s", doing);
+			tw_fact(e, "%s is no number of a vCPU", TW_QUOTE(args->vcpu));
+			return tw_cure(e, "count from 0: --vcpu 1");
+		}
+		o->vcpu = n;
+	}
+	if (parse_sources(args, doing, &o->sources, e) ||
+	    tw_args_duration(doing, "--jump", args->jump, &o->jump_ns, e))
+		return e->status;
+	if (!args->jump)
+		o->jump_ns = 1000;
+	return TW_OK;
+}
+
+void tw_tell_start(const struct tw_tracer *t)
+{
+	size_t i, n = t->nr_wanted ? t->nr_wanted : t->vms.n;
+
+	for (i = 0; i < t->missing.n; i++)
+		fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
+			t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
+	fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
+		t->nr_wanted ? "" : ", and those to come");
+}
+
+int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e)
+{
+	uint64_t events, units;
+
+	fflush(stdout);
+	tw_tracer_losses(t, &events, &units);
+	if (events || units)
+		fprintf(stderr, "twctl: %llu events and %llu vCPUs or sources were too many to "
+			"keep\n", (unsigned long long)events, (unsigned long long)units);
+	if (!all_gone)
+		return TW_OK;
+	tw_fail(e, TW_NO_VM, "cannot %s any longer", t->opts.doing);
+	tw_fact(e, "%s%s gone", t->nr_wanted == 1 ? t->wanted[0]->id : "all VMs named",
+		t->nr_wanted == 1 ? " has" : " have");
+	return tw_cure(e, "what was seen until then stands above; twctl list shows what there is");
+}
