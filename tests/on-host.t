@@ -11,4 +11,4 @@ export TW_GUESTS=${TW_GUESTS:-k2 t2}
 export TW_SECONDS=${TW_SECONDS:-3} TW_FACTORS=${TW_FACTORS:-0.1 2 50}
 # guide compiles what it prints, which takes minutes there: it runs when named.
 [ $# -gt 0 ] || set -- agree errors monotonic policies rates robust sleepers
-exec tools/testhost --smp 1 --timeout "${TW_TIMEOUT:-1200}" -- tests/host/all "$@"
+exec tools/testhost --smp 1 --timeout "${TW_TIMEOUT:-2400}" -- tests/host/all "$@"
