@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * cost timer N        - sleep a millisecond N times, between two marks
+ * cost timer N        - sleep 200 us N times between two marks; ROUNDS times over
  * cost clock|tsc N    - read that N times, and 2 N times, each between two marks; ROUNDS times over
  *
  * The host knows when it took the marks. Prints the number of the first; the others count up.
@@ -8,12 +8,13 @@
  * that no tick fell into.
  */
 #include "clock.h"
+#include <sys/prctl.h>
 
 #define ROUNDS 60
 
 static void sleep_times(long n)
 {
-	struct timespec ts = { .tv_nsec = 1000000 };
+	struct timespec ts = { .tv_nsec = 200000 };
 
 	while (n--)
 		nanosleep(&ts, NULL);
@@ -38,19 +39,20 @@ int main(int argc, char **argv)
 	int tsc = !strcmp(what, "tsc");
 
 	pin(0);
+	prctl(PR_SET_TIMERSLACK, 1);
 	clock_ns(CLOCK_MONOTONIC_RAW);
 	mark(0, 0, 0, 0);
 	mark(id, n, 0, 0);
-	if (!strcmp(what, "timer")) {
-		sleep_times(n);
-		mark(++id, n, 0, 0);
-	} else {
-		for (i = 0; i < ROUNDS; i++) {
-			read_times(tsc, n);
+	for (i = 0; i < ROUNDS; i++) {
+		if (!strcmp(what, "timer")) {
+			sleep_times(n);
 			mark(++id, n, 0, 0);
-			read_times(tsc, 2 * n);
-			mark(++id, n, 0, 0);
+			continue;
 		}
+		read_times(tsc, n);
+		mark(++id, n, 0, 0);
+		read_times(tsc, 2 * n);
+		mark(++id, n, 0, 0);
 	}
 	printf("%lu\n", first);
 	return 0;
