@@ -866,7 +866,8 @@ static void pit_single(struct vcpu_area *v, u32 kind, u64 *rnd)
 static void pit_periodic(struct vcpu_area *v, u32 mode, u64 ticks)
 {
 	struct timer_result *r = &v->pit[PIT_PERIODIC];
-	u64 cycles = pit_cycles(sh->period_ns), count = pit_timer.count, start, end, n = 0, due_ticks;
+	u64 cycles = pit_cycles(sh->period_ns), count = pit_timer.count, start, end, n = 0;
+	u64 due_ticks, owed;
 	/* KVM's period is in whole ns. */
 	u64 period = pit_ns(cycles);
 
@@ -887,16 +888,30 @@ static void pit_periodic(struct vcpu_area *v, u32 mode, u64 ticks)
 	v->armed_now = 0;
 
 	due_ticks = (end - start) / period;
+	owed = due_ticks > n ? due_ticks - n : 0;
 	r->elapsed_ns += end - start;
-	r->armed += due_ticks > n ? due_ticks : n;
+	r->armed += n + owed;
 	r->fired += n;
-	r->merged += due_ticks > n ? due_ticks - n : 0;
 
+	/*
+	 * With re-injection on, KVM goes on with the ticks that it owes when the channel is stopped;
+	 * loading it anew would forgive them.
+	 */
 	count = pit_timer.count;
-	end = clock_ns(v) + 2 * period;
-	while (clock_ns(v) < end && !sh->stop)
-		pause();
-	r->spurious += pit_timer.count - count;
+	do {
+		n = pit_timer.count;
+		end = clock_ns(v) + 2 * period;
+		while (clock_ns(v) < end && !sh->stop)
+			pause();
+	} while (sh->pit_reinject && pit_timer.count != n && !sh->stop);
+	n = pit_timer.count - count;
+	if (sh->pit_reinject && n <= owed) {
+		r->fired += n;
+		owed -= n;
+	} else {
+		r->spurious += n;
+	}
+	r->merged += owed;
 }
 
 /* The counter of a channel that reloads itself: how far in its period it is. */

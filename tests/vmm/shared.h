@@ -217,6 +217,7 @@ struct shared {
 	u64 rounds;			/* roundtrip: how many */
 	u64 roundtrip_ns;		/* roundtrip: delay of each */
 	u64 seed;
+	u64 pit_reinject;
 	u64 clocks_agree;		/* 0: TSC and kvmclock run at different rates (offset mode) */
 
 	/* set by the VMM at any time */
