@@ -20,7 +20,7 @@ my @table;
 # The tightest bracket of each clock: { clock => [mark, middle, half width] }
 sub sample {
 	my ($guest) = @_;
-	my ($rc, $out) = guest_exec($guest, 'clocks', 12);
+	my ($rc, $out) = guest_exec($guest, 'clocks', 60);
 	my %best;
 	for (split /\n/, $out) {
 		my ($clock, $mark, $a, $b) = split ' ';
