@@ -106,9 +106,14 @@ struct kvm_lapic {
 	void *regs;
 };
 
+struct kvm_pic;
+struct kvm_ioapic;
+
 struct kvm_arch {
 	s64 kvmclock_offset;
 	bool use_master_clock;
+	struct kvm_pic *vpic;
+	struct kvm_ioapic *vioapic;
 };
 
 struct kvm {
@@ -182,6 +187,12 @@ struct kvm_kpit_state {
 struct kvm_pit {
 	struct kvm *kvm;
 	struct kvm_kpit_state pit_state;
+};
+
+struct kvm_kernel_irq_routing_entry {
+	struct {
+		unsigned int pin;
+	} irqchip;
 };
 
 union kvm_ioapic_redirect_entry {

@@ -68,6 +68,7 @@ const volatile u64 cfg_late_ns = 0;	/* delivered: only what is later */
 const volatile u64 cfg_linear_ns = 0;	/* see trace_bucket() */
 const volatile u64 cfg_jump_ns = 1000;	/* less is drift */
 const volatile u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
+const volatile bool cfg_irq_entry = false;	/* irqchips are given a route's entry (6.17) */
 
 /* Counters, read by twctl */
 u32 next_unit;

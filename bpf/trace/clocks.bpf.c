@@ -27,13 +27,14 @@ static __always_inline void note_jump(struct trace_jumps *j, s64 ns, u32 cause)
  * Runs on the vCPU, which holds no guest meanwhile.  A change of the TSC's offset since the last
  * record moves the place of "the same host TSC" on the old line.
  */
-SEC("fexit/kvm_guest_time_update")
-int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
+static __always_inline int clock_set(struct kvm_vcpu *vcpu, u32 version,
+				     const struct pvclock_vcpu_time_info *p)
 {
-	u32 version = vcpu->arch.hv_clock.version, mul = vcpu->arch.hv_clock.tsc_to_system_mul, cause;
-	u64 tsc = vcpu->arch.hv_clock.tsc_timestamp, ns = vcpu->arch.hv_clock.system_time;
-	s64 offset_now = vcpu->kvm->arch.kvmclock_offset, step, elapsed;
-	u8 flags = vcpu->arch.hv_clock.flags;
+	u64 tsc = BPF_CORE_READ(p, tsc_timestamp), ns = BPF_CORE_READ(p, system_time);
+	u32 mul = BPF_CORE_READ(p, tsc_to_system_mul), cause;
+	/* In 6.1, struct kvm is larger than an instruction can reach */
+	s64 offset_now = BPF_CORE_READ(vcpu, kvm, arch.kvmclock_offset), step, elapsed;
+	u8 flags = BPF_CORE_READ(p, flags);
 	u64 offset = vcpu->arch.l1_tsc_offset;
 	struct trace_clocks *c;
 	bool master, first;
@@ -49,7 +50,7 @@ int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
 	c->stable = flags & 1;
 	c->catchup = vcpu->arch.tsc_catchup;
 	c->tsc_offset = offset;
-	master = vcpu->kvm->arch.use_master_clock;
+	master = BPF_CORE_READ(vcpu, kvm, arch.use_master_clock);
 	first = !u->clock_valid;
 	step = 0;
 	if (!first) {
@@ -72,12 +73,36 @@ int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
 	u->old_tsc = tsc;
 	u->old_ns = ns;
 	u->old_mul = mul;
-	u->old_shift = vcpu->arch.hv_clock.tsc_shift;
+	u->old_shift = BPF_CORE_READ(p, tsc_shift);
 	u->old_offset = offset;
 	u->old_kvmclock_offset = offset_now;
 	u->master = master;
 	u->clock_valid = true;
 	return 0;
+}
+
+SEC("fexit/kvm_guest_time_update")
+int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
+{
+	if (!bpf_core_field_exists(struct kvm_vcpu_arch, hv_clock))
+		return 0;
+	return clock_set(vcpu, BPF_CORE_READ(vcpu, arch.hv_clock.version),
+			 (void *)vcpu + bpf_core_field_offset(struct kvm_vcpu, arch.hv_clock));
+}
+
+/*
+ * Since 6.15 a vCPU keeps no copy of its record: it is passed to each of the pages where the guest
+ * wants it, the same one, without a version of its own.
+ */
+SEC("fentry/kvm_setup_guest_pvclock")
+int BPF_PROG(clock_written, struct pvclock_vcpu_time_info *record, struct kvm_vcpu *vcpu)
+{
+	u32 version;
+
+	if (bpf_core_field_exists(struct kvm_vcpu_arch, hv_clock))
+		return 0;
+	version = BPF_CORE_READ(record, tsc_timestamp) ^ BPF_CORE_READ(record, tsc_timestamp) >> 32;
+	return clock_set(vcpu, version | 1, record);
 }
 
 SEC("fentry/kvm_vcpu_write_tsc_offset")
@@ -127,7 +152,7 @@ int BPF_PROG(tsc_ratio_written, struct kvm_vcpu *vcpu, u64 ratio)
 SEC("fexit/pvclock_update_vm_gtod_copy")
 int BPF_PROG(master_updated, struct kvm *kvm)
 {
-	bool master = kvm->arch.use_master_clock;
+	bool master = BPF_CORE_READ(kvm, arch.use_master_clock);
 	struct trace_clocks *c;
 	struct unit *u;
 

@@ -131,25 +131,57 @@ static __always_inline void outcome(struct unit *u, u32 source, bool accepted)
 	note_lost(u, source, 1, TRACE_LOST_COALESCED);
 }
 
-SEC("fentry/kvm_ioapic_set_irq")
-int BPF_PROG(ioapic_raise, struct kvm_ioapic *ioapic, int irq, int source_id, int level)
+/*
+ * Before 6.17 a chip's function is given the chip and the pin; since then, the route's entry, which
+ * names the pin, and the VM.  What follows is the same in both.
+ */
+static __always_inline u32 pin_of(u64 first, u64 second)
 {
-	u32 source = line_source(irq, source_id), tid = bpf_get_current_pid_tgid();
+	struct kvm_kernel_irq_routing_entry *e = (void *)first;
+
+	return cfg_irq_entry ? BPF_CORE_READ(e, irqchip.pin) : (u32)second;
+}
+
+static __always_inline struct kvm_ioapic *ioapic_of(u64 first, u64 second)
+{
+	struct kvm *kvm = (void *)second;
+
+	return cfg_irq_entry ? BPF_CORE_READ(kvm, arch.vioapic) : (void *)first;
+}
+
+static __always_inline struct kvm_pic *pic_of(u64 first, u64 second)
+{
+	struct kvm *kvm = (void *)second;
+
+	return cfg_irq_entry ? BPF_CORE_READ(kvm, arch.vpic) : (void *)first;
+}
+
+SEC("fentry/kvm_ioapic_set_irq")
+int BPF_PROG(ioapic_raise, u64 first, u64 second, int source_id, int level)
+{
+	u32 tid = bpf_get_current_pid_tgid(), irq, source;
+	struct kvm_ioapic *ioapic;
 	struct raise r = {};
+	struct kvm *kvm;
 	struct unit *u;
 	u64 entry;
 
+	irq = pin_of(first, second);
+	source = line_source(irq, source_id);
 	if (!level || source >= TRACE_NR_SOURCES)
 		return 0;
-	entry = irq == 8 ? ioapic->redirtbl[8].bits : irq == 2 ? ioapic->redirtbl[2].bits :
-							 ioapic->redirtbl[0].bits;
+	ioapic = ioapic_of(first, second);
+	entry = irq == 8 ? BPF_CORE_READ(ioapic, redirtbl[8].bits) :
+		irq == 2 ? BPF_CORE_READ(ioapic, redirtbl[2].bits) :
+			   BPF_CORE_READ(ioapic, redirtbl[0].bits);
 	if (entry & PIN_MASKED)
 		return 0;
-	u = vm_unit(ioapic->kvm);
+	kvm = BPF_CORE_READ(ioapic, kvm);
+	u = vm_unit(kvm);
 	if (!u)
 		return 0;
 	raised(u, source);
-	r.kvm = (u64)ioapic->kvm;
+	r.kvm = (u64)kvm;
 	r.source = source;
 	r.vector = entry & 0xff;
 	r.tick = u->fired_tick[source];
@@ -159,19 +191,19 @@ int BPF_PROG(ioapic_raise, struct kvm_ioapic *ioapic, int irq, int source_id, in
 }
 
 SEC("fexit/kvm_ioapic_set_irq")
-int BPF_PROG(ioapic_raised, struct kvm_ioapic *ioapic, int irq, int source_id, int level,
-	     bool line_status, int ret)
+int BPF_PROG(ioapic_raised, u64 first, u64 second, int source_id, int level, bool line_status,
+	     int ret)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct raise *r;
 	struct unit *u;
 
-	if (!level || line_source(irq, source_id) >= TRACE_NR_SOURCES)
+	if (!level || line_source(pin_of(first, second), source_id) >= TRACE_NR_SOURCES)
 		return 0;
 	r = bpf_map_lookup_elem(&raises, &tid);
 	if (!r)
 		return 0;
-	u = vm_unit(ioapic->kvm);
+	u = vm_unit((void *)r->kvm);
 	if (u && ret >= 0)
 		outcome(u, r->source, ret > 0 && (r->accepted || !r->coalesced));
 	bpf_map_delete_elem(&raises, &tid);
@@ -180,17 +212,24 @@ int BPF_PROG(ioapic_raised, struct kvm_ioapic *ioapic, int irq, int source_id, i
 }
 
 SEC("fexit/kvm_pic_set_irq")
-int BPF_PROG(pic_raised, struct kvm_pic *pic, int irq, int source_id, int level, int ret)
+int BPF_PROG(pic_raised, u64 first, u64 second, int source_id, int level)
 {
+	int irq = pin_of(first, second), ret = ctx[4];
 	u32 source = line_source(irq, source_id);
 	struct trace_stats *s;
+	struct kvm_pic *pic;
 	struct unit *u;
 	struct tick *t;
 
+	if (cfg_irq_entry) {
+		barrier();	/* not one load at a computed place, which 6.1 refuses */
+		ret = ctx[5];
+	}
 	/* Negative: masked, so the guest uses the other chip */
 	if (!level || ret < 0 || source >= TRACE_NR_SOURCES)
 		return 0;
-	u = vm_unit(pic->kvm);
+	pic = pic_of(first, second);
+	u = vm_unit(BPF_CORE_READ(pic, kvm));
 	if (!u)
 		return 0;
 	raised(u, source);

@@ -225,6 +225,21 @@ static void set_var(struct tw_tracer *t, const char *name, const void *value, si
 		set_var(t, name, &v_, sizeof(v_));		\
 	} while (0)
 
+/* The type that a function of KVM's takes a pointer to as its first argument */
+static bool kernel_func_takes(const char *func, const char *type)
+{
+	const struct btf *btf = tw_host_kvm_btf();
+	int id = btf ? btf__find_by_name_kind(btf, func, BTF_KIND_FUNC) : -1;
+	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
+
+	t = t ? btf__type_by_id(btf, t->type) : NULL;
+	if (!t || !btf_vlen(t))
+		return false;
+	t = btf__type_by_id(btf, btf_params(t)[0].type);
+	t = t && btf_is_ptr(t) ? btf__type_by_id(btf, t->type) : NULL;
+	return t && !strcmp(btf__name_by_offset(btf, t->name_off), type);
+}
+
 static void configure(struct tw_tracer *t)
 {
 	uint32_t bits = 0;
@@ -243,6 +258,8 @@ static void configure(struct tw_tracer *t)
 	SET(t, "cfg_linear_ns", uint64_t, t->opts.linear_ns);
 	SET(t, "cfg_jump_ns", uint64_t, t->opts.jump_ns);
 	SET(t, "cfg_ratio_bits", uint32_t, bits);
+	SET(t, "cfg_irq_entry", bool,
+	    kernel_func_takes("kvm_ioapic_set_irq", "kvm_kernel_irq_routing_entry"));
 }
 
 /* The program that a failed load was about, from libbpf's words: prog 'NAME': failed to load */
