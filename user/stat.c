@@ -7,162 +7,29 @@
 #include <unistd.h>
 
 #include "parse.h"
+#include "rows.h"
 #include "tracer.h"
 #include "trace_math.h"
 #include "twctl.h"
 
-/* A VM with the sums over its vCPUs */
-struct vm_row {
-	struct trace_info info;
-	struct trace_clocks clocks;
-	struct trace_stats *stats[TRACE_NR_SOURCES];
-	bool gone;
-};
-
-struct rows {
-	struct vm_row *v;
-	size_t n;
-};
-
-static struct vm_row *row_of(struct rows *r, const struct trace_info *info)
-{
-	struct vm_row *row;
-	size_t i;
-
-	for (i = 0; i < r->n; i++)
-		if (!strcmp(r->v[i].info.name, info->name) && r->v[i].info.pid == info->pid)
-			return &r->v[i];
-	r->v = tw_grow(r->v, r->n + 1, sizeof(*r->v));
-	row = &r->v[r->n++];
-	memset(row, 0, sizeof(*row));
-	row->info = *info;
-	return row;
-}
-
-static void add_unit(struct vm_row *row, const struct tw_unit *u, const struct tw_tracer_opts *o)
-{
-	unsigned int i;
-
-	if (u->info.vcpu < 0) {
-		row->gone = u->info.gone;
-		row->clocks.master = u->clocks.master;
-	} else if (o->vcpu >= 0 && u->info.vcpu != o->vcpu) {
-		return;
-	}
-	tw_clocks_add(&row->clocks, &u->clocks);
-	for (i = 0; i < TRACE_NR_SOURCES; i++) {
-		if (!u->stats[i] || !(o->sources >> i & 1))
-			continue;
-		if (!row->stats[i]) {
-			row->stats[i] = tw_grow(NULL, 1, sizeof(*row->stats[i]));
-			memset(row->stats[i], 0, sizeof(*row->stats[i]));
-		}
-		tw_stats_add(row->stats[i], u->stats[i]);
-	}
-}
-
-/* VMs of which nothing was seen have a row too: nothing happened is an answer */
-static void collect(const struct tw_tracer *t, const struct tw_snapshot *s, struct rows *r)
-{
-	size_t i;
-
-	memset(r, 0, sizeof(*r));
-	for (i = 0; i < t->vms.n; i++) {
-		struct trace_info info = { .pid = t->vms.v[i].pid };
-
-		snprintf(info.name, sizeof(info.name), "%s", t->vms.v[i].id);
-		if (tw_tracer_wants(t, info.name))
-			row_of(r, &info);
-	}
-	for (i = 0; i < s->n; i++)
-		add_unit(row_of(r, &s->v[i].info), &s->v[i], &t->opts);
-}
-
-static void free_rows(struct rows *r)
-{
-	size_t i, k;
-
-	for (i = 0; i < r->n; i++)
-		for (k = 0; k < TRACE_NR_SOURCES; k++)
-			free(r->v[i].stats[k]);
-	free(r->v);
-	memset(r, 0, sizeof(*r));
-}
-
-static const struct trace_stats *before_of(const struct rows *before, const struct vm_row *row,
-					   unsigned int source)
-{
-	size_t i;
-
-	for (i = 0; i < before->n; i++)
-		if (!strcmp(before->v[i].info.name, row->info.name))
-			return before->v[i].stats[source];
-	return NULL;
-}
-
-static uint64_t jumps_before(const struct rows *before, const struct vm_row *row)
-{
-	size_t i;
-
-	for (i = 0; i < before->n; i++)
-		if (!strcmp(before->v[i].info.name, row->info.name))
-			return tw_clocks_jumps(&before->v[i].clocks);
-	return 0;
-}
-
 static void print_head(void)
 {
-	printf("%-11s %-8s %6s %6s %6s %6s %6s %5s %9s %5s\n", "VM", "SOURCE", "RATE/s", "AVG",
-	       "P99", "MAX", "LOST", "REINJ", "OWED/MAX", "JUMPS");
+	char line[TW_ROW_MAX];
+
+	puts(tw_rows_head(line, sizeof(line), TW_ROW_VM));
 }
 
-static void print_row(const struct vm_row *row, int source, const struct trace_stats *s,
-		      uint64_t jumps, double seconds, uint64_t linear)
-{
-	const struct trace_hist *h = &s->late[TRACE_TOTAL];
-	char avg[16], p99[16], max[16], lost[16], reinj[16], owed[16], most[16], both[40], rate[16];
-	char jump[16];
-
-	snprintf(rate, sizeof(rate), "%.1f", s->delivered / seconds);
-	if (s->delivered / seconds > 9999)
-		tw_short_count(rate, sizeof(rate), s->delivered / seconds, 6);
-	snprintf(both, sizeof(both), "%s/%s", tw_short_count(owed, sizeof(owed), s->backlog, 4),
-		 tw_short_count(most, sizeof(most), s->backlog_max, 4));
-	printf("%-11.11s %-8s %6s %6s %6s %6s %6s %5s %9s %5s\n", row->info.name,
-	       source < 0 ? "-" : tw_source_name(source), rate,
-	       h->count ? tw_short_ns(avg, sizeof(avg), h->sum / h->count) : "-",
-	       h->count ? tw_short_ns(p99, sizeof(p99), trace_percentile(h, 990, linear)) : "-",
-	       h->count ? tw_short_ns(max, sizeof(max), h->max) : "-",
-	       tw_short_count(lost, sizeof(lost), tw_stats_lost(s), 6),
-	       tw_short_count(reinj, sizeof(reinj), s->reinjected, 5), both,
-	       tw_short_count(jump, sizeof(jump), jumps, 5));
-}
-
-static void print_vm(const struct vm_row *row, const struct rows *before, double seconds,
+static void print_vm(const struct tw_row *row, const struct tw_rows *before, double seconds,
 		     uint64_t linear)
 {
-	uint64_t jumps = tw_clocks_jumps(&row->clocks) - jumps_before(before, row);
-	struct trace_stats *st = tw_grow(NULL, 1, sizeof(*st));
-	bool any = false;
-	int i;
+	struct tw_lines lines = { 0 };
+	char text[TW_ROW_MAX];
+	size_t i;
 
-	for (i = 0; i < TRACE_NR_SOURCES; i++) {
-		const struct trace_stats *old;
-
-		if (!row->stats[i])
-			continue;
-		*st = *row->stats[i];
-		old = before_of(before, row, i);
-		if (old)
-			tw_stats_sub(st, old, linear);
-		print_row(row, i, st, jumps, seconds, linear);
-		any = true;
-	}
-	if (!any) {
-		memset(st, 0, sizeof(*st));
-		print_row(row, -1, st, jumps, seconds, linear);
-	}
-	free(st);
+	tw_lines_add(&lines, row, before, seconds, linear);
+	for (i = 0; i < lines.n; i++)
+		puts(tw_line_format(text, sizeof(text), &lines.v[i], row->info.name, TW_ROW_VM));
+	tw_lines_free(&lines);
 }
 
 static void write_hist(struct tw_json *j, const char *key, const struct trace_hist *h,
@@ -226,7 +93,7 @@ static void write_source(struct tw_json *j, unsigned int source, const struct tr
 	tw_json_close(j, '}');
 }
 
-static void write_vm(const struct vm_row *row, const struct tw_tracer *t, uint64_t now)
+static void write_vm(const struct tw_row *row, const struct tw_tracer *t, uint64_t now)
 {
 	struct tw_json j = { .f = stdout };
 	const struct trace_clocks *c = &row->clocks;
@@ -272,7 +139,7 @@ static const struct {
 	METRIC("backlog_max", "gauge", "Ticks owed at the worst.", backlog_max),
 };
 
-static void print_label(FILE *f, const struct vm_row *row)
+static void print_label(FILE *f, const struct tw_row *row)
 {
 	const char *s;
 
@@ -281,7 +148,7 @@ static void print_label(FILE *f, const struct vm_row *row)
 		fputc(*s == '"' || *s == '\\' || *s < ' ' ? '_' : *s, f);
 }
 
-static void write_metrics(FILE *f, const struct rows *r)
+static void write_metrics(FILE *f, const struct tw_rows *r)
 {
 	static const unsigned int quantile[] = { 500, 990, 999 };
 	size_t m, i, k, q;
@@ -355,7 +222,7 @@ static void write_metrics(FILE *f, const struct rows *r)
 }
 
 /* A reader sees the old file or the new one, never a part */
-static int write_prometheus(const char *path, const struct rows *r, struct tw_err *e)
+static int write_prometheus(const char *path, const struct tw_rows *r, struct tw_err *e)
 {
 	char *tmp = tw_asprintf("%s.%d.tmp", path, getpid());
 	FILE *f = fopen(tmp, "we");
@@ -381,32 +248,10 @@ static int write_prometheus(const char *path, const struct rows *r, struct tw_er
 	return tw_cure(e, "name a file in a directory that may be written");
 }
 
-/* vmstat's way: bare numbers are seconds */
-static int parse_interval(const struct tw_args *args, uint64_t *every, uint64_t *times,
-			  struct tw_err *e)
-{
-	const char *why;
-	uint64_t n;
-
-	*every = 1000000000;
-	*times = args->operands.n ? UINT64_MAX : 1;
-	if (args->operands.n) {
-		if (!tw_parse_u64(args->operands.v[0], &n, &why) && n && n < 1000000)
-			*every = n * 1000000000;
-		else if (tw_args_duration("stat", "interval", args->operands.v[0], every, e))
-			return e->status;
-	}
-	if (args->operands.n < 2 || (!tw_parse_u64(args->operands.v[1], times, &why) && *times))
-		return TW_OK;
-	tw_fail(e, TW_USAGE, "cannot stat");
-	tw_fact(e, "count %s is no number above zero", TW_QUOTE(args->operands.v[1]));
-	return tw_cure(e, "twctl stat 1s 10");
-}
-
 static int loop(const struct tw_args *args, struct tw_tracer *t, uint64_t every, uint64_t times,
 		struct tw_err *e)
 {
-	struct rows before = { 0 }, now;
+	struct tw_rows before = { 0 }, now;
 	struct tw_snapshot s;
 	uint64_t due = t->start_ns, last = t->start_ns, lines = 0;
 	bool gone = false;
@@ -417,7 +262,7 @@ static int loop(const struct tw_args *args, struct tw_tracer *t, uint64_t every,
 		due += every;
 		tw_sleep_until(due);
 		tw_tracer_read(t, &s);
-		collect(t, &s, &now);
+		tw_rows_collect(t, &s, &now);
 		if (!args->json && (!lines || lines + now.n > 20)) {
 			print_head();
 			lines = 0;
@@ -434,11 +279,11 @@ static int loop(const struct tw_args *args, struct tw_tracer *t, uint64_t every,
 			status = write_prometheus(args->prometheus, &now, e);
 		last = s.now_ns;
 		gone = tw_tracer_all_gone(t, &s);
-		free_rows(&before);
+		tw_rows_free(&before);
 		before = now;
 		tw_snapshot_free(&s);
 	}
-	free_rows(&before);
+	tw_rows_free(&before);
 	return status ? status : tw_tell_end(t, gone, e);
 }
 
@@ -449,8 +294,11 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	struct tw_tracer t;
 	int status;
 
-	if (tw_args_tracer(args, "stat", &opts, e) || parse_interval(args, &every, &times, e))
+	if (tw_args_tracer(args, "stat", &opts, e) ||
+	    tw_args_interval(args, "stat", &every, &times, e))
 		return e->status;
+	if (!args->operands.n)
+		times = 1;
 	tw_catch_stop();
 	status = tw_tracer_start(&t, &opts, e);
 	if (!status) {

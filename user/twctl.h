@@ -170,13 +170,20 @@ void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_fa
 struct tw_tracer;
 struct tw_tracer_opts;
 
-/* What trace, hist and stat have in common: --vm, --vcpu, --source, --jump; 0 or TW_USAGE */
+/* What trace, hist, stat and top have in common: --vm, --vcpu, --source, --jump; 0 or TW_USAGE */
 int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_tracer_opts *o,
 		   struct tw_err *e);
 
 /* An argument that is a duration above zero; 0 where there is none; 0 or TW_USAGE */
 int tw_args_duration(const char *doing, const char *option, const char *text, uint64_t *ns,
 		     struct tw_err *e);
+
+/*
+ * vmstat's operands, INTERVAL and COUNT: a bare number is seconds; without them, a second, for ever;
+ * 0 or TW_USAGE
+ */
+int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *every,
+		     uint64_t *times, struct tw_err *e);
 
 /* From here on SIGINT and SIGTERM only set tw_stop */
 void tw_catch_stop(void);

@@ -58,6 +58,27 @@ int tw_args_duration(const char *doing, const char *option, const char *text, ui
 	return tw_cure(e, "write a time with its unit: 500us, 1s, 2m");
 }
 
+int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *every,
+		     uint64_t *times, struct tw_err *e)
+{
+	const char *why;
+	uint64_t n;
+
+	*every = 1000000000;
+	*times = UINT64_MAX;
+	if (args->operands.n) {
+		if (!tw_parse_u64(args->operands.v[0], &n, &why) && n && n < 1000000)
+			*every = n * 1000000000;
+		else if (tw_args_duration(verb, "interval", args->operands.v[0], every, e))
+			return e->status;
+	}
+	if (args->operands.n < 2 || (!tw_parse_u64(args->operands.v[1], times, &why) && *times))
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot %s", verb);
+	tw_fact(e, "count %s is no number above zero", TW_QUOTE(args->operands.v[1]));
+	return tw_cure(e, "twctl %s 1s 10", verb);
+}
+
 static int parse_sources(const struct tw_args *args, const char *doing, uint32_t *set,
 			 struct tw_err *e)
 {
