@@ -168,9 +168,11 @@ static __noinline struct unit *make_unit(u64 key, struct kvm *kvm, int vcpu, u32
 	zero = bpf_map_lookup_elem(&zero_unit, &nil);
 	if (!zero)
 		return NULL;
+	/* A VM that is just being made has no name yet, and nothing that could happen to it */
 	name = BPF_CORE_READ(kvm, debugfs_dentry, d_name.name);
-	if (name)
-		bpf_probe_read_kernel_str(info.name, sizeof(info.name), name);
+	if (!name)
+		return NULL;
+	bpf_probe_read_kernel_str(info.name, sizeof(info.name), name);
 	info.pid = BPF_CORE_READ(kvm, userspace_pid);
 	if (bpf_map_update_elem(&units, &key, zero, BPF_NOEXIST))
 		goto known;

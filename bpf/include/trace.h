@@ -109,7 +109,7 @@ struct trace_info {
 	int pid;			/* VMM */
 	unsigned int gone;
 	unsigned int tsc_khz;		/* guest's; 0 in a VM */
-	char name[TRACE_NAME_LEN];	/* "PID-FD", as KVM's debugfs has it; "" without debugfs */
+	char name[TRACE_NAME_LEN];	/* "PID-FD", as KVM's debugfs has it */
 };
 
 /* What a trace event tells */

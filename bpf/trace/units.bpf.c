@@ -28,11 +28,20 @@ int BPF_PROG(vcpu_gone, struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+/*
+ * A VM that had no timer yet, too, for whoever watches it waits for its end.  Later its name is gone
+ * from debugfs.
+ */
+SEC("fentry/kvm_destroy_vm")
+int BPF_PROG(vm_ending, struct kvm *kvm)
+{
+	vm_unit(kvm);
+	return 0;
+}
+
 SEC("fentry/kvm_arch_destroy_vm")
 int BPF_PROG(vm_gone, struct kvm *kvm)
 {
-	/* A VM that had no timer yet, too: whoever watches it waits for this */
-	vm_unit(kvm);
 	end_unit((u64)kvm);
 	return 0;
 }
