@@ -15,6 +15,7 @@
 
 #include "text.h"
 #include "timewarp.h"
+#include "tracer.h"
 
 #define DEBUGFS_MAGIC 0x64626720
 #define BPF_FS_MAGIC 0xcafe4a11
@@ -344,6 +345,34 @@ static void check_scaling(struct tw_check *c)
 	fact(c, TW_LIMITED, "the CPU cannot: auto means trapped, an exit for each RDTSC");
 }
 
+/* What trace, hist and stat see here: each subject once */
+static void check_trace(struct tw_check *c)
+{
+	struct tw_strings names;
+	size_t i, k, len;
+
+	if (!exists("/sys/kernel/btf/vmlinux") || !exists("/sys/module/kvm")) {
+		fact(c, TW_UNKNOWN, "no BTF of KVM to look into");
+		return;
+	}
+	tw_tracer_unplaced(&names);
+	fact(c, TW_PRESENT, "all of KVM's timers and clocks can be traced");
+	for (i = 0; i < names.n; i++) {
+		const char *what = tw_subject_name(names.v[i]);
+
+		for (k = 0; k < i && strcmp(tw_subject_name(names.v[k]), what); k++)
+			;
+		if (!i)
+			fact(c, TW_LIMITED, "this kernel gives no view of: %s", what);
+		len = strlen(c->fact);
+		if (i && k == i)
+			snprintf(c->fact + len, sizeof(c->fact) - len, ", %s", what);
+	}
+	for (i = 0; i < names.n; i++)
+		free((char *)names.v[i]);
+	free(names.v);
+}
+
 static const struct {
 	const char *name;
 	unsigned int needs;
@@ -362,6 +391,7 @@ static const struct {
 	{ "bpffs", TW_NEED_PIN, check_bpffs },
 	{ "host-tsc", 0, check_clocksource },
 	{ "tsc-scaling", 0, check_scaling },
+	{ "trace", 0, check_trace },
 };
 
 #define NR_CHECKS (sizeof(table) / sizeof(*table))

@@ -22,6 +22,27 @@ const char *tw_source_name(unsigned int source)
 	return sources[source < TRACE_NR_SOURCES ? source : TRACE_NR_SOURCES];
 }
 
+const char *tw_subject_name(const char *program)
+{
+	static const struct {
+		const char *prefix, *name;
+	} subjects[] = {
+		{ "lapic_", "LAPIC timers" },	{ "pit_", "KVM's PIT" },
+		{ "ioapic_", "RTC and IRQ 0 on the I/O APIC" },
+		{ "pic_", "RTC and IRQ 0 on the PIC" },
+		{ "stimer", "Hyper-V's timers" }, { "xen_", "Xen's timers" },
+		{ "clock_", "kvmclock" },	{ "tsc_", "TSC writes" },
+		{ "master_", "the master clock" }, { "svm_", "deliveries" },
+		{ "vmx_", "deliveries" },	{ "apicv_", "deliveries" },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(subjects) / sizeof(*subjects); i++)
+		if (!strncmp(program, subjects[i].prefix, strlen(subjects[i].prefix)))
+			return subjects[i].name;
+	return program;
+}
+
 int tw_source_parse(const char *name)
 {
 	int i;

@@ -202,6 +202,18 @@ static void choose_programs(struct tw_tracer *t)
 	}
 }
 
+void tw_tracer_unplaced(struct tw_strings *names)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "tw_trace");
+	struct tw_tracer t = { 0 };
+
+	t.obj = bpf_object__open_mem(tw_trace_bpf, tw_trace_bpf_end - tw_trace_bpf, &opts);
+	if (t.obj)
+		choose_programs(&t);
+	bpf_object__close(t.obj);
+	*names = t.missing;
+}
+
 static void set_var(struct tw_tracer *t, const char *name, const void *value, size_t size)
 {
 	const struct btf *btf = bpf_object__btf(t->obj);

@@ -52,6 +52,9 @@ int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, stru
 
 void tw_tracer_stop(struct tw_tracer *t);
 
+/* The programs that this kernel has no place for, without loading any; names to be freed */
+void tw_tracer_unplaced(struct tw_strings *names);
+
 /* A vCPU's or VM's part in a snapshot */
 struct tw_unit {
 	uint32_t id;
@@ -96,6 +99,9 @@ const char *tw_part_name(unsigned int part);
 const char *tw_cause_name(unsigned int cause);
 const char *tw_kind_name(unsigned int kind);
 const char *tw_loss_name(unsigned int loss);
+
+/* What a program of bpf/trace shows, for people: "Xen's timers" */
+const char *tw_subject_name(const char *program);
 
 /* The number of a source's name; -1 if there is no such */
 int tw_source_parse(const char *name);
