@@ -118,7 +118,7 @@ void tw_lines_add(struct tw_lines *lines, const struct tw_row *row, const struct
 	for (; first < lines->n; first++) {
 		lines->v[first].jumps = tw_clocks_jumps(&row->clocks) -
 					(old ? tw_clocks_jumps(&old->clocks) : 0);
-		lines->v[first].seconds = seconds;
+		lines->v[first].seconds = seconds > 0 ? seconds : 1;
 		lines->v[first].linear_ns = linear_ns;
 	}
 }
