@@ -8,7 +8,12 @@
 
 #include "diagnose.h"
 #include "host.h"
+#include "kvmstat.h"
+#include "parse.h"
 #include "proc.h"
+#include "rows.h"
+#include "trace_math.h"
+#include "tracer.h"
 #include "twctl.h"
 
 #define KVM_PARAM "/sys/module/kvm/parameters/"
@@ -29,6 +34,14 @@ static int read_switch(const char *path)
 
 	read_line(path, line, sizeof(line));
 	return !*line ? -1 : *line == 'Y' || *line == '1';
+}
+
+static long read_number(const char *path)
+{
+	char line[32];
+
+	read_line(path, line, sizeof(line));
+	return *line ? atol(line) : -1;
 }
 
 static int read_tsc_flags(void)
@@ -63,6 +76,36 @@ static int offsets_differ(const char *dir)
 	return differ;
 }
 
+/* The largest of vcpuN/lapic_timer_advance_ns; -1 if not to be seen */
+static long largest_advance(const char *dir)
+{
+	char *pattern = tw_asprintf("%s/vcpu*/lapic_timer_advance_ns", dir);
+	long largest = -1, n;
+	glob_t g;
+	size_t i;
+
+	if (!glob(pattern, 0, NULL, &g)) {
+		for (i = 0; i < g.gl_pathc; i++) {
+			n = read_number(g.gl_pathv[i]);
+			if (n > largest)
+				largest = n;
+		}
+		globfree(&g);
+	}
+	free(pattern);
+	return largest;
+}
+
+/* A switch since 6.10; before, nanoseconds, of which 0 is off and -1 lets KVM find out */
+static int read_timer_advance(void)
+{
+	if (!access(KVM_PARAM "lapic_timer_advance", F_OK))
+		return read_switch(KVM_PARAM "lapic_timer_advance");
+	if (!access(KVM_PARAM "lapic_timer_advance_ns", F_OK))
+		return read_number(KVM_PARAM "lapic_timer_advance_ns") != 0;
+	return -1;
+}
+
 /* By its program's name: qemu-system-x86_64, qemu-kvm, or kvm */
 static bool is_qemu(const char *program, const char *comm)
 {
@@ -72,12 +115,85 @@ static bool is_qemu(const char *program, const char *comm)
 	       !strcmp(comm, "kvm");
 }
 
-static void gather(const struct tw_vm *vm, struct tw_facts *f)
+static void gather_stats(const struct tw_vm *vm, struct tw_facts *f)
+{
+	struct tw_kvmstats s;
+	uint64_t halts, ok, vain;
+
+	tw_kvmstats_open(vm, &s);
+	f->stats = tw_kvmstats_sum(&s, "halt_exits", &halts) &&
+		   tw_kvmstats_sum(&s, "halt_poll_success_ns", &ok) &&
+		   tw_kvmstats_sum(&s, "halt_poll_fail_ns", &vain);
+	if (f->stats) {
+		f->halts = halts;
+		f->poll_ok_ns = ok;
+		f->poll_vain_ns = vain;
+	}
+	tw_kvmstats_free(&s);
+}
+
+static void note_source(struct tw_watched *w, unsigned int source, const struct trace_stats *s)
+{
+	const struct trace_hist *late = &s->late[TRACE_TOTAL];
+
+	w->seen = s->armed || s->fired || s->delivered || tw_stats_lost(s);
+	w->ticks = s->delivered;
+	w->lost = tw_stats_lost(s);
+	w->owed = s->backlog;
+	w->avg_ns = late->count ? late->sum / late->count : 0;
+	w->p99_ns = late->count ? trace_percentile(late, 990, 0) : 0;
+	w->max_ns = late->count ? late->max : 0;
+	w->policy = tw_lost_policy(source, s);
+}
+
+/* Which timers are in use, and what becomes of them: the tracer looks on for a while */
+static int watch(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, struct tw_err *e)
+{
+	const char *id = vm->id;
+	struct tw_strings vms = { .v = &id, .n = 1 };
+	struct tw_tracer_opts opts = {
+		.vms = &vms, .doing = "watch", .sources = UINT32_MAX, .vcpu = -1, .jump_ns = 1000,
+	};
+	struct tw_snapshot s;
+	struct tw_rows rows;
+	struct tw_tracer t;
+	unsigned int i;
+	int status;
+
+	tw_catch_stop();
+	status = tw_tracer_start(&t, &opts, e);
+	if (!status) {
+		tw_tell_start(&t);
+		tw_sleep_until(t.start_ns + ns);
+		tw_tracer_read(&t, &s);
+		tw_rows_collect(&t, &s, &rows);
+		f->watched_ns = s.now_ns - t.start_ns;
+		for (i = 0; rows.n && i < TRACE_NR_SOURCES; i++)
+			if (rows.v[0].stats[i])
+				note_source(&f->watched[i], i, rows.v[0].stats[i]);
+		if (rows.n) {
+			const struct trace_clocks *c = &rows.v[0].clocks;
+
+			f->back = c->kvmclock.back + c->tsc.back;
+			f->forward = c->kvmclock.forward + c->tsc.forward;
+			f->catchup = c->catchup;
+			/* The first record of a vCPU's clock tells */
+			for (i = 0; i < s.n; i++)
+				if (s.v[i].clocks.pvclock_updates)
+					f->stable = s.v[i].clocks.stable && f->stable;
+		}
+		tw_rows_free(&rows);
+		tw_snapshot_free(&s);
+	}
+	tw_tracer_stop(&t);
+	return status;
+}
+
+static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *st)
 {
 	struct tw_err ignored = { 0 };
-	struct tw_state st;
 	struct tw_proc p;
-	char line[32], *path, *argv;
+	char *path, *argv;
 	size_t len;
 
 	memset(f, 0, sizeof(*f));
@@ -93,26 +209,77 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f)
 	f->tsc_invariant = read_tsc_flags();
 	f->periodic_sync = read_switch(KVM_PARAM "kvmclock_periodic_sync");
 	f->vmware_backdoor = read_switch(KVM_PARAM "enable_vmware_backdoor");
-	read_line(KVM_PARAM "min_timer_period_us", line, sizeof(line));
-	f->min_timer_period_us = *line ? atol(line) : -1;
+	f->min_timer_period_us = read_number(KVM_PARAM "min_timer_period_us");
+	f->tsc_tolerance_ppm = read_number(KVM_PARAM "tsc_tolerance_ppm");
+	f->halt_poll_ns = read_number(KVM_PARAM "halt_poll_ns");
+	f->timer_advance = read_timer_advance();
+	f->advance_ns = vm->dir ? largest_advance(vm->dir) : -1;
+	f->stable = -1;
+	gather_stats(vm, f);
 	f->offsets_differ = vm->dir ? offsets_differ(vm->dir) : -1;
 	f->vcpus = vm->vcpus;
 	f->host_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (tw_proc_read(vm->pid, &p))
 		f->state = p.state;
-	f->attached = vm->dir && tw_host_has_hook() && !tw_state_read(vm->dir, &st, &ignored) &&
-		      st.attached;
+	f->attached = vm->dir && tw_host_has_hook() && !tw_state_read(vm->dir, st, &ignored) &&
+		      st->attached;
+	if (f->attached) {
+		f->factor_met = st->asked.num == st->force.num && st->asked.den == st->force.den;
+		f->warp_lost_ticks = st->lost_ticks;
+		f->warp_floors = st->floors;
+	}
 	tw_err_free(&ignored);
 }
 
-static void print_text(const struct tw_target *t, const struct tw_facts *f,
+static void print_policy(const struct tw_facts *f, const struct tw_state *st)
+{
+	char asked[48], force[48];
+
+	if (!f->attached) {
+		puts("no policy is attached");
+		return;
+	}
+	printf("policy %s, factor %s asked, %s in force, TSC %s\n", st->policy,
+	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
+	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den), st->tsc_mode);
+}
+
+static void print_watched(const struct tw_facts *f)
+{
+	char avg[16], p99[16], max[16];
+	bool any = false;
+	unsigned int i;
+
+	for (i = 0; i < TRACE_NR_SOURCES; i++) {
+		const struct tw_watched *w = &f->watched[i];
+
+		if (!w->seen)
+			continue;
+		any = true;
+		printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, policy %s\n",
+		       tw_source_name(i), w->ticks * 1e9 / f->watched_ns,
+		       tw_short_ns(avg, sizeof(avg), w->avg_ns), tw_short_ns(p99, sizeof(p99), w->p99_ns),
+		       tw_short_ns(max, sizeof(max), w->max_ns), w->lost, w->owed, w->policy);
+	}
+	if (!any)
+		puts("timer none was in use");
+}
+
+static void print_text(const struct tw_target *t, const struct tw_facts *f, const struct tw_state *st,
 		       const struct tw_finding *found, size_t n)
 {
-	char name[TW_TARGET_NAME_MAX];
+	char name[TW_TARGET_NAME_MAX], clocks[128];
 	size_t i;
 
-	printf("%s: %s\n", tw_target_name(t, name, sizeof(name)),
-	       f->attached ? "a policy is attached" : "no policy is attached");
+	printf("%s: ", tw_target_name(t, name, sizeof(name)));
+	print_policy(f, st);
+	if (f->is_qemu)
+		printf("clocks offered: %s\n", tw_clocks_offered(&f->q, clocks, sizeof(clocks)));
+	if (f->stats)
+		printf("halts: %llu, polled for %llu us with success, %llu us in vain\n",
+		       f->halts, f->poll_ok_ns / 1000, f->poll_vain_ns / 1000);
+	if (f->watched_ns)
+		print_watched(f);
 	for (i = 0; i < n; i++) {
 		printf("%-5s %-16s %s\n", tw_severity_name(found[i].severity), found[i].id,
 		       found[i].fact);
@@ -122,15 +289,82 @@ static void print_text(const struct tw_target *t, const struct tw_facts *f,
 	}
 }
 
-static void print_json(const struct tw_target *t, const struct tw_facts *f,
+static void write_policy(struct tw_json *j, const struct tw_facts *f, const struct tw_state *st)
+{
+	tw_json_bool(j, "attached", f->attached);
+	if (!f->attached)
+		return;
+	tw_json_str(j, "policy", st->policy);
+	tw_json_str(j, "tsc_mode", st->tsc_mode);
+	tw_json_factor(j, "factor_asked", &st->asked);
+	tw_json_factor(j, "factor_force", &st->force);
+}
+
+static void write_number(struct tw_json *j, const char *key, long n)
+{
+	if (n < 0)
+		tw_json_null(j, key);
+	else
+		tw_json_int(j, key, n);
+}
+
+static void write_kvm(struct tw_json *j, const struct tw_facts *f)
+{
+	tw_json_open(j, "kvm", '{');
+	tw_json_str(j, "host_clocksource", *f->clocksource ? f->clocksource : NULL);
+	write_number(j, "min_timer_period_us", f->min_timer_period_us);
+	write_number(j, "tsc_tolerance_ppm", f->tsc_tolerance_ppm);
+	write_number(j, "lapic_timer_advance", f->timer_advance);
+	write_number(j, "timer_advance_ns", f->advance_ns);
+	write_number(j, "halt_poll_ns", f->halt_poll_ns);
+	if (f->stats) {
+		tw_json_u64(j, "halt_exits", f->halts);
+		tw_json_u64(j, "halt_poll_success_ns", f->poll_ok_ns);
+		tw_json_u64(j, "halt_poll_fail_ns", f->poll_vain_ns);
+	}
+	tw_json_close(j, '}');
+}
+
+static void write_watched(struct tw_json *j, const struct tw_facts *f)
+{
+	unsigned int i;
+
+	tw_json_u64(j, "watched_ns", f->watched_ns);
+	tw_json_open(j, "timers", '[');
+	for (i = 0; i < TRACE_NR_SOURCES; i++) {
+		const struct tw_watched *w = &f->watched[i];
+
+		if (!w->seen)
+			continue;
+		tw_json_open(j, NULL, '{');
+		tw_json_str(j, "source", tw_source_name(i));
+		tw_json_str(j, "policy", w->policy);
+		tw_json_u64(j, "delivered", w->ticks);
+		tw_json_u64(j, "lost", w->lost);
+		tw_json_u64(j, "backlog", w->owed);
+		tw_json_u64(j, "late_avg_ns", w->avg_ns);
+		tw_json_u64(j, "late_p99_ns", w->p99_ns);
+		tw_json_u64(j, "late_max_ns", w->max_ns);
+		tw_json_close(j, '}');
+	}
+	tw_json_close(j, ']');
+}
+
+static void print_json(const struct tw_target *t, const struct tw_facts *f, const struct tw_state *st,
 		       const struct tw_finding *found, size_t n)
 {
 	struct tw_json j = { .f = stdout };
+	char clocks[128];
 	size_t i;
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, t->vm);
-	tw_json_bool(&j, "attached", f->attached);
+	write_policy(&j, f, st);
+	tw_json_str(&j, "clocks_offered",
+		    f->is_qemu ? tw_clocks_offered(&f->q, clocks, sizeof(clocks)) : NULL);
+	write_kvm(&j, f);
+	if (f->watched_ns)
+		write_watched(&j, f);
 	tw_json_open(&j, "findings", '[');
 	for (i = 0; i < n; i++) {
 		tw_json_open(&j, NULL, '{');
@@ -146,44 +380,62 @@ static void print_json(const struct tw_target *t, const struct tw_facts *f,
 	tw_json_end(&j);
 }
 
-static int run(const struct tw_args *args, struct tw_err *e)
+static int examine(const struct tw_args *args, const struct tw_target *t, uint64_t watch_ns,
+		   struct tw_err *e)
 {
 	struct tw_finding found[TW_FINDINGS_MAX];
+	struct tw_state st = { 0 };
 	struct tw_facts f;
-	struct tw_target t;
+	int status = TW_OK;
 	size_t n, i;
-	int status = tw_target_find(args, "examine", &t, e);
 
-	if (!status) {
-		*e->what = 0;	/* what is found is no error of twctl's, whatever the status */
-		gather(t.vm, &f);
-		n = tw_diagnose(&f, found);
-		if (args->json)
-			print_json(&t, &f, found, n);
-		else
-			print_text(&t, &f, found, n);
-		for (i = 0; i < n; i++)
-			if (found[i].severity == TW_WRONG ||
-			    (found[i].severity == TW_LEAK && f.attached))
-				status = TW_THRESHOLD;
-	}
+	gather(t->vm, &f, &st);
+	if (watch_ns && watch(t->vm, watch_ns, &f, e))
+		return e->status;
+	*e->what = 0;	/* what is found is no error of twctl's, whatever the status */
+	n = tw_diagnose(&f, found);
+	if (args->json)
+		print_json(t, &f, &st, found, n);
+	else
+		print_text(t, &f, &st, found, n);
+	for (i = 0; i < n; i++)
+		if (found[i].severity == TW_WRONG || (found[i].severity == TW_LEAK && f.attached))
+			status = TW_THRESHOLD;
+	return status;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_target t;
+	uint64_t watch_ns;
+	int status;
+
+	if (tw_args_duration("examine", "--duration", args->duration, &watch_ns, e))
+		return e->status;
+	status = tw_target_find(args, "examine", &t, e);
+	if (!status)
+		status = examine(args, &t, watch_ns, e);
 	tw_target_close(&t);
 	return status;
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
+	TW_OPTION("duration", 'd', TW_TEXT, duration, "TIME",
+		  "watch the VM's timers and clocks for that long, too: 1s", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_doctor = {
 	.name = "doctor",
-	.synopsis = "--vm VM",
+	.synopsis = "--vm VM [-d TIME]",
 	.summary = "tell what is wrong with a VM's timekeeping, and the cure",
-	.more = "Reads the host's clocks and KVM's parameters, KVM's files of the VM, and QEMU's\n"
-		"command line; works on a stock kernel. wrong: the guest's time suffers. leak:\n"
-		"the host's time gets into a guest that lives at a factor. note: good to know.\n"
-		"Status 10 if something is wrong, or leaks while a policy is attached.\n",
+	.more = "Reads the host's clocks and KVM's parameters, KVM's files and statistics of the\n"
+		"VM, and QEMU's command line; works on a stock kernel. With -d it also watches,\n"
+		"as stat does: which timers are in use, late or lost, and clocks that jump.\n"
+		"wrong: the guest's time suffers. leak: the host's time gets into a guest that\n"
+		"lives at a factor. note: good to know. Status 10 if something is wrong, or\n"
+		"leaks while a policy is attached.\n",
 	.options = options,
 	.run = run,
 };

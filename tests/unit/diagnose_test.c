@@ -6,11 +6,14 @@
 #include <string.h>
 
 #include "diagnose.h"
+#include "kvmstat.h"
+#include "trace.h"
 
 static const struct tw_facts good = {
 	.is_qemu = true, .clocksource = "tsc", .tsc_invariant = 1, .periodic_sync = 1,
 	.min_timer_period_us = 200, .vmware_backdoor = 0, .offsets_differ = 0, .vcpus = 2,
-	.host_cpus = 4, .state = 'S',
+	.host_cpus = 4, .state = 'S', .tsc_tolerance_ppm = 250, .halt_poll_ns = 200000,
+	.timer_advance = 1, .advance_ns = 1000, .stable = -1,
 };
 
 /* The ids that are found, worst first, each followed by a blank */
@@ -45,7 +48,8 @@ static const char *of_cmdline(const char *argv, size_t len)
 #define OF(words) of_cmdline(words, sizeof(words))
 
 /* What nobody can switch off, and the command line that switches off all else */
-#define ALWAYS "ptp-kvm rtc "
+#define PTP "ptp-kvm "
+#define ALWAYS "rtc " PTP
 #define CLEAN "qemu\0-nodefaults\0-machine\0q35,hpet=off,pit=off\0-cpu\0host,invtsc=on\0" \
 	      "-rtc\0base=utc,driftfix=slew"
 
@@ -72,21 +76,21 @@ static void each_provoked(void **state)
 		ROW("-machine\0kernel-irqchip=on", ALWAYS),
 		ROW("-machine\0hpet=on", "hpet " ALWAYS),
 		ROW("-machine\0hpet=on\0-no-hpet", ALWAYS),
-		ROW("-machine\0pit=on", "pit " ALWAYS),
-		ROW("-machine\0pit=on\0-global\0kvm-pit.lost_tick_policy=discard", "pit " ALWAYS "pit-discard "),
-		ROW("-machine\0pit=on\0-global\0kvm-pit.lost_tick_policy=delay", "pit " ALWAYS),
+		ROW("-machine\0pit=on", ALWAYS),
+		ROW("-machine\0pit=on\0-global\0kvm-pit.lost_tick_policy=discard", "rtc pit-discard " PTP),
+		ROW("-machine\0pit=on\0-global\0kvm-pit.lost_tick_policy=delay", ALWAYS),
 		ROW("-global\0kvm-pit.lost_tick_policy=discard", ALWAYS),
 		ROW("-rtc\0driftfix=none", ALWAYS "rtc-discard "),
 		ROW("-rtc\0base=localtime", ALWAYS "rtc-localtime "),
 		ROW("-cpu\0host,invtsc,-kvmclock", "no-kvmclock rtc "),
 		ROW("-cpu\0host,invtsc,kvmclock=off", "no-kvmclock rtc "),
 		ROW("-cpu\0host,invtsc,kvm=off", "no-kvmclock rtc "),
-		ROW("-cpu\0host,invtsc,kvm=off,hv_time", "hyperv rtc "),
-		ROW("-cpu\0host,invtsc,hv-stimer=on", "hyperv " ALWAYS),
+		ROW("-cpu\0host,invtsc,kvm=off,hv_time", "rtc "),
+		ROW("-cpu\0host,invtsc,hv-stimer=on", ALWAYS),
 		ROW("-cpu\0host,invtsc,hv-time=on\0-cpu\0host,invtsc", ALWAYS),
-		ROW("-cpu\0host", ALWAYS "no-invtsc "),
+		ROW("-cpu\0host", "rtc no-invtsc " PTP),
 		ROW("-cpu\0host,invtsc,tsc-frequency=1000000000", ALWAYS "tsc-frequency "),
-		ROW("-accel\0kvm,xen-version=0x4000a", ALWAYS "xen "),
+		ROW("-accel\0kvm,xen-version=0x4000a", ALWAYS),
 		ROW("-netdev\0user,id=n", "network " ALWAYS),
 		ROW("-nic\0user", "network " ALWAYS),
 		ROW("-nic\0none", ALWAYS),
@@ -100,7 +104,7 @@ static void each_provoked(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_string_equal(of_cmdline(rows[i].words, rows[i].len), rows[i].expect);
-	assert_string_equal(OF("qemu"), "hpet network pit " ALWAYS "no-invtsc rtc-discard ");
+	assert_string_equal(OF("qemu"), "hpet network rtc no-invtsc " PTP "rtc-discard ");
 }
 
 static void host_provoked(void **state)
@@ -117,15 +121,122 @@ static void host_provoked(void **state)
 	} while (0)
 	EXPECT(strcpy(f.clocksource, "hpet"), "host-clocksource " ALWAYS);
 	EXPECT(*f.clocksource = 0, ALWAYS);
-	EXPECT(f.tsc_invariant = 0, ALWAYS "host-tsc ");
-	EXPECT(f.periodic_sync = 0, ALWAYS "kvmclock-sync ");
+	EXPECT(f.tsc_invariant = 0, "rtc host-tsc " PTP);
+	EXPECT(f.periodic_sync = 0, "rtc kvmclock-sync " PTP);
 	EXPECT(f.min_timer_period_us = 1000, "timer-floor " ALWAYS);
-	EXPECT(f.vmware_backdoor = 1, ALWAYS "vmware-backdoor ");
+	EXPECT(f.vmware_backdoor = 1, "rtc vmware-backdoor " PTP);
 	EXPECT(f.offsets_differ = 1, "tsc-offsets " ALWAYS);
 	EXPECT(f.vcpus = 5, "overcommit " ALWAYS);
 	EXPECT(f.vcpus = -1, ALWAYS);
 	EXPECT(f.state = 'T', "stopped " ALWAYS);
 	EXPECT(f.is_qemu = false, "vmm-unknown ");
+	EXPECT(f.tsc_tolerance_ppm = 251, ALWAYS "tsc-tolerance ");
+	EXPECT(f.tsc_tolerance_ppm = 0, ALWAYS);
+	EXPECT(f.halt_poll_ns = 0, "rtc halt-poll-off " PTP);
+	EXPECT(f.halt_poll_ns = -1, ALWAYS);
+	EXPECT(f.timer_advance = 0, ALWAYS "timer-advance-off ");
+	EXPECT(f.timer_advance = -1, ALWAYS);
+	EXPECT(f.advance_ns = 5000, ALWAYS);
+	EXPECT(f.advance_ns = 5001, ALWAYS "timer-advance ");
+}
+
+static void counts_provoked(void **state)
+{
+	struct tw_facts f;
+
+	(void)state;
+	EXPECT(f.poll_vain_ns = 8000000000, ALWAYS);
+	EXPECT((f.stats = true, f.poll_vain_ns = 8000000000), "rtc halt-poll-vain " PTP);
+	EXPECT((f.stats = true, f.poll_vain_ns = 8000000000, f.poll_ok_ns = 2000000000), ALWAYS);
+	EXPECT((f.stats = true, f.poll_vain_ns = 1000000000), ALWAYS);
+	EXPECT((f.attached = true, f.factor_met = true), ALWAYS);
+	EXPECT(f.attached = true, "rtc factor " PTP);
+	EXPECT((f.attached = f.factor_met = true, f.warp_lost_ticks = 1), "warp-lost-ticks " ALWAYS);
+	EXPECT((f.attached = f.factor_met = true, f.warp_floors = 1), ALWAYS "warp-floors ");
+	EXPECT(f.back = 1, "clock-back " ALWAYS);
+	EXPECT(f.forward = 1, "rtc clock-forward " PTP);
+	EXPECT(f.catchup = true, "tsc-catchup " ALWAYS);
+	EXPECT(f.stable = 0, "no-master-clock " ALWAYS);
+	EXPECT(f.stable = 1, ALWAYS);
+	EXPECT(f.watched[TRACE_PIT].seen = true, ALWAYS);
+	EXPECT(f.watched[TRACE_PIT].lost = 1, ALWAYS);
+	EXPECT((f.watched[TRACE_PIT].seen = true, f.watched[TRACE_PIT].lost = 1),
+	       "ticks-lost " ALWAYS);
+	EXPECT((f.watched[TRACE_PIT].seen = true, f.watched[TRACE_PIT].owed = 1),
+	       "ticks-lost " ALWAYS);
+	EXPECT((f.watched[TRACE_XEN].seen = true, f.watched[TRACE_XEN].p99_ns = 1000001),
+	       ALWAYS "ticks-late ");
+}
+
+static void clocks_offered(void **state)
+{
+	static const struct {
+		const char *words, *expect;
+		size_t len;
+	} rows[] = {
+#define ROW(words, expect) { words, expect, sizeof(words) }
+		ROW("qemu", "kvm-clock tsc(not-invariant) hpet acpi_pm "),
+		ROW(CLEAN, "kvm-clock tsc acpi_pm "),
+		ROW(CLEAN "\0-no-acpi", "kvm-clock tsc "),
+		ROW(CLEAN "\0-machine\0acpi=off", "kvm-clock tsc "),
+		ROW("qemu\0-no-hpet\0-cpu\0host,kvm=off,hv-time\0-accel\0kvm,xen-version=0x4000a",
+		    "hyperv_clocksource_tsc_page xen tsc(not-invariant) acpi_pm "),
+#undef ROW
+	};
+	struct tw_qemu_time q;
+	char buf[128];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		tw_qemu_time_parse(rows[i].words, rows[i].len, &q);
+		assert_string_equal(tw_clocks_offered(&q, buf, sizeof(buf)), rows[i].expect);
+	}
+}
+
+/* A file as KVM_GET_STATS_FD gives it, with two statistics, and cut anywhere */
+static void binary_stats(void **state)
+{
+	struct {
+		uint32_t flags, name_size, num_desc, id, desc, data;
+		char name[8];
+		struct {
+			uint32_t flags;
+			int16_t exponent;
+			uint16_t size;
+			uint32_t offset, bucket;
+			char name[8];
+		} d[2];
+		uint64_t v[3];
+	} f = {
+		.name_size = 8, .num_desc = 2, .id = 24, .desc = 32, .data = 80, .name = "kvm-1",
+		.d = { { .size = 2, .name = "hist" }, { .size = 1, .offset = 16, .name = "exits" } },
+		.v = { 11, 12, 13 },
+	};
+	uint64_t v;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(sizeof(f), 104);
+	assert_true(tw_kvmstat_value(&f, sizeof(f), "hist", &v) && v == 11);
+	assert_true(tw_kvmstat_value(&f, sizeof(f), "exits", &v) && v == 13);
+	assert_false(tw_kvmstat_value(&f, sizeof(f), "exit", &v));
+	for (len = 0; len < sizeof(f); len++) {
+		void *copy = malloc(len ? len : 1);
+
+		memcpy(copy, &f, len);
+		assert_false(tw_kvmstat_value(copy, len, "exits", &v));
+		free(copy);
+	}
+	f.d[1].offset = UINT32_MAX;
+	assert_false(tw_kvmstat_value(&f, sizeof(f), "exits", &v));
+	f.name_size = UINT32_MAX;
+	assert_false(tw_kvmstat_value(&f, sizeof(f), "exits", &v));
+	f.name_size = 8;
+	f.num_desc = UINT32_MAX;
+	assert_false(tw_kvmstat_value(&f, sizeof(f), "none", &v));
+	memset(f.d[0].name, 'x', 8);
+	assert_false(tw_kvmstat_value(&f, sizeof(f), "none", &v));
 }
 
 /* Cut anywhere, as the kernel or a process may have done to it: no crash, and no option made up */
@@ -145,6 +256,9 @@ int main(void)
 		cmocka_unit_test(nothing_provoked),
 		cmocka_unit_test(each_provoked),
 		cmocka_unit_test(host_provoked),
+		cmocka_unit_test(counts_provoked),
+		cmocka_unit_test(clocks_offered),
+		cmocka_unit_test(binary_stats),
 		cmocka_unit_test(cut_short),
 	};
 

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "qemu.h"
+#include "trace.h"
+#include "tracer.h"
 
 /* One "key=value" of a comma list; a word alone has the value "on", as QEMU reads it */
 struct pair {
@@ -57,6 +59,8 @@ static void read_machine(const char *arg, struct tw_qemu_time *t)
 	while (next_pair(&arg, &p)) {
 		if (!strcmp(p.key, "hpet"))
 			t->hpet = is_on(p.value);
+		else if (!strcmp(p.key, "acpi"))
+			t->acpi_pm = strcmp(p.value, "off") != 0;
 		else if (!strcmp(p.key, "pit"))
 			t->pit = strcmp(p.value, "off") != 0;
 		else if (!strcmp(p.key, "kernel-irqchip") || !strcmp(p.key, "kernel_irqchip"))
@@ -173,11 +177,13 @@ void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t)
 	bool nodefaults = false, net = false;
 
 	memset(t, 0, sizeof(*t));
-	t->hpet = t->pit = t->kvmclock = true;
+	t->hpet = t->acpi_pm = t->pit = t->kvmclock = true;
 	tw_qemu_walk_start(&o, argv, len);
 	while (tw_qemu_walk(&o)) {
 		if (!strcmp(o.option, "no-hpet"))
 			t->hpet = false;
+		else if (!strcmp(o.option, "no-acpi"))
+			t->acpi_pm = false;
 		else if (!strcmp(o.option, "nodefaults"))
 			nodefaults = true;
 		else if (o.arg)
@@ -247,8 +253,28 @@ static void judge_host(const struct tw_facts *f, struct list *l)
 		    "kvm.min_timer_period_us is %ld", f->min_timer_period_us);
 	if (f->vmware_backdoor == 1)
 		add(l, "vmware-backdoor", TW_LEAK,
-		    "RDPMC of VMware's pseudo counters gives the guest the host's time",
+		    "RDPMC 0x10000 and 0x10001 give the guest the host's TSC and time",
 		    "load kvm with enable_vmware_backdoor=0", "kvm.enable_vmware_backdoor is on");
+	if (f->tsc_tolerance_ppm > 250)
+		add(l, "tsc-tolerance", TW_NOTE,
+		    "KVM does not scale a TSC rate that is off by less: a guest that migrates here is",
+		    "load kvm with tsc_tolerance_ppm=250, the default",
+		    "kvm.tsc_tolerance_ppm is %ld", f->tsc_tolerance_ppm);
+	if (!f->timer_advance)
+		add(l, "timer-advance-off", TW_NOTE,
+		    "a TSC-deadline tick is late by all that an entry takes, some microseconds",
+		    "load kvm with lapic_timer_advance=1, the default",
+		    "kvm.lapic_timer_advance is off");
+	if (f->advance_ns > 5000)
+		add(l, "timer-advance", TW_NOTE,
+		    "KVM waits so long before a deadline, in the host, with interrupts off",
+		    "load kvm with lapic_timer_advance=1 (before 6.10: lapic_timer_advance_ns=-1)",
+		    "timers fire %ld ns before their deadline", f->advance_ns);
+	if (!f->halt_poll_ns)
+		add(l, "halt-poll-off", TW_NOTE,
+		    "a halted vCPU is woken by the scheduler, later than one that is polled for",
+		    "echo 200000 >/sys/module/kvm/parameters/halt_poll_ns, if latency matters",
+		    "kvm.halt_poll_ns is 0");
 }
 
 static void judge_vm(const struct tw_facts *f, struct list *l)
@@ -268,6 +294,64 @@ static void judge_vm(const struct tw_facts *f, struct list *l)
 		    "%d vCPUs on %d CPU%s", f->vcpus, f->host_cpus, f->host_cpus == 1 ? "" : "s");
 }
 
+/* What KVM has counted, and what became of its ticks while doctor watched */
+static void judge_counts(const struct tw_facts *f, struct list *l)
+{
+	char avg[16], max[16];
+	unsigned int i;
+
+	if (f->stats && f->poll_vain_ns > 1000000000 && f->poll_vain_ns / 4 > f->poll_ok_ns)
+		add(l, "halt-poll-vain", TW_NOTE,
+		    "the host's CPU spins for halted vCPUs and is seldom the faster for it",
+		    "echo 50000 >/sys/module/kvm/parameters/halt_poll_ns, or 0",
+		    "halt polling: %llu ms in vain, %llu ms with success",
+		    f->poll_vain_ns / 1000000, f->poll_ok_ns / 1000000);
+	if (f->attached && !f->factor_met)
+		add(l, "factor", TW_NOTE, "it was bounded, or rounded to what the hardware's ratio can",
+		    "twctl status shows both, and the limits", "the factor in force is not the one asked");
+	if (f->attached && f->warp_lost_ticks)
+		add(l, "warp-lost-ticks", TW_WRONG,
+		    "at this factor the host cannot deliver them all; they were skipped in phase",
+		    "a lower factor, or a guest kernel with fewer ticks (HZ, nohz)",
+		    "%llu ticks lost since the policy was attached", f->warp_lost_ticks);
+	if (f->attached && f->warp_floors)
+		add(l, "warp-floors", TW_NOTE, "KVM made timers of the guest wait for the floor",
+		    "a lower factor, or a lower kvm.timewarp_floor_ns",
+		    "%llu timers asked for less than the floor", f->warp_floors);
+	for (i = 0; i < TRACE_NR_SOURCES; i++) {
+		const struct tw_watched *w = &f->watched[i];
+
+		if (w->seen && (w->lost || w->owed))
+			add(l, "ticks-lost", TW_WRONG,
+			    "the guest gets fewer ticks than it has asked for, or gets them late",
+			    "twctl hist shows whose fault it is: host, vCPU or guest",
+			    "%s: %llu ticks lost, %llu owed, of %llu", tw_source_name(i), w->lost,
+			    w->owed, w->ticks + w->lost);
+		if (w->seen && w->p99_ns > 1000000)
+			add(l, "ticks-late", TW_NOTE,
+			    "one in a hundred ticks comes more than a millisecond after its deadline",
+			    "twctl hist shows whose fault it is: host, vCPU or guest",
+			    "%s: late by %s, at most %s", tw_source_name(i),
+			    tw_short_ns(avg, sizeof(avg), w->avg_ns),
+			    tw_short_ns(max, sizeof(max), w->max_ns));
+	}
+	if (f->back)
+		add(l, "clock-back", TW_WRONG, "what the guest has measured by it is wrong, or negative",
+		    "twctl trace clock tells who moves it", "%llu backward jumps of its clocks", f->back);
+	if (f->forward)
+		add(l, "clock-forward", TW_NOTE, "time-outs run off early",
+		    "twctl trace clock tells who moves it", "%llu forward jumps of its clocks", f->forward);
+	if (f->catchup)
+		add(l, "tsc-catchup", TW_WRONG, "the guest's TSC stands and jumps",
+		    "take tsc-frequency out of -cpu, or use a CPU that scales",
+		    "KVM keeps up its TSC by catch-up");
+	if (!f->stable)
+		add(l, "no-master-clock", TW_WRONG,
+		    "each vCPU's kvmclock runs on its own, and reading it takes an exit or a lock",
+		    "tools/bpftrace/master-clock.bt shows when it goes, tsc-writes.bt who writes TSCs",
+		    "its kvmclock lacks the stable bit: no master clock");
+}
+
 static void judge_devices(const struct tw_qemu_time *q, struct list *l)
 {
 	if (q->irqchip == TW_IRQCHIP_USER)
@@ -280,9 +364,6 @@ static void judge_devices(const struct tw_qemu_time *q, struct list *l)
 	if (q->hpet)
 		add(l, "hpet", TW_LEAK, "the HPET is QEMU's and stays on host time",
 		    "hpet=off in -machine (before QEMU 8: -no-hpet)", "the guest has an HPET");
-	if (q->pit && q->irqchip == TW_IRQCHIP_KERNEL)
-		add(l, "pit", TW_LEAK, "KVM's PIT stays on host time",
-		    "have the guest use its LAPIC timer, as Linux does", "the guest has KVM's PIT");
 	if (q->pit && q->irqchip == TW_IRQCHIP_KERNEL && q->pit_discard)
 		add(l, "pit-discard", TW_NOTE,
 		    "PIT ticks are not made up for: a guest that counts them falls behind",
@@ -309,17 +390,9 @@ static void judge_cpu(const struct tw_qemu_time *q, struct list *l)
 		    "the guest has no paravirtual clock: TSC or HPET, without correction, or ticks",
 		    "take -kvmclock, kvmclock=off or kvm=off out of -cpu", "kvmclock is switched off");
 	if (q->kvmclock)
-		add(l, "ptp-kvm", TW_LEAK,
-		    "a guest that loads ptp_kvm asks the host for its time (KVM_HC_CLOCK_PAIRING)",
-		    "do not load ptp_kvm, nor chrony's 'refclock PHC', in the guest",
-		    "clock pairing is within the guest's reach");
-	if (q->hv_time || q->hv_stimer)
-		add(l, "hyperv", TW_LEAK, "Hyper-V's clock and timers stay on host time",
-		    "take hv-time and hv-stimer out of -cpu", "-cpu has%s%s",
-		    q->hv_time ? " hv-time" : "", q->hv_stimer ? " hv-stimer" : "");
-	if (q->xen)
-		add(l, "xen", TW_LEAK, "Xen's clock and timers stay on host time",
-		    "take xen-version out of -accel", "the guest sees Xen");
+		add(l, "ptp-kvm", TW_NOTE,
+		    "a guest that loads ptp_kvm follows KVM's wall clock, which is at the factor too",
+		    NULL, "clock pairing (KVM_HC_CLOCK_PAIRING) is within the guest's reach");
 	if (!q->invtsc)
 		add(l, "no-invtsc", TW_NOTE,
 		    "the guest does not take the TSC as clocksource by itself; kvm-clock serves it well",
@@ -341,6 +414,15 @@ static void judge_outside(const struct tw_qemu_time *q, struct list *l)
 		    "stop chrony, ntpd or systemd-timesyncd in the guest", "the guest has a network");
 }
 
+const char *tw_clocks_offered(const struct tw_qemu_time *q, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s%s%s%s%s%s", q->kvmclock ? "kvm-clock " : "",
+		 q->hv_time ? "hyperv_clocksource_tsc_page " : "", q->xen ? "xen " : "",
+		 q->invtsc ? "tsc " : "tsc(not-invariant) ", q->hpet ? "hpet " : "",
+		 q->acpi_pm ? "acpi_pm " : "");
+	return buf;
+}
+
 static int worst_first(const void *a, const void *b)
 {
 	const struct tw_finding *x = a, *y = b;
@@ -356,6 +438,7 @@ size_t tw_diagnose(const struct tw_facts *f, struct tw_finding found[TW_FINDINGS
 
 	judge_host(f, &l);
 	judge_vm(f, &l);
+	judge_counts(f, &l);
 	if (f->is_qemu) {
 		judge_devices(&f->q, &l);
 		judge_cpu(&f->q, &l);

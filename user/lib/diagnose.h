@@ -11,6 +11,7 @@ enum tw_irqchip { TW_IRQCHIP_KERNEL, TW_IRQCHIP_SPLIT, TW_IRQCHIP_USER };
 /* Time in QEMU's command line: what it asks for, with QEMU's defaults where it is silent */
 struct tw_qemu_time {
 	bool hpet;			/* on where it is not switched off */
+	bool acpi_pm;
 	bool pit;
 	bool pit_discard;		/* kvm-pit.lost_tick_policy=discard; the default is delay */
 	bool rtc_slew;			/* driftfix=slew, lost_tick_policy=slew */
@@ -36,6 +37,16 @@ struct tw_qemu_time {
  */
 void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t);
 
+/* What became of one source's ticks while doctor watched */
+struct tw_watched {
+	bool seen;			/* it is in use */
+	unsigned long long ticks, lost, owed;
+	unsigned long long avg_ns, p99_ns, max_ns;	/* late */
+	const char *policy;		/* for lost ticks; "-" if it cannot be told */
+};
+
+#define TW_WATCHED_MAX 16		/* as many sources as trace.h has, or more */
+
 /* All that doctor looks at; -1 and empty strings: not known */
 struct tw_facts {
 	bool is_qemu;
@@ -49,6 +60,19 @@ struct tw_facts {
 	int vcpus, host_cpus;
 	char state;			/* of the VMM's process, as in /proc/PID/stat */
 	bool attached;
+	bool factor_met;		/* attached: the factor in force is the one asked for */
+	unsigned long long warp_lost_ticks, warp_floors;	/* since it was attached */
+	long tsc_tolerance_ppm;
+	long halt_poll_ns;		/* kvm.halt_poll_ns */
+	int timer_advance;		/* kvm.lapic_timer_advance: 0 is off */
+	long advance_ns;		/* the vCPUs' own, the largest */
+	bool stats;			/* KVM's statistics are known */
+	unsigned long long halts, poll_ok_ns, poll_vain_ns;
+	unsigned long long watched_ns;	/* for how long; 0: not at all */
+	struct tw_watched watched[TW_WATCHED_MAX];	/* by enum trace_source */
+	unsigned long long back, forward;	/* jumps of its clocks meanwhile */
+	bool catchup;			/* KVM corrects its TSC by catch-up */
+	int stable;			/* its kvmclock has the stable bit */
 };
 
 enum tw_severity { TW_WRONG, TW_LEAK, TW_NOTE };
@@ -61,9 +85,12 @@ struct tw_finding {
 	const char *cure;		/* NULL where none is needed */
 };
 
-#define TW_FINDINGS_MAX 32
+#define TW_FINDINGS_MAX 64
 
 const char *tw_severity_name(enum tw_severity s);
+
+/* The clocksources that the guest is offered, most are Linux' names, each followed by a blank */
+const char *tw_clocks_offered(const struct tw_qemu_time *q, char *buf, size_t size);
 
 /**
  * tw_diagnose - judge the facts
