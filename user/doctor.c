@@ -224,7 +224,9 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 	f->attached = vm->dir && tw_host_has_hook() && !tw_state_read(vm->dir, st, &ignored) &&
 		      st->attached;
 	if (f->attached) {
-		f->factor_met = st->asked.num == st->force.num && st->asked.den == st->force.den;
+		/* One of them may not be in lowest terms */
+		f->factor_met = (unsigned __int128)st->asked.num * st->force.den ==
+				(unsigned __int128)st->force.num * st->asked.den;
 		f->warp_lost_ticks = st->lost_ticks;
 		f->warp_floors = st->floors;
 	}

@@ -83,10 +83,15 @@ check 'set, never attached' says 1 'no policy is attached' set --vm web --factor
 
 check 'attach --pin' says 0 '^attached constant to .*factor 50, TSC .*twctl detach' \
 	attach --vm web --factor 50 --pin
+check 'doctor: the factor is met' says 10 'factor 50 asked, 50 in force' doctor --vm web
+check 'and nothing is said of it' bash -c '! grep -q "^note  factor " "$1"' - "$out/text"
 check 'second attach' says 5 'has a policy already \(constant' attach --vm web --factor 2
 # A trapped TSC's ratio has 32 bits of fraction: in force is 1431655765 / 2^32, and status says so
 check 'set from another process' says 0 'factor 0.333333333333 asked, 0.333333333256 in' \
 	set --vm web --factor 1/3
+check 'doctor tells both, and what leaks' says 10 \
+	'policy constant, factor 0.333333333333 asked, 0.333333333256 in force, TSC trapped' doctor --vm web
+check 'and why they differ' says 10 '^note  factor  .*the factor in force is not the one asked' doctor --vm web
 check 'set -j' says 0 '"factor_asked":\{"num":"29","den":"4","decimal":"7.25"\}' \
 	set --vm web factor=7.25 -j
 check 'set: no such parameter' says 2 'it has: factor' set --vm web nosuch=1
