@@ -105,8 +105,7 @@ int BPF_PROG(clock_written, struct pvclock_vcpu_time_info *record, struct kvm_vc
 	return clock_set(vcpu, version | 1, record);
 }
 
-SEC("fentry/kvm_vcpu_write_tsc_offset")
-int BPF_PROG(tsc_offset_written, struct kvm_vcpu *vcpu, u64 offset)
+static __always_inline int offset_written(struct kvm_vcpu *vcpu, u64 offset)
 {
 	s64 ticks = offset - vcpu->arch.l1_tsc_offset, ns;
 	struct trace_clocks *c;
@@ -119,7 +118,8 @@ int BPF_PROG(tsc_offset_written, struct kvm_vcpu *vcpu, u64 offset)
 		return 0;
 	u = vcpu_unit(vcpu);
 	c = u ? clocks_of(u) : NULL;
-	if (!c)
+	/* Both programs below may see one write */
+	if (!c || (c->tsc_offset_writes && c->tsc_offset == offset))
 		return 0;
 	cause = TRACE_BY_VMM;
 	if (bpf_core_field_exists(vcpu->wants_to_run) && vcpu->wants_to_run)
@@ -132,6 +132,19 @@ int BPF_PROG(tsc_offset_written, struct kvm_vcpu *vcpu, u64 offset)
 	note_jump(&c->tsc, ns, cause);
 	event(u, TRACE_EV_TSC, TRACE_NR_SOURCES, ns, cause, ticks);
 	return 0;
+}
+
+SEC("fentry/kvm_vcpu_write_tsc_offset")
+int BPF_PROG(tsc_offset_written, struct kvm_vcpu *vcpu, u64 offset)
+{
+	return offset_written(vcpu, offset);
+}
+
+/* In 7.3 the compiler has made the call of the above a part of this */
+SEC("fentry/__kvm_synchronize_tsc")
+int BPF_PROG(tsc_synchronized, struct kvm_vcpu *vcpu, u64 offset)
+{
+	return offset_written(vcpu, offset);
 }
 
 SEC("fentry/kvm_vcpu_write_tsc_multiplier")
