@@ -258,17 +258,18 @@ static void print_watched(const struct tw_facts *f)
 		if (!w->seen)
 			continue;
 		any = true;
-		printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, policy %s\n",
-		       tw_source_name(i), w->ticks * 1e9 / f->watched_ns,
-		       tw_short_ns(avg, sizeof(avg), w->avg_ns), tw_short_ns(p99, sizeof(p99), w->p99_ns),
+		printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, "
+		       "policy %s\n", tw_source_name(i), w->ticks * 1e9 / f->watched_ns,
+		       tw_short_ns(avg, sizeof(avg), w->avg_ns),
+		       tw_short_ns(p99, sizeof(p99), w->p99_ns),
 		       tw_short_ns(max, sizeof(max), w->max_ns), w->lost, w->owed, w->policy);
 	}
 	if (!any)
 		puts("timer none was in use");
 }
 
-static void print_text(const struct tw_target *t, const struct tw_facts *f, const struct tw_state *st,
-		       const struct tw_finding *found, size_t n)
+static void print_text(const struct tw_target *t, const struct tw_facts *f,
+		       const struct tw_state *st, const struct tw_finding *found, size_t n)
 {
 	char name[TW_TARGET_NAME_MAX], clocks[128];
 	size_t i;
@@ -352,8 +353,8 @@ static void write_watched(struct tw_json *j, const struct tw_facts *f)
 	tw_json_close(j, ']');
 }
 
-static void print_json(const struct tw_target *t, const struct tw_facts *f, const struct tw_state *st,
-		       const struct tw_finding *found, size_t n)
+static void print_json(const struct tw_target *t, const struct tw_facts *f,
+		       const struct tw_state *st, const struct tw_finding *found, size_t n)
 {
 	struct tw_json j = { .f = stdout };
 	char clocks[128];

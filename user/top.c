@@ -345,7 +345,7 @@ static void read_counters(struct top *top, bool *gone)
 	make_lines(top);
 }
 
-/* Handles keys until it is time, or one of them wants it to be; false where the terminal is no more */
+/* Handles keys until it is time, or one wants it to be; false where the terminal is no more */
 static bool wait_for_keys(struct top *top, uint64_t due)
 {
 	for (;;) {
@@ -437,7 +437,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (args->json) {
 		tw_fail(e, TW_USAGE, "cannot show top as JSON");
 		tw_fact(e, "it is a screen");
-		return tw_cure(e, "twctl stat -j 1s prints the same, an object for each VM and second");
+		return tw_cure(e, "twctl stat -j 1s prints the same, a line for each VM and second");
 	}
 	if (tw_args_tracer(args, "show top", &opts, e) ||
 	    tw_args_interval(args, "top", &top.every, &times, e) || check_terminal(e))

@@ -4,7 +4,7 @@
  *
  * Enough for all that twctl does around a VM.  What follows the numbers looks like QEMU's command
  * line to whoever reads /proc.  Prints "up" and waits to be killed.  For a line on standard input,
- * the n-th VM, counted from 0, loses n ticks of its first vCPU's LAPIC timer; then it prints "lost".
+ * the n-th VM, from 0, loses n ticks of its first vCPU's LAPIC timer; then it prints "lost".
  */
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -38,7 +38,7 @@ static int make_vm(int kvm, int vcpus, int *first)
 		/* Without CPUID a LAPIC timer knows no mode but one-shot */
 		if (fd < 0 || ioctl(fd, KVM_SET_CPUID2, &cpuid) < 0)
 			return -1;
-		/* KVM gives a vCPU's statistics to none but its own process, which may hold them open */
+		/* KVM gives statistics to none but the VMM, which may hold them open */
 		ioctl(fd, KVM_GET_STATS_FD, NULL);
 		if (!i)
 			*first = fd;

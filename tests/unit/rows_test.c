@@ -93,6 +93,7 @@ static void orders(void **state)
 	struct tw_row r[4] = { row_of(10, "10-4"), row_of(11, "11-4"), row_of(12, "12-4"),
 			       row_of(13, "13-4") };
 	struct trace_stats *s[4];
+	struct trace_hist *late;
 	struct tw_rows none = { NULL, 0 };
 	struct tw_lines lines = { 0 };
 	size_t i, k;
@@ -103,8 +104,9 @@ static void orders(void **state)
 	r[0].clocks.kvmclock.back = 2;
 	s[0]->delivered = 9;
 	s[1]->dropped = 5;
-	s[2]->late[TRACE_TOTAL] = (struct trace_hist){ .count = 1, .sum = 70000, .min = 70000,
-						       .max = 70000, .bucket[TRACE_NR_BUCKETS / 2] = 1 };
+	late = &s[2]->late[TRACE_TOTAL];
+	late->count = late->bucket[TRACE_NR_BUCKETS / 2] = 1;
+	late->sum = late->min = late->max = 70000;
 	s[3]->backlog = 1;
 	for (i = 4; i-- > 0;)
 		tw_lines_add(&lines, &r[i], &none, 1, 0);

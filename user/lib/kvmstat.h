@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* KVM's statistics of a VM: the binary ones where the VMM holds them open, else those of debugfs. */
+/* KVM's statistics of a VM: binary where the VMM holds them open, else those of debugfs. */
 #ifndef TW_KVMSTAT_H
 #define TW_KVMSTAT_H
 

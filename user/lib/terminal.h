@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Whether there is a screen to write on.  Apart from its user, for term.h takes words such as "lines". */
+/* Whether there is a screen to write on; apart, as term.h takes words such as "lines". */
 #ifndef TW_TERMINAL_H
 #define TW_TERMINAL_H
 
