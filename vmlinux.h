@@ -86,6 +86,10 @@ struct pvclock_vcpu_time_info {
 	u8 flags;
 };
 
+struct timespec64 {
+	s64 tv_sec;
+};
+
 struct kvm_timer {
 	struct hrtimer timer;
 	s64 period;
@@ -153,6 +157,24 @@ struct kvm_vcpu {
 	int vcpu_id;
 	bool wants_to_run;
 	struct kvm_vcpu_arch arch;
+};
+
+/* Of a patched KVM */
+struct timeline_rate {
+	u64 num;
+	u64 den;
+};
+
+struct kvm_timeline {
+	struct kvm *kvm;
+	struct timeline_rate rate;
+	u64 held_last_ns;
+};
+
+struct kvm_timewarp_exit {
+	u32 kind;
+	s32 code;
+	char reason[32];
 };
 
 union hv_stimer_config {

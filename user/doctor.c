@@ -152,7 +152,8 @@ static int watch(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, struct
 	const char *id = vm->id;
 	struct tw_strings vms = { .v = &id, .n = 1 };
 	struct tw_tracer_opts opts = {
-		.vms = &vms, .doing = "watch", .sources = UINT32_MAX, .vcpu = -1, .jump_ns = 1000,
+		.vms = &vms, .doing = "watch", .armed = true, .sources = UINT32_MAX, .vcpu = -1,
+		.jump_ns = 1000,
 	};
 	struct tw_snapshot s;
 	struct tw_rows rows;

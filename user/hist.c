@@ -39,7 +39,8 @@ static void collect(const struct tw_tracer *t, const struct tw_snapshot *s, stru
 			    (t->opts.vcpu >= 0 && u->info.vcpu != t->opts.vcpu))
 				continue;
 			for (k = 0; k < g->n; k++)
-				if (g->v[k].source == src && g->v[k].info->kvm == u->info.kvm)
+				if (g->v[k].source == src && g->v[k].info->pid == u->info.pid &&
+				    !strcmp(g->v[k].info->name, u->info.name))
 					break;
 			if (k == g->n) {
 				g->v = tw_grow(g->v, g->n + 1, sizeof(*g->v));
@@ -153,10 +154,21 @@ static void plot_title(FILE *f, const char *s)
 
 static void plot(FILE *f, const char *tmp, const struct groups *g, uint64_t linear)
 {
+	unsigned int i, lo = TRACE_NR_BUCKETS, hi = 0;
 	const char *s;
-	unsigned int i;
 	size_t k;
 
+	/* What there is, with an empty bucket on each side; log2: a logarithm has no 0 */
+	for (k = 0; k < g->n; k++)
+		for (i = 0; i < TRACE_NR_BUCKETS; i++)
+			if (g->v[k].st.late[TRACE_TOTAL].bucket[i]) {
+				lo = i < lo ? i : lo;
+				hi = i > hi ? i : hi;
+			}
+	lo = lo > hi ? 1 : lo ? lo - 1 : 0;
+	if (!linear && !lo)
+		lo = 1;
+	hi = hi < TRACE_NR_BUCKETS - 1 ? hi + 1 : hi;
 	fputs("set terminal svg size 900,500\nset output '", f);
 	for (s = tmp; *s; s++)
 		fputs(*s == '\'' ? "''" : (char[2]){ *s, 0 }, f);
@@ -170,7 +182,7 @@ static void plot(FILE *f, const char *tmp, const struct groups *g, uint64_t line
 	}
 	fputc('\n', f);
 	for (k = 0; k < g->n; k++) {
-		for (i = linear ? 0 : 1; i < TRACE_NR_BUCKETS; i++)
+		for (i = lo; i <= hi; i++)
 			fprintf(f, "%.3f %llu\n", trace_bucket_low(i, linear) / 1e3,
 				g->v[k].st.late[TRACE_TOTAL].bucket[i]);
 		fputs("e\n", f);

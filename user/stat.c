@@ -73,7 +73,7 @@ static void write_source(struct tw_json *j, unsigned int source, const struct tr
 	tw_json_str(j, "policy", tw_lost_policy(source, s));
 	tw_json_u64(j, "armed", s->armed);
 	tw_json_u64(j, "fired", s->fired);
-	tw_json_u64(j, "fired_by_vcpu", s->fired_hv);
+	tw_json_u64(j, "overdue", s->overdue);
 	tw_json_u64(j, "injected", s->injected);
 	tw_json_u64(j, "delivered", s->delivered);
 	tw_json_u64(j, "lost", tw_stats_lost(s));
@@ -120,7 +120,11 @@ static void write_vm(const struct tw_row *row, const struct tw_tracer *t, uint64
 	tw_json_u64(&j, "tsc_scaling_writes", c->tsc_scaling_writes);
 	tw_json_u64(&j, "master_lost", c->master_lost);
 	tw_json_u64(&j, "master_regained", c->master_regained);
+	tw_json_bool(&j, "master_clock", c->master);
+	tw_json_bool(&j, "stable", c->stable);
 	tw_json_bool(&j, "catchup", c->catchup);
+	tw_json_u64(&j, "tsc_apart_ticks", row->tsc_apart_ticks);
+	tw_json_u64(&j, "kvmclock_apart_ns", row->kvmclock_apart_ns);
 	tw_json_close(&j, '}');
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
@@ -299,6 +303,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		return e->status;
 	if (!args->operands.n)
 		times = 1;
+	opts.armed = args->json || args->prometheus;
 	tw_catch_stop();
 	status = tw_tracer_start(&t, &opts, e);
 	if (!status) {

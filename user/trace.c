@@ -21,7 +21,7 @@ struct tracing {
 	FILE *perfetto;
 	FILE *save;
 	const char *command;		/* for exec: */
-	bool stop_on_hit;
+	bool stop_on_hit, stopped;
 	uint64_t shown, hits, lines;
 	bool all_gone;
 	size_t gone_wanted;
@@ -30,9 +30,13 @@ struct tracing {
 
 static const struct tw_unit *unit_of(struct tracing *r, uint32_t id)
 {
+	/* The kernel tells a policy's number, and not its VM */
+	static const struct tw_unit policy = { .info = { .vcpu = -1, .name = "-" } };
 	size_t i;
 	int again;
 
+	if (!id)
+		return &policy;
 	for (again = 0; again < 2; again++) {
 		for (i = 0; i < r->units.n; i++)
 			if (r->units.v[i].id == id)
@@ -43,7 +47,14 @@ static const struct tw_unit *unit_of(struct tracing *r, uint32_t id)
 	return NULL;
 }
 
-/* What an event says beyond its columns; at most 26 characters */
+static const char *change_name(const struct trace_event *ev)
+{
+	static const char *const names[] = { "start", "rate", "stop" };
+
+	return (unsigned char)ev->text[0] < 3 ? names[(unsigned char)ev->text[0]] : "?";
+}
+
+/* What an event says beyond its columns */
 static const char *details(char *buf, size_t size, const struct trace_event *ev)
 {
 	char a[16], b[16], c[16];
@@ -75,6 +86,16 @@ static const char *details(char *buf, size_t size, const struct trace_event *ev)
 		break;
 	case TRACE_EV_PVCLOCK:
 		snprintf(buf, size, "%+lldns%s", ev->a, ev->b & 1 ? " stable" : "");
+		break;
+	case TRACE_EV_SEGMENT:
+		snprintf(buf, size, ev->b == 1 ? "%s %lldx" : "%s %lld/%lld", change_name(ev), ev->a,
+			 ev->b);
+		break;
+	case TRACE_EV_CLAMP:
+		snprintf(buf, size, "%.15s %llu", ev->text, (unsigned long long)ev->a);
+		break;
+	case TRACE_EV_EXIT:
+		snprintf(buf, size, "%.15s %lld", ev->text, ev->b);
 		break;
 	default:
 		*buf = 0;
@@ -115,7 +136,7 @@ static void print_csv(struct tracing *r, const struct tw_unit *u, const struct t
 
 static void write_json(FILE *f, const struct tw_unit *u, const struct trace_event *ev)
 {
-	struct tw_json j = { .f = f };
+	struct tw_json j = { .f = f, .unflushed = true };
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_u64(&j, "host_ns", ev->host_ns);
@@ -149,7 +170,7 @@ static void write_json(FILE *f, const struct tw_unit *u, const struct trace_even
 		tw_json_s64(&j, "jump_ns", ev->a);
 		tw_json_str(&j, "by", tw_cause_name(ev->b));
 		if (ev->kind == TRACE_EV_TSC)
-			tw_json_s64(&j, "jump_ticks", ev->c);
+			tw_json_s64(&j, "tsc_offset_ticks", ev->c);
 		break;
 	case TRACE_EV_MASTER:
 		tw_json_bool(&j, "master_clock", ev->a);
@@ -157,6 +178,24 @@ static void write_json(FILE *f, const struct tw_unit *u, const struct trace_even
 	case TRACE_EV_PVCLOCK:
 		tw_json_s64(&j, "correction_ns", ev->a);
 		tw_json_bool(&j, "stable", ev->b & 1);
+		break;
+	case TRACE_EV_SEGMENT:
+		tw_json_str(&j, "change", change_name(ev));
+		tw_json_u64(&j, "factor_num", ev->a);
+		tw_json_u64(&j, "factor_den", ev->b);
+		tw_json_u64(&j, "held_ns", ev->c);
+		break;
+	case TRACE_EV_CLAMP:
+		tw_json_u64(&j, "policy", ev->c);
+		tw_json_str(&j, "what", ev->text);
+		tw_json_u64(&j, "asked", ev->a);
+		tw_json_u64(&j, "given", ev->b);
+		break;
+	case TRACE_EV_EXIT:
+		tw_json_u64(&j, "policy", ev->c);
+		tw_json_int(&j, "kind", ev->a);
+		tw_json_int(&j, "code", ev->b);
+		tw_json_str(&j, "reason", ev->text);
 		break;
 	}
 	tw_json_close(&j, '}');
@@ -214,11 +253,24 @@ static void perfetto(struct tracing *r, const struct tw_unit *u, const struct tr
 		if (ev->kind == TRACE_EV_TSC)
 			fprintf(f, "{\"ph\":\"C\",\"name\":\"vCPU %d TSC offset\",\"ts\":%.3f,%s,"
 				"\"args\":{\"ticks\":%lld}},\n", u->info.vcpu, us, where,
-				(long long)u->clocks.tsc_offset);
+				ev->c);
 		break;
 	case TRACE_EV_MASTER:
 		fprintf(f, "{\"ph\":\"i\",\"s\":\"p\",\"name\":\"master clock %s\",\"ts\":%.3f,%s},\n",
 			ev->a ? "regained" : "lost", us, where);
+		break;
+	case TRACE_EV_SEGMENT:
+		fprintf(f, "{\"ph\":\"i\",\"s\":\"p\",\"name\":\"timeline %s\",\"ts\":%.3f,%s,\"args\":{"
+			"\"factor\":%.9g,\"held_ns\":%lld}},\n", change_name(ev), us, where,
+			ev->b ? (double)ev->a / ev->b : 0, ev->c);
+		fprintf(f, "{\"ph\":\"C\",\"name\":\"factor\",\"ts\":%.3f,%s,\"args\":{\"factor\":%.9g}},\n",
+			us, where, ev->b ? (double)ev->a / ev->b : 0);
+		break;
+	case TRACE_EV_CLAMP:
+	case TRACE_EV_EXIT:
+		/* The text is the kernel's or a policy's: as a number's name alone */
+		fprintf(f, "{\"ph\":\"i\",\"s\":\"g\",\"name\":\"policy %lld %s\",\"ts\":%.3f,%s},\n", ev->c,
+			ev->kind == TRACE_EV_CLAMP ? "clamped" : "ended", us, where);
 		break;
 	}
 }
@@ -256,7 +308,7 @@ static void on_hit(struct tracing *r, const struct tw_unit *u, const struct trac
 	if (r->command)
 		run_command(r, u, ev);
 	if (r->stop_on_hit)
-		tw_stop = 1;
+		r->stopped = true;
 }
 
 static int on_event(void *ctx, void *data, size_t size)
@@ -265,7 +317,7 @@ static int on_event(void *ctx, void *data, size_t size)
 	struct tracing *r = ctx;
 	const struct tw_unit *u;
 
-	if (tw_stop || size < sizeof(*ev))
+	if (r->stopped || size < sizeof(*ev))
 		return 0;
 	u = unit_of(r, ev->unit);
 	if (!u)
@@ -301,6 +353,7 @@ static int parse_what(const struct tw_args *args, uint32_t *kinds, struct tw_err
 		{ "lost", 1 << TRACE_EV_LOST | 1 << TRACE_EV_REINJECTED | 1 << TRACE_EV_BACKLOG },
 		{ "clock", 1 << TRACE_EV_KVMCLOCK | 1 << TRACE_EV_TSC | 1 << TRACE_EV_MASTER },
 		{ "pvclock", 1 << TRACE_EV_PVCLOCK },
+		{ "timeline", 1 << TRACE_EV_SEGMENT | 1 << TRACE_EV_CLAMP | 1 << TRACE_EV_EXIT },
 		{ "all", ~0U },
 	};
 	size_t i, k;
@@ -316,7 +369,7 @@ static int parse_what(const struct tw_args *args, uint32_t *kinds, struct tw_err
 			continue;
 		tw_fail(e, TW_USAGE, "cannot trace %s", TW_QUOTE(args->operands.v[i]));
 		tw_fact(e, "there is no such kind of event");
-		return tw_cure(e, "use: armed, delivered, lost, clock, pvclock, all");
+		return tw_cure(e, "use: armed, delivered, lost, clock, pvclock, timeline, all");
 	}
 	*kinds |= 1 << TRACE_EV_GONE;
 	return TW_OK;
@@ -354,18 +407,19 @@ static int parse_action(struct tracing *r, struct tw_err *e)
 
 static void loop(struct tracing *r, struct ring_buffer *rb, uint64_t end)
 {
-	while (!tw_stop && !r->all_gone) {
+	while (!tw_stop && !r->stopped && !r->all_gone) {
 		uint64_t now = tw_now_ns();
 
 		if (now >= end)
 			break;
 		ring_buffer__poll(rb, end - now < 100000000 ? (end - now) / 1000000 + 1 : 100);
+		ring_buffer__consume(rb);
 		/* What stands in the terminal is what has happened */
 		if (fflush(stdout) || ferror(stdout))
 			break;
 	}
-	if (!tw_stop)
-		ring_buffer__consume(rb);
+	/* What came until Ctrl-C belongs to it */
+	ring_buffer__consume(rb);
 }
 
 static int finish(struct tracing *r, struct tw_err *e)
@@ -434,6 +488,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		return e->status;
 	opts.kinds |= tw_threshold_kinds(&r.when);
 	opts.events = true;
+	opts.armed = opts.kinds >> TRACE_EV_ARMED & 1;
 	if (args->perfetto && open_out(args->perfetto, &r.perfetto, e))
 		return e->status;
 	tw_catch_stop();
@@ -465,7 +520,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_trace = {
 	.name = "trace",
-	.synopsis = "[--vm VM]... [-d TIME] [armed|delivered|lost|clock|pvclock|all]...",
+	.synopsis = "[--vm VM]... [-d TIME] [armed|delivered|lost|clock|pvclock|timeline|all]...",
 	.summary = "show what happens to ticks and clocks, a line each",
 	.more = "Works on a stock kernel. TIME/s counts from the start. DETAILS of a delivered\n"
 		"tick are the parts of LATE: host timer + vCPU not running + guest not ready.\n"

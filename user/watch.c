@@ -92,7 +92,7 @@ static int parse_sources(const struct tw_args *args, const char *doing, uint32_t
 			tw_fail(e, TW_USAGE, "cannot %s", doing);
 			tw_fact(e, "there is no source %s", TW_QUOTE(args->sources.v[i]));
 			return tw_cure(e, "use: oneshot, periodic, deadline, pit, rtc, irq0, stimer, "
-				       "xen");
+				       "xen, hvtimer");
 		}
 		*set |= 1U << n;
 	}

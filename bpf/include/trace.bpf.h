@@ -14,6 +14,13 @@
 #include "trace_math.h"
 
 #define BPF_NOEXIST 1
+#define BPF_RB_NO_WAKEUP 1
+#define BPF_RB_FORCE_WAKEUP 2
+#define BPF_RB_AVAIL_DATA 0
+#define RING_SIZE (4 << 20)
+
+/* An address as one of a type's, without a call for each load; not on 6.1 */
+extern void *bpf_rdonly_cast(const void *obj, u32 type) __ksym __weak;
 
 /* A tick on its way into the guest */
 struct tick {
@@ -23,30 +30,27 @@ struct tick {
 };
 
 /*
- * What is known of a unit while it lives, by the address of its kvm_vcpu or kvm.
+ * What is known of a unit while it lives; place 0 is unused.
  * Written by the vCPU's own thread, by its timer, and by whoever raises the VM's interrupts.
  */
 struct unit {
 	u32 id;
-	bool ignored;			/* the user asked for others */
-	bool clock_valid;		/* old_* hold a record */
-	bool master_valid, master;
-	bool xen_starting;
 	u32 fired;			/* set of sources: a tick in fired[] waits for its injection */
 	u32 injected;			/* set of sources: ... in injected[] for its entry */
-	u8 fired_vector[TRACE_NR_SOURCES];
-	u8 injected_vector[TRACE_NR_SOURCES];
+	u32 stats[TRACE_NR_SOURCES];	/* index in the map "stats"; 0: none yet */
 	u64 armed;			/* LAPIC: last deadline seen, to tell arming from re-starting */
 	u64 target;			/* LAPIC, periodic: deadline that expired last, timer's clock */
-	u32 pit_pending;		/* PIT: as left by the last event */
-	/* kvmclock as the guest had it last */
-	u64 old_tsc, old_ns, old_offset;
-	s64 old_kvmclock_offset;
-	u32 old_mul, old_version;
-	s32 old_shift;
-	u64 stimer_exp[4];		/* Hyper-V: 100 ns units of the guest's reference counter */
 	struct tick fired_tick[TRACE_NR_SOURCES];
 	struct tick injected_tick[TRACE_NR_SOURCES];
+	u8 fired_vector[TRACE_NR_SOURCES];
+	u8 injected_vector[TRACE_NR_SOURCES];
+	bool master_valid, master;
+	bool xen_starting;
+	u32 pit_pending;		/* PIT: as left by the last event */
+	u32 segments;			/* VM: changes of its timeline; vCPU: as its clock has them */
+	u32 old_version;		/* kvmclock: of the record that the guest had last */
+	s64 old_kvmclock_offset;
+	u64 stimer_exp[4];		/* Hyper-V: 100 ns units of the guest's reference counter */
 };
 
 /* An interrupt that somebody is raising at this moment, by thread */
@@ -68,63 +72,66 @@ const volatile u64 cfg_late_ns = 0;	/* delivered: only what is later */
 const volatile u64 cfg_linear_ns = 0;	/* see trace_bucket() */
 const volatile u64 cfg_jump_ns = 1000;	/* less is drift */
 const volatile u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
+const volatile u64 cfg_tk_fast = 0;	/* where the kernel has tk_fast_mono */
 const volatile bool cfg_irq_entry = false;	/* irqchips are given a route's entry (6.17) */
+
+/* Set by twctl once all programs are attached: the beginning of what is counted */
+u32 running;
 
 /* Counters, read by twctl */
 u32 next_unit;
+u32 next_stats;
 u32 raising;		/* how many threads raise an interrupt just now */
 u32 pic_waiting;	/* how many ticks a PIC has that no vCPU has taken */
 u64 events_lost;	/* the ring buffer was full */
 u64 units_lost;	/* a map was full: not counted at all */
 
-#define MAX_UNITS 8192
+/*
+ * Every tick comes by here several times, and a look-up in a hash costs hundreds of instructions, in an
+ * array a handful.  So units have numbers, and in front of the hash that knows the number of an
+ * address stands a cache of one word an entry: the low 48 bits of the address, less a constant, then
+ * the number.
+ */
+#define IGNORED 0xffff		/* instead of a number: the user asked for others */
+#define CACHE_BITS 13
+
+u64 cache[1 << CACHE_BITS] SEC(".bss.cache");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_UNITS);
+	__uint(max_entries, 4 * TRACE_MAX_UNITS);
 	__uint(map_flags, 1);			/* BPF_F_NO_PREALLOC */
 	__type(key, u64);
+	__type(value, u32);
+} ids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TRACE_MAX_UNITS);
+	__type(key, u32);
 	__type(value, struct unit);
 } units SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_UNITS);
-	__uint(map_flags, 1);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TRACE_MAX_UNITS);
 	__type(key, u32);
 	__type(value, struct trace_info);
 } infos SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4 * MAX_UNITS);
-	__uint(map_flags, 1);
-	__type(key, u32);
-	__type(value, struct trace_stats);
-} stats SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_UNITS);
-	__uint(map_flags, 1);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TRACE_MAX_UNITS);
 	__type(key, u32);
 	__type(value, struct trace_clocks);
 } clocks SEC(".maps");
 
-/* A zeroed value to insert, too big for the stack */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, TRACE_MAX_STATS);
 	__type(key, u32);
 	__type(value, struct trace_stats);
-} zero_stats SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct unit);
-} zero_unit SEC(".maps");
+} stats SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -143,7 +150,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4 << 20);
+	__uint(max_entries, RING_SIZE);
 } ring SEC(".maps");
 
 /*
@@ -158,131 +165,215 @@ static __always_inline void *first_arg(void *ctx)
 	return (void *)p;
 }
 
-static __noinline struct unit *make_unit(u64 key, struct kvm *kvm, int vcpu, u32 khz)
+/*
+ * An address as the cache has it.  The verifier allows no arithmetic on addresses, but the
+ * difference of two is a number.
+ */
+static __always_inline u64 tag_of(void *p)
 {
-	struct trace_info info = { .kvm = (u64)kvm, .vcpu = vcpu, .tsc_khz = khz };
-	const unsigned char *name;
-	struct unit *u, *zero;
-	u32 nil = 0, id;
+	u64 d = (u64)p;
 
-	zero = bpf_map_lookup_elem(&zero_unit, &nil);
-	if (!zero)
-		return NULL;
-	/* A VM that is just being made has no name yet, and nothing that could happen to it */
-	name = BPF_CORE_READ(kvm, debugfs_dentry, d_name.name);
-	if (!name)
-		return NULL;
-	bpf_probe_read_kernel_str(info.name, sizeof(info.name), name);
-	info.pid = BPF_CORE_READ(kvm, userspace_pid);
-	if (bpf_map_update_elem(&units, &key, zero, BPF_NOEXIST))
-		goto known;
-	u = bpf_map_lookup_elem(&units, &key);
-	if (!u)
-		return NULL;
-	u->ignored = true;
-	if (cfg_wanted && !bpf_map_lookup_elem(&wanted, info.name))
-		return u;
-	id = __sync_fetch_and_add(&next_unit, 1) + 1;
-	u->id = id;
-	if (bpf_map_update_elem(&infos, &id, &info, 0)) {
-		__sync_fetch_and_add(&units_lost, 1);
-		return u;
-	}
-	u->ignored = false;
-	return u;
-known:
-	u = bpf_map_lookup_elem(&units, &key);
-	if (!u)
-		__sync_fetch_and_add(&units_lost, 1);
-	return u;
+	asm volatile("%0 -= %1" : "+r"(d) : "r"(&cache));
+	return d << 16;
 }
 
-/* The unit of a vCPU, NULL if it is nobody's business */
+static __always_inline u64 *cache_of(u64 tag)
+{
+	return &cache[tag * 0x9e3779b97f4a7c15ULL >> (64 - CACHE_BITS)];
+}
+
+/*
+ * The number of the unit whose address is at *at, a new one if need be; 0 if there is none.  Through
+ * memory an address becomes a number.  Functions of this kind, not static, the verifier goes
+ * through once, and not for each way that leads here.
+ */
+__noinline int unit_id(const u64 *at, u64 tag, bool is_vcpu)
+{
+	u64 key = at ? *at : 0;
+	struct kvm_vcpu *vcpu = (void *)key;
+	struct kvm *kvm = is_vcpu ? BPF_CORE_READ(vcpu, kvm) : (void *)key;
+	struct trace_info info = { .kvm = (u64)kvm, .vcpu = -1 }, *i;
+	const unsigned char *name;
+	struct unit *u;
+	u32 id, *known;
+
+	known = bpf_map_lookup_elem(&ids, &key);
+	if (!known) {
+		info.pid = BPF_CORE_READ(kvm, userspace_pid);
+		name = BPF_CORE_READ(kvm, debugfs_dentry, d_name.name);
+		/* A VM that is just being made has no name yet, and nothing that could happen to it */
+		if (!info.pid || !name)
+			return 0;
+		bpf_probe_read_kernel_str(info.name, sizeof(info.name), name);
+		if (is_vcpu) {
+			info.vcpu = BPF_CORE_READ(vcpu, vcpu_id);
+			info.tsc_khz = BPF_CORE_READ(vcpu, arch.virtual_tsc_khz);
+		}
+		id = IGNORED;
+		if (!cfg_wanted || bpf_map_lookup_elem(&wanted, info.name)) {
+			id = __sync_fetch_and_add(&next_unit, 1) + 1;
+			if (id >= TRACE_MAX_UNITS) {
+				__sync_fetch_and_add(&units_lost, 1);
+				id = IGNORED;
+			}
+		}
+		u = bpf_map_lookup_elem(&units, &id);
+		if (u)
+			u->id = id;
+		/* Two at a time: the other one's number is as good, and this one stays without a name */
+		if (!bpf_map_update_elem(&ids, &key, &id, BPF_NOEXIST)) {
+			i = bpf_map_lookup_elem(&infos, &id);
+			if (i)
+				*i = info;
+		}
+		known = bpf_map_lookup_elem(&ids, &key);
+		if (!known) {
+			__sync_fetch_and_add(&units_lost, 1);
+			return 0;
+		}
+	}
+	id = *known;
+	if (tag)
+		*cache_of(tag) = tag | id;
+	return id;
+}
+
+static __always_inline struct unit *unit_at(u64 key, u64 tag, bool is_vcpu)
+{
+	u32 id = running ? unit_id(&key, tag, is_vcpu) : 0;
+
+	return id ? bpf_map_lookup_elem(&units, &id) : NULL;
+}
+
+/* The unit of a vCPU that a program was given, NULL if it is nobody's business */
 static __always_inline struct unit *vcpu_unit(struct kvm_vcpu *vcpu)
 {
-	u64 key = (u64)vcpu;
-	struct unit *u = bpf_map_lookup_elem(&units, &key);
+	u64 tag = tag_of(vcpu), hit = *cache_of(tag) ^ tag;
+	u32 id = hit;
 
-	if (!u)
-		u = make_unit(key, BPF_CORE_READ(vcpu, kvm), BPF_CORE_READ(vcpu, vcpu_id),
-			      BPF_CORE_READ(vcpu, arch.virtual_tsc_khz));
-	return u && !u->ignored ? u : NULL;
+	if (!running)
+		return NULL;
+	if (!hit || hit >> 16)
+		return unit_at((u64)vcpu, tag, true);
+	return bpf_map_lookup_elem(&units, &id);
+}
+
+/* Those whose address was read from somewhere, and so is no longer one for the verifier */
+static __always_inline struct unit *vcpu_unit_at(struct kvm_vcpu *vcpu)
+{
+	return unit_at((u64)vcpu, 0, true);
 }
 
 static __always_inline struct unit *vm_unit(struct kvm *kvm)
 {
-	u64 key = (u64)kvm;
-	struct unit *u = bpf_map_lookup_elem(&units, &key);
-
-	if (!u)
-		u = make_unit(key, kvm, -1, 0);
-	return u && !u->ignored ? u : NULL;
+	return unit_at((u64)kvm, 0, false);
 }
 
-static __noinline struct trace_stats *make_stats(u32 key)
+__noinline int make_stats(u32 id, u32 source)
 {
-	struct trace_stats *zero;
-	u32 nil = 0;
+	struct unit *u = bpf_map_lookup_elem(&units, &id);
+	struct trace_info *info = bpf_map_lookup_elem(&infos, &id);
+	u32 i;
 
-	zero = bpf_map_lookup_elem(&zero_stats, &nil);
-	if (zero)
-		bpf_map_update_elem(&stats, &key, zero, BPF_NOEXIST);
-	zero = bpf_map_lookup_elem(&stats, &key);
-	if (!zero)
+	if (!u || !info || source >= TRACE_NR_SOURCES)
+		return 0;
+	i = __sync_fetch_and_add(&next_stats, 1) + 1;
+	if (i >= TRACE_MAX_STATS) {
 		__sync_fetch_and_add(&units_lost, 1);
-	return zero;
+		i = TRACE_MAX_STATS;
+	}
+	__sync_val_compare_and_swap(&u->stats[source], 0, i);
+	info->stats[source] = u->stats[source];
+	return info->stats[source];
 }
 
 static __always_inline struct trace_stats *stats_of(struct unit *u, u32 source)
 {
-	u32 key = TRACE_STATS_KEY(u->id, source);
-	struct trace_stats *s = bpf_map_lookup_elem(&stats, &key);
+	u32 i = u->stats[source];
 
-	return s ? s : make_stats(key);
+	if (!i)
+		i = make_stats(u->id, source);
+	return i ? bpf_map_lookup_elem(&stats, &i) : NULL;
 }
 
 static __always_inline struct trace_clocks *clocks_of(struct unit *u)
 {
 	u32 id = u->id;
-	struct trace_clocks *c = bpf_map_lookup_elem(&clocks, &id);
-	struct trace_clocks zero = {};
 
-	if (c)
-		return c;
-	bpf_map_update_elem(&clocks, &id, &zero, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&clocks, &id);
 }
 
 #define count(field, n) __sync_fetch_and_add(&(field), (n))
 
-static __noinline void send_event(u32 unit, u32 what, s64 a, s64 b, s64 c)
+static __always_inline bool is_in(const u32 *set, u32 source)
 {
-	u32 kind = what & 0xffff, source = what >> 16;
-	struct trace_event *ev;
+	return *(volatile const u32 *)set >> source & 1;
+}
+
+/* Atomic: a vCPU's thread, its timer and who raises its interrupts may meet */
+static __always_inline void put_in(u32 *set, u32 source)
+{
+	__sync_fetch_and_or(set, 1U << source);
+}
+
+static __always_inline void take_out(u32 *set, u32 source)
+{
+	__sync_fetch_and_and(set, ~(1U << source));
+}
+
+static __always_inline bool event_wanted(u32 unit, u32 kind, u32 source)
+{
 	struct trace_info *info;
 
 	if (!(cfg_kinds >> (kind & 31) & 1))
-		return;
+		return false;
 	if (source < TRACE_NR_SOURCES && !(cfg_sources >> (source & 31) & 1))
-		return;
-	if (cfg_vcpu >= 0) {
-		info = bpf_map_lookup_elem(&infos, &unit);
-		if (!info || (info->vcpu >= 0 && info->vcpu != cfg_vcpu))
-			return;
-	}
-	ev = bpf_ringbuf_reserve(&ring, sizeof(*ev), 0);
+		return false;
+	if (cfg_vcpu < 0)
+		return true;
+	info = bpf_map_lookup_elem(&infos, &unit);
+	return info && (info->vcpu < 0 || info->vcpu == cfg_vcpu);
+}
+
+static __always_inline struct trace_event *new_event(u32 unit, u32 kind, u32 source)
+{
+	struct trace_event *ev = bpf_ringbuf_reserve(&ring, sizeof(*ev), 0);
+
 	if (!ev) {
 		__sync_fetch_and_add(&events_lost, 1);
-		return;
+		return NULL;
 	}
+	__builtin_memset(ev, 0, sizeof(*ev));
 	ev->host_ns = bpf_ktime_get_ns();
 	ev->unit = unit;
 	ev->kind = kind;
 	ev->source = source;
+	return ev;
+}
+
+/*
+ * To wake twctl for each event costs as much as many events: it looks ten times a second on its
+ * own, and is woken when a quarter of the room is taken.
+ */
+static __always_inline void submit(struct trace_event *ev)
+{
+	bpf_ringbuf_submit(ev, bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < RING_SIZE / 4 ?
+			   BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+}
+
+__noinline int send_event(u32 unit, u32 what, s64 a, s64 b, s64 c)
+{
+	u32 kind = what & 0xffff, source = what >> 16;
+	struct trace_event *ev;
+
+	ev = event_wanted(unit, kind, source) ? new_event(unit, kind, source) : NULL;
+	if (!ev)
+		return 0;
 	ev->a = a;
 	ev->b = b;
 	ev->c = c;
-	bpf_ringbuf_submit(ev, 0);
+	submit(ev);
+	return 0;
 }
 
 /* Costs nothing where nobody listens: cfg_events is known when programs are loaded */
@@ -292,13 +383,10 @@ static __noinline void send_event(u32 unit, u32 what, s64 a, s64 b, s64 c)
 			send_event((u)->id, (kind) | (u32)(source) << 16, a, b, c);	\
 	} while (0)
 
-/* Not static: the verifier goes through it once, and not for each way that leads here */
-__noinline int hist_add(struct trace_hist *h, u64 v)
+static __always_inline void hist_add(struct trace_hist *h, u64 v)
 {
 	u32 i = trace_bucket(v, cfg_linear_ns);
 
-	if (!h)
-		return 0;
 	if (!h->count || v < h->min)
 		h->min = v;
 	if (v > h->max)
@@ -307,7 +395,6 @@ __noinline int hist_add(struct trace_hist *h, u64 v)
 	count(h->sum, v);
 	if (i < TRACE_NR_BUCKETS)
 		count(h->bucket[i], 1);
-	return 0;
 }
 
 static __always_inline void note_lost(struct unit *u, u32 source, u64 n, u32 how)
@@ -315,14 +402,23 @@ static __always_inline void note_lost(struct unit *u, u32 source, u64 n, u32 how
 	event(u, TRACE_EV_LOST, source, n, how, 0);
 }
 
-/* The guest has the tick: each part is the time behind what had to come before it */
-static __always_inline void tick_delivered(struct unit *u, u32 source, const struct tick *t)
+/*
+ * The guest has the tick that stands in injected_tick[]: each part is the time behind what had to
+ * come before it.
+ */
+__noinline int deliver(struct unit *u, u32 source)
 {
-	u64 now = bpf_ktime_get_ns(), mark = t->deadline_ns, host = 0, inject = 0, entry = 0;
-	struct trace_stats *s = stats_of(u, source);
+	u64 now = bpf_ktime_get_ns(), mark, host = 0, inject = 0, entry = 0;
+	struct trace_stats *s;
+	struct tick *t;
 
+	if (!u || source >= TRACE_NR_SOURCES)
+		return 0;
+	s = stats_of(u, source);
 	if (!s)
-		return;
+		return 0;
+	t = &u->injected_tick[source];
+	mark = t->deadline_ns;
 	if (t->fired_ns > mark) {
 		host = t->fired_ns - mark;
 		mark = t->fired_ns;
@@ -340,14 +436,13 @@ static __always_inline void tick_delivered(struct unit *u, u32 source, const str
 	hist_add(&s->late[TRACE_TOTAL], host + inject + entry);
 	if (cfg_events && host + inject + entry >= cfg_late_ns)
 		event(u, TRACE_EV_DELIVERED, source, host, inject, entry);
+	return 0;
 }
 
 /* What the host's TSC shows at a moment of CLOCK_MONOTONIC; 0 if it cannot be told */
-extern const void tk_fast_mono __ksym __weak;
-
 static __noinline u64 host_tsc_at(u64 ns)
 {
-	const struct tk_fast *fast = (const void *)&tk_fast_mono;
+	const struct tk_fast *fast = (const void *)cfg_tk_fast;
 	u64 last, base, xtime;
 	u32 mult, shift;
 

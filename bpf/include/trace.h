@@ -21,6 +21,7 @@ enum trace_source {
 	TRACE_IRQ0,		/* GSI 0 or 2: the VMM's PIT or HPET */
 	TRACE_STIMER,		/* Hyper-V's synthetic timers */
 	TRACE_XEN,		/* Xen's one-shot timer */
+	TRACE_HV,		/* LAPIC, any mode, on the VMX preemption timer; armed counts in the mode */
 	TRACE_NR_SOURCES,
 };
 
@@ -50,7 +51,7 @@ struct trace_hist {
 struct trace_stats {
 	unsigned long long armed;	/* deadlines set by the guest; a periodic timer's start is one */
 	unsigned long long fired;	/* deadlines that the host's timer came to, not lost at once */
-	unsigned long long fired_hv;	/* ... on the VMX preemption timer, or overdue when armed */
+	unsigned long long overdue;	/* ... of them: past already when armed */
 	unsigned long long injected;	/* made an interrupt */
 	unsigned long long delivered;	/* went into the guest with an entry */
 	unsigned long long lost_pending; /* expired while the one before was still pending */
@@ -73,6 +74,7 @@ enum trace_cause {
 	TRACE_BY_GUEST,		/* an MSR write of the guest */
 	TRACE_BY_MASTER,	/* master clock lost or regained */
 	TRACE_BY_CATCHUP,	/* TSC catch-up */
+	TRACE_BY_TIMELINE,	/* a policy changed the VM's timeline */
 	TRACE_NR_CAUSES,
 };
 
@@ -97,7 +99,12 @@ struct trace_clocks {
 	unsigned int master;		/* 1: in master-clock mode */
 	unsigned int stable;		/* 1: the guest's page has the stable bit */
 	unsigned int catchup;		/* 1: TSC catch-up mode */
+	/* kvmclock's line as the guest has it: ns at a TSC of the guest's, and from there on */
+	unsigned int mul;		/* 0: it has none */
+	int shift;
 	unsigned int pad;
+	unsigned long long line_tsc, line_ns;
+	unsigned long long line_offset;	/* the TSC's offset at that time */
 };
 
 #define TRACE_NAME_LEN 32
@@ -110,7 +117,12 @@ struct trace_info {
 	unsigned int gone;
 	unsigned int tsc_khz;		/* guest's; 0 in a VM */
 	char name[TRACE_NAME_LEN];	/* "PID-FD", as KVM's debugfs has it */
+	unsigned int stats[TRACE_NR_SOURCES];	/* index in the map of struct trace_stats; 0: none */
 };
+
+/* How many units and pairs of unit and source there may be, from the start of tracing on */
+#define TRACE_MAX_UNITS 4096
+#define TRACE_MAX_STATS 4096
 
 /* What a trace event tells */
 enum trace_kind {
@@ -119,11 +131,15 @@ enum trace_kind {
 	TRACE_EV_LOST,		/* a: ticks, b: enum trace_loss */
 	TRACE_EV_REINJECTED,	/* a: ticks still owed */
 	TRACE_EV_KVMCLOCK,	/* a: jump, ns, signed; b: enum trace_cause */
-	TRACE_EV_TSC,		/* a: jump, ns, signed; b: enum trace_cause; c: ticks, signed */
+	TRACE_EV_TSC,		/* a: jump, ns, signed; b: enum trace_cause; c: the offset, ticks */
 	TRACE_EV_MASTER,	/* a: 1 regained, 0 lost */
 	TRACE_EV_PVCLOCK,	/* a: correction, ns, signed; b: flags */
 	TRACE_EV_BACKLOG,	/* a: ticks owed */
 	TRACE_EV_GONE,		/* the vCPU or VM is no more */
+	TRACE_EV_SEGMENT,	/* a timeline changed; a / b: factor, c: vCPUs held, ns;
+				 * text[0]: 0 start, 1 rate, 2 stop */
+	TRACE_EV_CLAMP,		/* a policy's answer was; a: asked, b: given, c: policy; text: what */
+	TRACE_EV_EXIT,		/* a policy ended; a: kind, b: code, c: policy; text: reason */
 	TRACE_NR_KINDS,
 };
 
@@ -137,13 +153,11 @@ enum trace_loss {
 /* One event as the ring buffer carries it */
 struct trace_event {
 	unsigned long long host_ns;
-	unsigned int unit;
+	unsigned int unit;		/* 0: a policy's, whose VM the kernel does not tell */
 	unsigned short kind;		/* enum trace_kind */
 	unsigned short source;		/* enum trace_source, or TRACE_NR_SOURCES */
 	long long a, b, c;
+	char text[16];
 };
-
-/* Key of the map of struct trace_stats */
-#define TRACE_STATS_KEY(unit, source) ((unit) << 4 | (source))
 
 #endif /* TIMEWARP_TRACE_H */

@@ -8,32 +8,24 @@
 
 #define TRACE_INLINE static inline __attribute__((always_inline, unused))
 
+/* Without branches: in BPF, each one doubles the ways that the verifier goes */
+static const unsigned char trace_log2_of[64] __attribute__((unused)) = {
+	0, 47, 1, 56, 48, 27, 2, 60, 57, 49, 41, 37, 28, 16, 3, 61,
+	54, 58, 35, 52, 50, 42, 21, 44, 38, 32, 29, 23, 17, 11, 4, 62,
+	46, 55, 26, 59, 40, 36, 15, 53, 34, 51, 20, 43, 31, 22, 10, 45,
+	25, 39, 14, 33, 19, 30, 9, 24, 13, 18, 8, 12, 7, 6, 5, 63,
+};
+
 /* The number of the highest bit set; 0 for 0 */
 TRACE_INLINE unsigned int trace_log2(unsigned long long v)
 {
-	unsigned int n = 0;
-
-	if (v >> 32) {
-		v >>= 32;
-		n += 32;
-	}
-	if (v >> 16) {
-		v >>= 16;
-		n += 16;
-	}
-	if (v >> 8) {
-		v >>= 8;
-		n += 8;
-	}
-	if (v >> 4) {
-		v >>= 4;
-		n += 4;
-	}
-	if (v >> 2) {
-		v >>= 2;
-		n += 2;
-	}
-	return n + (v >> 1);
+	v |= v >> 1;
+	v |= v >> 2;
+	v |= v >> 4;
+	v |= v >> 8;
+	v |= v >> 16;
+	v |= v >> 32;
+	return trace_log2_of[v * 0x03f79d71b4cb0a89ULL >> 58];
 }
 
 /*

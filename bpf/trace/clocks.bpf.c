@@ -37,27 +37,30 @@ static __always_inline int clock_set(struct kvm_vcpu *vcpu, u32 version,
 	u8 flags = BPF_CORE_READ(p, flags);
 	u64 offset = vcpu->arch.l1_tsc_offset;
 	struct trace_clocks *c;
-	bool master, first;
-	struct unit *u;
+	struct unit *u, *vm;
+	u32 segments;
+	bool master;
 
 	u = vcpu_unit(vcpu);
 	if (!u || version == u->old_version)
 		return 0;
 	c = clocks_of(u);
-	if (!c)
+	vm = vm_unit(vcpu->kvm);
+	if (!c || !vm)
 		return 0;
 	count(c->pvclock_updates, 1);
 	c->stable = flags & 1;
 	c->catchup = vcpu->arch.tsc_catchup;
 	c->tsc_offset = offset;
 	master = BPF_CORE_READ(vcpu, kvm, arch.use_master_clock);
-	first = !u->clock_valid;
+	segments = vm->segments;
 	step = 0;
-	if (!first) {
-		elapsed = (s64)(tsc - (offset - u->old_offset) - u->old_tsc);
-		elapsed = trace_pvclock_ns(elapsed, u->old_mul, u->old_shift);
-		step = (s64)(ns - (u->old_ns + elapsed));
-		cause = offset_now != u->old_kvmclock_offset ? TRACE_BY_VMM :
+	if (c->mul) {
+		elapsed = (s64)(tsc - (offset - c->line_offset) - c->line_tsc);
+		elapsed = trace_pvclock_ns(elapsed, c->mul, c->shift);
+		step = (s64)(ns - (c->line_ns + elapsed));
+		cause = segments != u->segments ? TRACE_BY_TIMELINE :
+			offset_now != u->old_kvmclock_offset ? TRACE_BY_VMM :
 			master != u->master ? TRACE_BY_MASTER : TRACE_BY_UPDATE;
 		if ((u64)(step < 0 ? -step : step) >= cfg_jump_ns) {
 			note_jump(&c->kvmclock, step, cause);
@@ -69,15 +72,15 @@ static __always_inline int clock_set(struct kvm_vcpu *vcpu, u32 version,
 		}
 	}
 	event(u, TRACE_EV_PVCLOCK, TRACE_NR_SOURCES, step, flags, 0);
+	c->line_tsc = tsc;
+	c->line_ns = ns;
+	c->line_offset = offset;
+	c->shift = BPF_CORE_READ(p, tsc_shift);
+	c->mul = mul;
+	u->segments = segments;
 	u->old_version = version;
-	u->old_tsc = tsc;
-	u->old_ns = ns;
-	u->old_mul = mul;
-	u->old_shift = BPF_CORE_READ(p, tsc_shift);
-	u->old_offset = offset;
 	u->old_kvmclock_offset = offset_now;
 	u->master = master;
-	u->clock_valid = true;
 	return 0;
 }
 
@@ -130,7 +133,7 @@ static __always_inline int offset_written(struct kvm_vcpu *vcpu, u64 offset)
 	if ((u64)(ns < 0 ? -ns : ns) < cfg_jump_ns && ticks != 0 && cause == TRACE_BY_CATCHUP)
 		return 0;
 	note_jump(&c->tsc, ns, cause);
-	event(u, TRACE_EV_TSC, TRACE_NR_SOURCES, ns, cause, ticks);
+	event(u, TRACE_EV_TSC, TRACE_NR_SOURCES, ns, cause, offset);
 	return 0;
 }
 

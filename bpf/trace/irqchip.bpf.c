@@ -55,7 +55,7 @@ int BPF_PROG(pit_fired, struct hrtimer *timer)
 		t = &u->fired_tick[TRACE_PIT];
 		t->deadline_ns = BPF_CORE_READ(ps, timer._softexpires);
 		t->fired_ns = bpf_ktime_get_ns();
-		u->fired |= 1 << TRACE_PIT;
+		put_in(&u->fired, TRACE_PIT);
 	}
 	u->pit_pending = reinject ? pending + 1 : 0;
 	owe(s, owed(u->pit_pending));
@@ -91,7 +91,7 @@ int BPF_PROG(pit_acked, struct kvm_irq_ack_notifier *kian)
 	t = &u->fired_tick[TRACE_PIT];
 	t->deadline_ns = BPF_CORE_READ(ps, timer._softexpires) - (u64)(pending - 1) * period;
 	t->fired_ns = t->deadline_ns;
-	u->fired |= 1 << TRACE_PIT;
+	put_in(&u->fired, TRACE_PIT);
 	event(u, TRACE_EV_REINJECTED, TRACE_PIT, owed(u->pit_pending), 0, 0);
 	return 0;
 }
@@ -194,18 +194,19 @@ SEC("fexit/kvm_ioapic_set_irq")
 int BPF_PROG(ioapic_raised, u64 first, u64 second, int source_id, int level, bool line_status,
 	     int ret)
 {
-	u32 tid = bpf_get_current_pid_tgid();
+	u32 tid = bpf_get_current_pid_tgid(), source;
 	struct raise *r;
 	struct unit *u;
 
-	if (!level || line_source(pin_of(first, second), source_id) >= TRACE_NR_SOURCES)
+	source = line_source(pin_of(first, second), source_id);
+	if (!level || source >= TRACE_NR_SOURCES)
 		return 0;
 	r = bpf_map_lookup_elem(&raises, &tid);
 	if (!r)
 		return 0;
 	u = vm_unit((void *)r->kvm);
 	if (u && ret >= 0)
-		outcome(u, r->source, ret > 0 && (r->accepted || !r->coalesced));
+		outcome(u, source, ret > 0 && (r->accepted || !r->coalesced));
 	bpf_map_delete_elem(&raises, &tid);
 	count(raising, -1);
 	return 0;
@@ -243,8 +244,8 @@ int BPF_PROG(pic_raised, u64 first, u64 second, int source_id, int level)
 	t->injected_ns = bpf_ktime_get_ns();
 	u->injected_vector[source] = irq < 8 ? BPF_CORE_READ(pic, pics[0].irq_base) + irq :
 					       BPF_CORE_READ(pic, pics[1].irq_base) + irq - 8;
-	if (!(u->injected & 1 << source))
+	if (!is_in(&u->injected, source))
 		count(pic_waiting, 1);
-	u->injected |= 1 << source;
+	put_in(&u->injected, source);
 	return 0;
 }

@@ -15,7 +15,21 @@
 #define LVT_MASKED (1 << 16)
 #define DM_LOWEST 0x100
 
-static __always_inline u32 lapic_source(struct kvm_lapic *apic)
+/* A register of the LAPIC's page.  Any type of the kernel's does that begins with a number. */
+static __always_inline u32 lapic_reg(struct kvm_lapic *apic, u32 offset)
+{
+	struct timespec64 *word;
+	u32 v = 0;
+
+	if (bpf_ksym_exists(bpf_rdonly_cast)) {
+		word = bpf_rdonly_cast(apic->regs + offset, bpf_core_type_id_kernel(struct timespec64));
+		return word->tv_sec;
+	}
+	bpf_probe_read_kernel(&v, sizeof(v), apic->regs + offset);
+	return v;
+}
+
+static __always_inline u32 lapic_mode(struct kvm_lapic *apic)
 {
 	u32 mode = apic->lapic_timer.timer_mode;
 
@@ -27,7 +41,7 @@ static __always_inline u32 lapic_source(struct kvm_lapic *apic)
 SEC("fentry/restart_apic_timer")
 int BPF_PROG(lapic_armed, struct kvm_lapic *apic)
 {
-	u32 source = lapic_source(apic);
+	u32 source = lapic_mode(apic);
 	struct trace_stats *s;
 	struct unit *u;
 	u64 deadline;
@@ -60,7 +74,7 @@ int BPF_PROG(lapic_armed, struct kvm_lapic *apic)
 SEC("fentry/apic_timer_expired")
 int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 {
-	u32 source = lapic_source(apic), lvtt = 0;
+	u32 mode = lapic_mode(apic), source = mode, lvtt;
 	u64 now = bpf_ktime_get_ns(), due;
 	struct trace_stats *s;
 	struct unit *u;
@@ -69,13 +83,15 @@ int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 	u = vcpu_unit(apic->vcpu);
 	if (!u)
 		return 0;
+	if (!from_timer_fn && apic->lapic_timer.hv_timer_in_use)
+		source = TRACE_HV;
 	s = stats_of(u, source);
 	if (!s)
 		return 0;
 	u->target = apic->lapic_timer.target_expiration;
 	if (apic->lapic_timer.pending.counter > 0) {
 		/* For one-shot modes this is no second tick: the timer is looked at again */
-		if (source == TRACE_PERIODIC) {
+		if (mode == TRACE_PERIODIC) {
 			count(s->lost_pending, 1);
 			note_lost(u, source, 1, TRACE_LOST_PENDING);
 		}
@@ -83,24 +99,24 @@ int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 	}
 	if (from_timer_fn) {
 		due = apic->lapic_timer.timer._softexpires;
-		if (source == TRACE_DEADLINE)
+		if (mode == TRACE_DEADLINE)
 			due += apic->lapic_timer.timer_advance_ns;
-	} else if (source == TRACE_DEADLINE) {
+	} else if (mode == TRACE_DEADLINE) {
 		due = now - tsc_past_ns(apic->vcpu, apic->lapic_timer.tscdeadline, now);
 	} else {
 		due = apic->lapic_timer.target_expiration;
 	}
 	count(s->fired, 1);
-	if (!from_timer_fn)
-		count(s->fired_hv, 1);
-	bpf_probe_read_kernel(&lvtt, sizeof(lvtt), apic->regs + APIC_LVTT);
+	if (!from_timer_fn && source != TRACE_HV)
+		count(s->overdue, 1);
+	lvtt = lapic_reg(apic, APIC_LVTT);
 	if (lvtt & LVT_MASKED)
 		return 0;
 	t = &u->fired_tick[source];
 	t->deadline_ns = due;
 	t->fired_ns = now;
 	u->fired_vector[source] = lvtt;
-	u->fired |= 1 << source;
+	put_in(&u->fired, source);
 	return 0;
 }
 
@@ -132,7 +148,7 @@ int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int lev
 {
 	struct raise *r = NULL;
 	struct trace_stats *s;
-	u32 irr = 0, source;
+	u32 irr, source;
 	struct unit *u;
 	struct tick *t;
 
@@ -150,17 +166,18 @@ int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int lev
 		return 0;
 	if (r)
 		source = r->source;
-	else if (u->fired & 1 << TRACE_DEADLINE)
+	else if (is_in(&u->fired, TRACE_DEADLINE))
 		source = TRACE_DEADLINE;
-	else if (u->fired & 1 << TRACE_PERIODIC)
+	else if (is_in(&u->fired, TRACE_PERIODIC))
 		source = TRACE_PERIODIC;
+	else if (is_in(&u->fired, TRACE_HV))
+		source = TRACE_HV;
 	else
 		source = TRACE_ONESHOT;
 	if (source >= TRACE_NR_SOURCES || (!r && u->fired_vector[source] != (u8)vector))
 		return 0;
-	bpf_probe_read_kernel(&irr, sizeof(irr), apic->regs + APIC_IRR + (vector >> 5 & 7) * 16);
-	irr = irr >> (vector & 31) & 1;
-	u->fired &= ~(1 << source);
+	irr = lapic_reg(apic, APIC_IRR + (vector >> 5 & 7) * 16) >> (vector & 31) & 1;
+	take_out(&u->fired, source);
 	if (r && irr) {
 		/* It is lost only if no other LAPIC takes it: whoever raises it decides */
 		r->coalesced++;
@@ -184,43 +201,39 @@ int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int lev
 	}
 	t->injected_ns = bpf_ktime_get_ns();
 	u->injected_vector[source] = vector;
-	u->injected |= 1 << source;
+	put_in(&u->injected, source);
 	return 0;
 }
 
-static __always_inline void entered(struct unit *u, u32 source, int vector)
+/* Which of them the vector is of; -1: all of them */
+__noinline int entered(struct unit *u, int vector)
 {
-	if (!(u->injected & 1 << source) || (vector >= 0 && u->injected_vector[source] != vector))
-		return;
-	u->injected &= ~(1 << source);
-	tick_delivered(u, source, &u->injected_tick[source]);
-}
+	u32 source;
 
-static __noinline int entered_rarely(struct unit *u, int vector)
-{
 	if (!u)
 		return 0;
-	entered(u, TRACE_PIT, vector);
-	entered(u, TRACE_RTC, vector);
-	entered(u, TRACE_IRQ0, vector);
-	entered(u, TRACE_STIMER, vector);
+	for (source = 0; source < TRACE_NR_SOURCES; source++) {
+		if (!is_in(&u->injected, source) ||
+		    (vector >= 0 && u->injected_vector[source] != vector))
+			continue;
+		take_out(&u->injected, source);
+		deliver(u, source);
+	}
 	return 0;
 }
 
 /* A PIC is the VM's, so what waits in it stands in the VM's unit */
-static __noinline int entered_from_pic(struct unit *u, int vector)
+static __always_inline void entered_from_pic(struct kvm *kvm, int vector)
 {
+	struct unit *u = vm_unit(kvm);
 	u32 before;
 
-	if (!u)
-		return 0;
+	if (!u || !u->injected)
+		return;
 	before = u->injected;
-	entered(u, TRACE_PIT, vector);
-	entered(u, TRACE_RTC, vector);
-	entered(u, TRACE_IRQ0, vector);
+	entered(u, vector);
 	if (before != u->injected)
 		count(pic_waiting, -1);
-	return 0;
 }
 
 static __always_inline int all_entered(struct kvm_vcpu *vcpu, int vector)
@@ -228,15 +241,14 @@ static __always_inline int all_entered(struct kvm_vcpu *vcpu, int vector)
 	struct unit *u = vcpu_unit(vcpu);
 
 	if (pic_waiting && vector >= 0)
-		entered_from_pic(vm_unit(BPF_CORE_READ(vcpu, kvm)), vector);
+		entered_from_pic(vcpu->kvm, vector);
 	if (!u || !u->injected)
 		return 0;
-	entered(u, TRACE_DEADLINE, vector);
-	if (!u->injected)
-		return 0;
-	entered(u, TRACE_PERIODIC, vector);
-	entered(u, TRACE_ONESHOT, vector);
-	return entered_rarely(u, vector);
+	if (u->injected == 1 << TRACE_DEADLINE && u->injected_vector[TRACE_DEADLINE] == vector) {
+		take_out(&u->injected, TRACE_DEADLINE);
+		return deliver(u, TRACE_DEADLINE);
+	}
+	return entered(u, vector);
 }
 
 /* With an entry, KVM hands an interrupt to the CPU; "reinjected" is one that was interrupted */

@@ -20,7 +20,7 @@ int BPF_PROG(stimer_fired, struct hrtimer *timer)
 	i = BPF_CORE_READ(st, index);
 	hv = (void *)st - i * bpf_core_type_size(struct kvm_vcpu_hv_stimer) -
 	     bpf_core_field_offset(struct kvm_vcpu_hv, stimer);
-	u = vcpu_unit(BPF_CORE_READ(hv, vcpu));
+	u = vcpu_unit_at(BPF_CORE_READ(hv, vcpu));
 	s = u ? stats_of(u, TRACE_STIMER) : NULL;
 	if (!s)
 		return 0;
@@ -29,7 +29,7 @@ int BPF_PROG(stimer_fired, struct hrtimer *timer)
 	t->deadline_ns = BPF_CORE_READ(st, timer._softexpires);
 	t->fired_ns = bpf_ktime_get_ns();
 	/* Direct mode has a vector of its own; a message comes with the SINT's */
-	u->fired |= 1 << TRACE_STIMER;
+	put_in(&u->fired, TRACE_STIMER);
 	return 0;
 }
 
@@ -41,7 +41,7 @@ int BPF_PROG(stimers_raise, struct kvm_vcpu *vcpu)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct unit *u = vcpu_unit(vcpu);
 
-	if (!u || !(u->fired & 1 << TRACE_STIMER))
+	if (!u || !is_in(&u->fired, TRACE_STIMER))
 		return 0;
 	r.kvm = (u64)vcpu->kvm;
 	r.tick = u->fired_tick[TRACE_STIMER];
@@ -100,7 +100,7 @@ int BPF_PROG(stimers_raised, struct kvm_vcpu *vcpu)
 		count(s->coalesced, r->coalesced);
 		note_lost(u, TRACE_STIMER, r->coalesced, TRACE_LOST_COALESCED);
 	}
-	u->fired &= ~(1 << TRACE_STIMER);
+	take_out(&u->fired, TRACE_STIMER);
 	bpf_map_delete_elem(&raises, &tid);
 	count(raising, -1);
 	return 0;
@@ -138,7 +138,7 @@ int BPF_PROG(xen_fired, struct hrtimer *timer)
 	struct unit *u;
 	struct tick *t;
 
-	u = vcpu_unit(vcpu);
+	u = vcpu_unit_at(vcpu);
 	s = u ? stats_of(u, TRACE_XEN) : NULL;
 	if (!s)
 		return 0;
@@ -161,16 +161,17 @@ int BPF_PROG(xen_sent, struct hrtimer *timer)
 	struct kvm_vcpu *vcpu = first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
 	struct trace_stats *s;
 	struct unit *u;
-	struct tick t;
+	struct tick *t;
 
-	u = vcpu_unit(vcpu);
+	u = vcpu_unit_at(vcpu);
 	s = u ? stats_of(u, TRACE_XEN) : NULL;
 	if (!s || BPF_CORE_READ(vcpu, arch.xen.timer_pending.counter))
 		return 0;
 	count(s->injected, 1);
-	t = u->fired_tick[TRACE_XEN];
-	t.injected_ns = bpf_ktime_get_ns();
-	tick_delivered(u, TRACE_XEN, &t);
+	t = &u->injected_tick[TRACE_XEN];
+	*t = u->fired_tick[TRACE_XEN];
+	t->injected_ns = bpf_ktime_get_ns();
+	deliver(u, TRACE_XEN);
 	return 0;
 }
 
@@ -179,7 +180,7 @@ int BPF_PROG(xen_injected, struct kvm_vcpu *vcpu)
 {
 	struct trace_stats *s;
 	struct unit *u;
-	struct tick t;
+	struct tick *t;
 
 	if (vcpu->arch.xen.timer_pending.counter <= 0)
 		return 0;
@@ -188,8 +189,9 @@ int BPF_PROG(xen_injected, struct kvm_vcpu *vcpu)
 	if (!s)
 		return 0;
 	count(s->injected, 1);
-	t = u->fired_tick[TRACE_XEN];
-	t.injected_ns = bpf_ktime_get_ns();
-	tick_delivered(u, TRACE_XEN, &t);
+	t = &u->injected_tick[TRACE_XEN];
+	*t = u->fired_tick[TRACE_XEN];
+	t->injected_ns = bpf_ktime_get_ns();
+	deliver(u, TRACE_XEN);
 	return 0;
 }

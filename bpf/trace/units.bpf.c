@@ -4,27 +4,30 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-static __always_inline void end_unit(u64 key)
+static __always_inline void end_unit(u64 key, u64 tag)
 {
-	struct unit *u = bpf_map_lookup_elem(&units, &key);
+	u32 *known = bpf_map_lookup_elem(&ids, &key), id;
 	struct trace_info *info;
-	u32 id;
+	struct unit *u;
 
-	if (!u)
+	if (!known)
 		return;
-	id = u->id;
+	id = *known;
 	info = bpf_map_lookup_elem(&infos, &id);
 	if (info)
 		info->gone = 1;
-	if (!u->ignored)
+	u = bpf_map_lookup_elem(&units, &id);
+	if (u)
 		event(u, TRACE_EV_GONE, TRACE_NR_SOURCES, 0, 0, 0);
-	bpf_map_delete_elem(&units, &key);
+	bpf_map_delete_elem(&ids, &key);
+	if (*cache_of(tag) == (tag | id))
+		*cache_of(tag) = 0;
 }
 
 SEC("fentry/kvm_arch_vcpu_destroy")
 int BPF_PROG(vcpu_gone, struct kvm_vcpu *vcpu)
 {
-	end_unit((u64)vcpu);
+	end_unit((u64)vcpu, tag_of(vcpu));
 	return 0;
 }
 
@@ -42,6 +45,6 @@ int BPF_PROG(vm_ending, struct kvm *kvm)
 SEC("fentry/kvm_arch_destroy_vm")
 int BPF_PROG(vm_gone, struct kvm *kvm)
 {
-	end_unit((u64)kvm);
+	end_unit((u64)kvm, tag_of(kvm));
 	return 0;
 }

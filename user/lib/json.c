@@ -118,6 +118,7 @@ void tw_json_s64(struct tw_json *j, const char *key, int64_t value)
 void tw_json_end(struct tw_json *j)
 {
 	putc('\n', j->f);
-	fflush(j->f);
+	if (!j->unflushed)
+		fflush(j->f);
 	j->more[0] = false;
 }

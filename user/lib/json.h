@@ -10,6 +10,7 @@
 struct tw_json {
 	FILE *f;
 	int depth;
+	bool unflushed;		/* a stream: whoever writes it flushes */
 	bool more[16];		/* at each depth: something was written, so a comma is due */
 };
 
@@ -25,7 +26,7 @@ void tw_json_null(struct tw_json *j, const char *key);
 /* Nanoseconds and ticks are decimal strings: at 50x a TSC passes 2^53 within a day */
 void tw_json_u64(struct tw_json *j, const char *key, uint64_t value);
 void tw_json_s64(struct tw_json *j, const char *key, int64_t value);
-/* Ends the line and flushes it */
+/* Ends the line and flushes it, unless told otherwise */
 void tw_json_end(struct tw_json *j);
 
 #endif /* TW_JSON_H */

@@ -8,13 +8,18 @@
 #include "text.h"
 #include "trace_math.h"
 
+static bool same_vm(const struct trace_info *a, const struct trace_info *b)
+{
+	return a->pid == b->pid && !strcmp(a->name, b->name);
+}
+
 static struct tw_row *row_of(struct tw_rows *r, const struct trace_info *info)
 {
 	struct tw_row *row;
 	size_t i;
 
 	for (i = 0; i < r->n; i++)
-		if (!strcmp(r->v[i].info.name, info->name) && r->v[i].info.pid == info->pid)
+		if (same_vm(&r->v[i].info, info))
 			return &r->v[i];
 	r->v = tw_grow(r->v, r->n + 1, sizeof(*r->v));
 	row = &r->v[r->n++];
@@ -45,9 +50,47 @@ static void add_unit(struct tw_row *row, const struct tw_unit *u, const struct t
 	}
 }
 
+static void compare_vcpus(struct tw_row *row, const struct tw_unit *u, size_t n)
+{
+	uint64_t host_tsc = 0, tsc0 = 0, ns0 = 0;
+	int64_t tsc, ns, tsc_lo = 0, tsc_hi = 0, ns_lo = 0, ns_hi = 0;
+	bool any_tsc = false, any_ns = false;
+	size_t i;
+
+	/* A time at which all of them had their clocks */
+	for (i = 0; i < n; i++)
+		if (u[i].info.vcpu >= 0 && u[i].clocks.mul &&
+		    u[i].clocks.line_tsc - u[i].clocks.line_offset > host_tsc)
+			host_tsc = u[i].clocks.line_tsc - u[i].clocks.line_offset;
+	for (i = 0; i < n; i++) {
+		const struct trace_clocks *c = &u[i].clocks;
+
+		if (u[i].info.vcpu < 0 || !(c->tsc_offset || c->mul))
+			continue;
+		if (!any_tsc)
+			tsc0 = c->tsc_offset;
+		any_tsc = true;
+		tsc = c->tsc_offset - tsc0;
+		tsc_lo = tsc < tsc_lo ? tsc : tsc_lo;
+		tsc_hi = tsc > tsc_hi ? tsc : tsc_hi;
+		if (!c->mul)
+			continue;
+		ns = c->line_ns + trace_pvclock_ns(host_tsc + c->tsc_offset - c->line_tsc, c->mul,
+						   c->shift);
+		if (!any_ns)
+			ns0 = ns;
+		any_ns = true;
+		ns -= ns0;
+		ns_lo = ns < ns_lo ? ns : ns_lo;
+		ns_hi = ns > ns_hi ? ns : ns_hi;
+	}
+	row->tsc_apart_ticks = tsc_hi - tsc_lo;
+	row->kvmclock_apart_ns = ns_hi - ns_lo;
+}
+
 void tw_rows_collect(const struct tw_tracer *t, const struct tw_snapshot *s, struct tw_rows *r)
 {
-	size_t i;
+	size_t i, k;
 
 	memset(r, 0, sizeof(*r));
 	for (i = 0; i < t->vms.n; i++) {
@@ -57,8 +100,14 @@ void tw_rows_collect(const struct tw_tracer *t, const struct tw_snapshot *s, str
 		if (tw_tracer_wants(t, info.name))
 			row_of(r, &info);
 	}
-	for (i = 0; i < s->n; i++)
-		add_unit(row_of(r, &s->v[i].info), &s->v[i], &t->opts);
+	/* Units are in order, so a VM's are next to each other */
+	for (i = 0; i < s->n; i = k) {
+		struct tw_row *row = row_of(r, &s->v[i].info);
+
+		for (k = i; k < s->n && same_vm(&s->v[i].info, &s->v[k].info); k++)
+			add_unit(row, &s->v[k], &t->opts);
+		compare_vcpus(row, &s->v[i], k - i);
+	}
 }
 
 void tw_rows_free(struct tw_rows *r)

@@ -14,6 +14,7 @@ static const char *const sources[] = {
 	[TRACE_IRQ0] = "irq0",
 	[TRACE_STIMER] = "stimer",
 	[TRACE_XEN] = "xen",
+	[TRACE_HV] = "hvtimer",
 	[TRACE_NR_SOURCES] = "-",
 };
 
@@ -62,7 +63,8 @@ const char *tw_part_name(unsigned int part)
 
 const char *tw_cause_name(unsigned int cause)
 {
-	static const char *const names[] = { "update", "vmm", "guest", "master", "catchup" };
+	static const char *const names[] = { "update", "vmm", "guest", "master", "catchup",
+					     "timeline" };
 
 	return cause < TRACE_NR_CAUSES ? names[cause] : "?";
 }
@@ -71,7 +73,7 @@ const char *tw_kind_name(unsigned int kind)
 {
 	static const char *const names[] = {
 		"armed", "delivered", "lost", "reinjected", "kvmclock", "tsc", "master", "pvclock",
-		"backlog", "gone",
+		"backlog", "gone", "segment", "clamp", "exit",
 	};
 
 	return kind < TRACE_NR_KINDS ? names[kind] : "?";

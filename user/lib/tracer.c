@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static bool touched(const char *name)
 		"kvm", "kvm_arch", "kvm_vcpu", "kvm_vcpu_arch", "kvm_vcpu_xen", "kvm_vcpu_hv",
 		"kvm_vcpu_hv_stimer", "kvm_lapic", "kvm_timer", "kvm_pit", "kvm_kpit_state",
 		"kvm_ioapic", "kvm_pic", "kvm_kpic_state", "kvm_queued_interrupt",
-		"pvclock_vcpu_time_info",
+		"pvclock_vcpu_time_info", "kvm_timeline", "kvm_timewarp_exit", "timeline_rate",
 	};
 	size_t i;
 
@@ -131,6 +132,21 @@ static bool has_apicv(void)
 	       module_param_on("/sys/module/kvm_amd/parameters/avic");
 }
 
+/* Among a module's own types: libbpf would go through all of vmlinux's first, each time */
+static bool own_type(const struct btf *btf, const char *name, unsigned int kind)
+{
+	const struct btf *base = btf ? btf__base_btf(btf) : NULL;
+	unsigned int id = base ? btf__type_cnt(base) : 1, n = btf ? btf__type_cnt(btf) : 0;
+
+	for (; id < n; id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+
+		if (btf_kind(t) == kind && !strcmp(btf__name_by_offset(btf, t->name_off), name))
+			return true;
+	}
+	return false;
+}
+
 /* Functions of all modules of KVM, by name */
 static bool kernel_has_func(const char *name)
 {
@@ -140,7 +156,7 @@ static bool kernel_has_func(const char *name)
 	struct btf *base = (struct btf *)(kvm ? btf__base_btf(kvm) : NULL);
 	size_t i;
 
-	if (kvm && btf__find_by_name_kind(kvm, name, BTF_KIND_FUNC) > 0)
+	if (own_type(kvm, name, BTF_KIND_FUNC))
 		return true;
 	for (i = 0; base && i < 2; i++) {
 		char path[64];
@@ -148,10 +164,19 @@ static bool kernel_has_func(const char *name)
 		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", modules[i]);
 		if (!btf[i])
 			btf[i] = btf__parse_split(path, base);
-		if (btf[i] && btf__find_by_name_kind(btf[i], name, BTF_KIND_FUNC) > 0)
+		if (own_type(btf[i], name, BTF_KIND_FUNC))
 			return true;
 	}
 	return false;
+}
+
+static bool kernel_has_tracepoint(const char *name)
+{
+	const struct btf *kvm = tw_host_kvm_btf();
+	char type[64];
+
+	snprintf(type, sizeof(type), "btf_trace_%s", name);
+	return own_type(kvm, type, BTF_KIND_TYPEDEF);
 }
 
 static void leave_out(struct tw_tracer *t, const char *name)
@@ -197,7 +222,12 @@ static void choose_programs(struct tw_tracer *t)
 			}
 		} else if (!strcmp(func, "kvm_entry")) {
 			wanted = wanted && has_apicv();
+		} else if (!strncmp(func, "kvm_timewarp_", 13)) {
+			/* A kernel without the patch has no timelines: no loss */
+			wanted = wanted && kernel_has_tracepoint(func);
 		}
+		if (!t->opts.armed && !strcmp(bpf_program__name(p), "lapic_armed"))
+			wanted = false;
 		bpf_program__set_autoload(p, wanted);
 	}
 }
@@ -252,6 +282,34 @@ static bool kernel_func_takes(const char *func, const char *type)
 	return t && !strcmp(btf__name_by_offset(btf, t->name_off), type);
 }
 
+/*
+ * Where the kernel has a variable; 0 if it does not tell.  libbpf would find it, too, and take a
+ * second for it.
+ */
+static uint64_t kernel_variable(const char *name)
+{
+	char buf[16384], *line, *end;
+	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	uint64_t address = 0;
+	size_t have = 0;
+	ssize_t n;
+
+	while (fd >= 0 && !address && (n = read(fd, buf + have, sizeof(buf) - have)) > 0) {
+		have += n;
+		for (line = buf; (end = memchr(line, '\n', buf + have - line)); line = end + 1) {
+			*end = 0;
+			/* "ffffffff81000000 D name" */
+			if (end - line > 19 && !strcmp(line + 19, name))
+				address = strtoull(line, NULL, 16);
+		}
+		have = buf + have - line;
+		memmove(buf, line, have);
+	}
+	if (fd >= 0)
+		close(fd);
+	return address;
+}
+
 static void configure(struct tw_tracer *t)
 {
 	uint32_t bits = 0;
@@ -270,6 +328,7 @@ static void configure(struct tw_tracer *t)
 	SET(t, "cfg_linear_ns", uint64_t, t->opts.linear_ns);
 	SET(t, "cfg_jump_ns", uint64_t, t->opts.jump_ns);
 	SET(t, "cfg_ratio_bits", uint32_t, bits);
+	SET(t, "cfg_tk_fast", uint64_t, t->tk_fast);
 	SET(t, "cfg_irq_entry", bool,
 	    kernel_func_takes("kvm_ioapic_set_irq", "kvm_kernel_irq_routing_entry"));
 }
@@ -300,6 +359,7 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 	int err = -1, tries;
 
 	opts.btf_custom_path = path;
+	t->tk_fast = kernel_variable("tk_fast_mono");
 	/* Each round leaves out one program that this kernel refuses */
 	for (tries = 0; err && tries < 24; tries++) {
 		bpf_object__close(t->obj);
@@ -361,6 +421,7 @@ static int find_vms(struct tw_tracer *t, struct tw_err *e)
 
 		if (tw_vm_find(&t->vms, names->v[i], t->opts.doing, &vm, e))
 			return e->status;
+		*e->what = 0;		/* what it would have said */
 		t->wanted = tw_grow(t->wanted, t->nr_wanted + 1, sizeof(*t->wanted));
 		t->wanted[t->nr_wanted++] = vm;
 	}
@@ -385,6 +446,46 @@ static void fill_wanted(struct tw_tracer *t)
 	}
 }
 
+/* One of the programs' variables, mapped: as it is now.  NULL if it is not there, or of another size. */
+static void *bss_place(const struct tw_tracer *t, const char *name, size_t size)
+{
+	const struct btf *btf = bpf_object__btf(t->obj);
+	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, ".bss");
+	int id = btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC), i;
+	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
+	size_t len = 0;
+	char *data = map ? bpf_map__initial_value(map, &len) : NULL;
+
+	for (i = 0; data && sec && i < btf_vlen(sec); i++, v++)
+		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
+		    v->size == size && v->offset + size <= len)
+			return data + v->offset;
+	return NULL;
+}
+
+static uint32_t bss_u32(const struct tw_tracer *t, const char *name)
+{
+	const volatile uint32_t *v = bss_place(t, name, sizeof(*v));
+
+	return v ? *v : 0;
+}
+
+static uint64_t bss_u64(const struct tw_tracer *t, const char *name)
+{
+	const volatile uint64_t *v = bss_place(t, name, sizeof(*v));
+
+	return v ? *v : 0;
+}
+
+static void let_run(const struct tw_tracer *t)
+{
+	volatile uint32_t *running = bss_place(t, "running", sizeof(*running));
+
+	if (running)
+		*running = 1;
+}
+
 int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, struct tw_err *e)
 {
 	int status;
@@ -403,6 +504,7 @@ int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, stru
 	fill_wanted(t);
 	status = attach(t, e);
 	t->start_ns = monotonic_ns();
+	let_run(t);
 	return status;
 }
 
@@ -442,28 +544,27 @@ void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
 	int infos = bpf_object__find_map_fd_by_name(t->obj, "infos");
 	int stats = bpf_object__find_map_fd_by_name(t->obj, "stats");
 	int clocks = bpf_object__find_map_fd_by_name(t->obj, "clocks");
-	uint32_t key, *prev = NULL, last;
+	uint32_t n = bss_u32(t, "next_unit"), id;
 	unsigned int source;
 
 	memset(s, 0, sizeof(*s));
 	s->now_ns = monotonic_ns();
-	while (!bpf_map_get_next_key(infos, prev, &key)) {
+	for (id = 1; id <= n && id < TRACE_MAX_UNITS; id++) {
 		struct tw_unit *u;
 
-		last = key;
-		prev = &last;
 		s->v = tw_grow(s->v, s->n + 1, sizeof(*s->v));
 		u = &s->v[s->n];
 		memset(u, 0, sizeof(*u));
-		u->id = key;
-		if (bpf_map_lookup_elem(infos, &key, &u->info))
+		u->id = id;
+		/* Without a PID: another number was faster for that unit */
+		if (bpf_map_lookup_elem(infos, &id, &u->info) || !u->info.pid)
 			continue;
-		bpf_map_lookup_elem(clocks, &key, &u->clocks);
+		bpf_map_lookup_elem(clocks, &id, &u->clocks);
 		for (source = 0; source < TRACE_NR_SOURCES; source++) {
 			struct trace_stats st;
-			uint32_t k = TRACE_STATS_KEY(key, source);
+			uint32_t k = u->info.stats[source];
 
-			if (bpf_map_lookup_elem(stats, &k, &st))
+			if (!k || bpf_map_lookup_elem(stats, &k, &st))
 				continue;
 			u->stats[source] = tw_grow(NULL, 1, sizeof(st));
 			*u->stats[source] = st;
@@ -532,7 +633,7 @@ void tw_stats_add(struct trace_stats *a, const struct trace_stats *b)
 
 	a->armed += b->armed;
 	a->fired += b->fired;
-	a->fired_hv += b->fired_hv;
+	a->overdue += b->overdue;
 	a->injected += b->injected;
 	a->delivered += b->delivered;
 	a->lost_pending += b->lost_pending;
@@ -556,7 +657,7 @@ void tw_stats_sub(struct trace_stats *now, const struct trace_stats *before, uin
 
 	now->armed -= before->armed;
 	now->fired -= before->fired;
-	now->fired_hv -= before->fired_hv;
+	now->overdue -= before->overdue;
 	now->injected -= before->injected;
 	now->delivered -= before->delivered;
 	now->lost_pending -= before->lost_pending;
@@ -595,6 +696,11 @@ void tw_clocks_add(struct trace_clocks *a, const struct trace_clocks *b)
 	a->master_lost += b->master_lost;
 	a->master_regained += b->master_regained;
 	a->catchup |= b->catchup;
+	/* Stable if all vCPUs' are that have a kvmclock */
+	if (b->mul)
+		a->stable = a->mul ? a->stable & b->stable : b->stable;
+	if (b->mul)
+		a->mul = b->mul;
 }
 
 uint64_t tw_stats_lost(const struct trace_stats *s)
@@ -631,31 +737,10 @@ bool tw_tracer_all_gone(const struct tw_tracer *t, const struct tw_snapshot *s)
 	return t->nr_wanted && gone == t->nr_wanted;
 }
 
-static uint64_t bss_var(const struct tw_tracer *t, const char *name)
-{
-	const struct btf *btf = bpf_object__btf(t->obj);
-	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, ".bss");
-	int id = btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC), i;
-	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
-	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
-	uint32_t zero = 0;
-	char data[4096];
-	uint64_t value = 0;
-
-	if (!map || bpf_map__value_size(map) > sizeof(data) ||
-	    bpf_map_lookup_elem(bpf_map__fd(map), &zero, data))
-		return 0;
-	for (i = 0; sec && i < btf_vlen(sec); i++, v++)
-		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
-		    v->size <= sizeof(value))
-			memcpy(&value, data + v->offset, v->size);
-	return value;
-}
-
 void tw_tracer_losses(const struct tw_tracer *t, uint64_t *events, uint64_t *units)
 {
-	*events = bss_var(t, "events_lost");
-	*units = bss_var(t, "units_lost");
+	*events = bss_u64(t, "events_lost");
+	*units = bss_u64(t, "units_lost");
 }
 
 int tw_tracer_ring_fd(const struct tw_tracer *t)

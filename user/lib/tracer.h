@@ -20,6 +20,7 @@ struct tw_tracer_opts {
 	const struct tw_strings *vms;	/* selectors; none: all VMs, those to come too */
 	const char *doing;		/* for errors: "trace" */
 	bool events;			/* fill the ring buffer */
+	bool armed;			/* count deadlines set by the guest: costs most */
 	uint32_t kinds, sources;	/* sets: events of these */
 	int vcpu;			/* events of this one; -1: all */
 	uint64_t late_ns;		/* delivered ticks: only later ones */
@@ -37,6 +38,7 @@ struct tw_tracer {
 	size_t nr_wanted;
 	struct tw_tracer_opts opts;
 	uint64_t start_ns;		/* CLOCK_MONOTONIC */
+	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
 	int memfd;
 };
 
