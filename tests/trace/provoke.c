@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -97,7 +98,10 @@ asm(".section .rodata\n"
     "	movl %edx, %edi\n"
     "	addl 0x2008, %esi\n"
     "	adcl 0x200c, %edi\n"
-    "51:	rdtsc\n"
+    "51:	movl $1000, %ecx\n"		/* reading the TSC is slow on an emulated host */
+    "52:	decl %ecx\n"
+    "	jnz 52b\n"
+    "	rdtsc\n"
     "	subl %esi, %eax\n"
     "	sbbl %edi, %edx\n"
     "	jc 51b\n"
@@ -141,6 +145,7 @@ static struct kvm_run *run[2];
 static char *mem;
 static struct box *box;
 static uint64_t khz;
+static bool hyperv;
 
 static void die(const char *what)
 {
@@ -249,7 +254,14 @@ static void create(void)
 		for (k = 0; k < (int)cpuid.head.nent; k++)
 			if (cpuid.e[k].function == 1)
 				cpuid.e[k].ecx |= 1u << 21 | 1u << 24;	/* x2APIC, TSC-deadline */
+			else if (cpuid.e[k].function == 0x40000001 && hyperv)
+				cpuid.e[k].eax = 0x31237648;		/* "Hv#1" */
 		CALL(vcpu[i], KVM_SET_CPUID2, &cpuid);
+		if (hyperv) {
+			struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC2 };
+
+			CALL(vcpu[i], KVM_ENABLE_CAP, &cap);
+		}
 		CALL(vcpu[i], KVM_GET_SREGS, &s);
 		s.cs.base = s.cs.selector = 0;
 		s.apic_base |= 0xc00;		/* x2APIC */
@@ -340,6 +352,8 @@ static void deadline_past(void)
 	uint64_t span = 7000003, late;
 	int i;
 
+	/* The guest's TSC begins at 0: before it has come that far, a past deadline is none */
+	sleep_until(now_ns() + 2 * span);
 	step(STEP_WRMSR, X2APIC_LVTT, LVT_DEADLINE | VECTOR);
 	for (i = 1; i <= 5; i++) {
 		step(STEP_DEADLINE, 0, -ticks(span));
@@ -518,6 +532,8 @@ static void tsc_shift(void)
 	};
 	int64_t ticks = -1000003;
 
+	step_on(0, STEP_WRMSR, MSR_KVMCLOCK, PAGE | 1);
+	step_on(1, STEP_WRMSR, MSR_KVMCLOCK, (PAGE + 64) | 1);
 	step_on(0, STEP_NOP, 0, 0);
 	step_on(1, STEP_NOP, 0, 0);
 	CALL(vcpu[1], KVM_GET_DEVICE_ATTR, &a);
@@ -526,8 +542,10 @@ static void tsc_shift(void)
 	step_on(1, STEP_NOP, 0, 0);
 	step_on(0, STEP_NOP, 0, 0);
 	printf("expect tsc.backward 1\nexpect tsc.backward_max_ns %lld\nexpect tsc.forward 0\n"
-	       "expect tsc.by.vmm 1\nexpect clocks.tsc_offset_writes 1\n",
-	       (long long)(-ticks * 1000000 / (int64_t)khz));
+	       "expect tsc.by.vmm 1\nexpect clocks.tsc_offset_writes 1\n"
+	       "expect clocks.tsc_apart_ticks %lld\nexpect clocks.kvmclock_apart_ns 0 2000\n"
+	       "expect clocks.master_lost 1\nexpect clocks.master_regained 0\n",
+	       (long long)(-ticks * 1000000 / (int64_t)khz), (long long)-ticks);
 }
 
 /* The guest writes its TSC: five seconds on */
@@ -540,16 +558,110 @@ static void tsc_guest(void)
 	       "expect tsc.forward_max_ns %llu\n", (unsigned long long)(ahead * 1000000 / khz));
 }
 
+#define HV_STIMER0_CONFIG 0x400000b0
+#define HV_STIMER0_COUNT 0x400000b1
+#define HV_STIMER_PERIODIC (3 | 1 << 12 | VECTOR << 4)	/* enabled, direct to a vector */
+
+/* A periodic one, in units of 100 ns, and a guest with interrupts off */
+static void stimer(void)
+{
+	step(STEP_WRMSR, HV_STIMER0_COUNT, PERIOD / 100);
+	step(STEP_WRMSR, HV_STIMER0_CONFIG, HV_STIMER_PERIODIC);
+	step(STEP_SPIN, 0, ticks((LOSE + 1) * (uint64_t)PERIOD + PERIOD / 2));
+	take(1);
+	step(STEP_WRMSR, HV_STIMER0_CONFIG, 0);
+	printf("guest %u\n", box->taken);
+	printf("expect stimer.armed 1\nexpect stimer.fired %u\nexpect stimer.lost %u\n"
+	       "expect stimer.coalesced %u\nexpect stimer.delivered %u\n", LOSE + 1, LOSE, LOSE,
+	       box->taken);
+}
+
+#define XEN_SHINFO 0x8000
+#define XEN_VCPU_INFO 0x9000
+#define XEN_PORT 3
+
+/* Xen's, one-shot by nature; the VMM takes the event from the pages, the guest the vector */
+static void xen(void)
+{
+	struct kvm_xen_hvm_config config = {
+		.flags = KVM_XEN_HVM_CONFIG_INTERCEPT_HCALL | KVM_XEN_HVM_CONFIG_EVTCHN_SEND,
+		.msr = 0x40000200,
+	};
+	struct kvm_xen_hvm_attr attr = { .type = KVM_XEN_ATTR_TYPE_LONG_MODE, .u.long_mode = 1 };
+	struct kvm_xen_vcpu_attr v[] = {
+		{ .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_ID, .u.vcpu_id = 0 },
+		{ .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO, .u.gpa = XEN_VCPU_INFO },
+		{ .type = KVM_XEN_VCPU_ATTR_TYPE_UPCALL_VECTOR, .u.vector = VECTOR },
+		{ .type = KVM_XEN_VCPU_ATTR_TYPE_TIMER, .u.timer.port = XEN_PORT,
+		  .u.timer.priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL },
+	};
+	struct kvm_clock_data d;
+	unsigned int i;
+
+	CALL(vm, KVM_XEN_HVM_CONFIG, &config);
+	CALL(vm, KVM_XEN_HVM_SET_ATTR, &attr);
+	attr.type = KVM_XEN_ATTR_TYPE_SHARED_INFO;
+	attr.u.shared_info.gfn = XEN_SHINFO >> 12;
+	CALL(vm, KVM_XEN_HVM_SET_ATTR, &attr);
+	for (i = 0; i < 4; i++)
+		CALL(vcpu[0], KVM_XEN_VCPU_SET_ATTR, &v[i]);
+	for (i = 1; i <= 7; i++) {
+		memset(mem + XEN_SHINFO + 2048, 0, 512);
+		memset(mem + XEN_VCPU_INFO, 0, 16);
+		CALL(vm, KVM_GET_CLOCK, &d);
+		v[3].u.timer.expires_ns = d.clock + 2000000;
+		CALL(vcpu[0], KVM_XEN_VCPU_SET_ATTR, &v[3]);
+		take(i);
+	}
+	printf("guest %u\n", box->taken);
+	printf("expect xen.armed 7\nexpect xen.fired 7\nexpect xen.delivered %u\nexpect xen.lost 0\n"
+	       "expect xen.late.host.max_ns 0 50000\n", box->taken);
+}
+
+/* Some of everything, until standard input ends: for whoever wants something to look at */
+static void steady(void)
+{
+	struct kvm_clock_data d;
+	struct pollfd p = { .fd = 0, .events = POLLIN };
+	unsigned int i;
+
+	step(STEP_WRMSR, MSR_KVMCLOCK, PAGE | 1);
+	start_periodic();
+	for (i = 1; poll(&p, 1, 0) == 0; i++) {
+		if (i % 10 == 0)
+			step(STEP_SPIN, 0, ticks(2 * (uint64_t)PERIOD + PERIOD / 2));
+		if (i % 25 == 0) {
+			CALL(vm, KVM_GET_CLOCK, &d);
+			d.clock -= 1000000;
+			d.flags = 0;
+			CALL(vm, KVM_SET_CLOCK, &d);
+		}
+		take(i);
+	}
+	stop_periodic();
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
 	int vcpus;
+	bool hyperv, hidden;
 } scenarios[] = {
-	{ "nothing", nothing, 1 }, { "irqs-off", irqs_off, 1 }, { "not-run", not_run, 1 },
-	{ "stopped", stopped, 1 }, { "deadline-past", deadline_past, 1 },
-	{ "deadline-masked", deadline_masked, 1 }, { "pit-delay", pit_delay, 1 },
-	{ "pit-discard", pit_discard, 1 }, { "rtc", rtc, 1 }, { "set-clock", set_clock, 1 },
-	{ "tsc-shift", tsc_shift, 2 }, { "tsc-guest", tsc_guest, 1 },
+	{ "nothing", nothing, .vcpus = 1 },
+	{ "irqs-off", irqs_off, .vcpus = 1 },
+	{ "not-run", not_run, .vcpus = 1 },
+	{ "stopped", stopped, .vcpus = 1 },
+	{ "deadline-past", deadline_past, .vcpus = 1 },
+	{ "deadline-masked", deadline_masked, .vcpus = 1 },
+	{ "pit-delay", pit_delay, .vcpus = 1 },
+	{ "pit-discard", pit_discard, .vcpus = 1 },
+	{ "rtc", rtc, .vcpus = 1 },
+	{ "set-clock", set_clock, .vcpus = 1 },
+	{ "tsc-shift", tsc_shift, .vcpus = 2 },
+	{ "tsc-guest", tsc_guest, .vcpus = 1 },
+	{ "stimer", stimer, .vcpus = 1, .hyperv = true },
+	{ "xen", xen, .vcpus = 1 },
+	{ "steady", steady, .vcpus = 1, .hidden = true },
 };
 
 int main(int argc, char **argv)
@@ -559,12 +671,14 @@ int main(int argc, char **argv)
 
 	for (i = 0; i < sizeof(scenarios) / sizeof(*scenarios); i++) {
 		if (argc != 2) {
-			puts(scenarios[i].name);
+			if (!scenarios[i].hidden)
+				puts(scenarios[i].name);
 			continue;
 		}
 		if (strcmp(argv[1], scenarios[i].name))
 			continue;
 		nr_vcpus = scenarios[i].vcpus;
+		hyperv = scenarios[i].hyperv;
 		create();
 		printf("vm %d-%d\n", getpid(), vm);
 		fflush(stdout);
