@@ -268,7 +268,8 @@ int BPF_PROG(vmx_entry, struct kvm_vcpu *vcpu, bool reinjected)
 SEC("tp_btf/kvm_entry")
 int BPF_PROG(apicv_entry, struct kvm_vcpu *vcpu)
 {
-	if (!vcpu->arch.apic || !vcpu->arch.apic->apicv_active)
+	/* To the verifier, what a module's tracepoint passes may be NULL */
+	if (!vcpu || !vcpu->arch.apic || !vcpu->arch.apic->apicv_active)
 		return 0;
 	return all_entered(vcpu, -1);
 }

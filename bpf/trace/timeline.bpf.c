@@ -23,9 +23,11 @@ static __always_inline void tell(u32 unit, u32 kind, s64 a, s64 b, s64 c, const 
 SEC("tp_btf/kvm_timewarp_segment")
 int BPF_PROG(timeline_changed, struct kvm_timeline *tl, unsigned int change)
 {
-	struct unit *u = vm_unit(BPF_CORE_READ(tl, kvm));
 	struct trace_event *ev;
+	struct unit *u;
 
+	/* To the verifier, what a module's tracepoint passes may be NULL */
+	u = tl ? vm_unit(BPF_CORE_READ(tl, kvm)) : NULL;
 	if (!u)
 		return 0;
 	count(u->segments, 1);
@@ -52,6 +54,8 @@ int BPF_PROG(timeline_clamped, u32 id, const char *what, u64 asked, u64 given)
 SEC("tp_btf/kvm_timewarp_exit")
 int BPF_PROG(timeline_exit, u32 id, const char *name, const struct kvm_timewarp_exit *exit)
 {
+	if (!exit)
+		return 0;
 	tell(0, TRACE_EV_EXIT, BPF_CORE_READ(exit, kind), BPF_CORE_READ(exit, code), id,
 	     (const void *)exit + bpf_core_field_offset(struct kvm_timewarp_exit, reason));
 	return 0;
