@@ -353,7 +353,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	unsigned int mode;
 	int status;
 
-	if (tw_args_check_factor(args, e) || tw_args_tsc(args, &mode, e))
+	if ((!tw_args_factor_max(args) && tw_args_check_factor(args, e)) ||
+	    tw_args_tsc(args, &mode, e))
 		return e->status;
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot attach");
@@ -408,6 +409,9 @@ const struct tw_verb tw_verb_attach = {
 		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
 		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"
 		"timers are warped. auto takes scaled where the CPU can, else trapped.\n"
+		"\n"
+		"--factor max is policy backoff: the highest factor that the guest bears, found\n"
+		"by trying; see 'twctl policy inspect backoff'.\n"
 		"\n"
 		"Some policies tell when they are done, such as 'until' at its moment. Then\n"
 		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"

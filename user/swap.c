@@ -62,7 +62,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	struct tw_target t = { .lock = -1 };
 	int status;
 
-	if (tw_args_check_factor(args, e))
+	if (!tw_args_factor_max(args) && tw_args_check_factor(args, e))
 		return e->status;
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot swap");

@@ -158,6 +158,9 @@ int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_er
 /* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
 int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);
 
+/* Whether it is "--factor max": policy backoff, which finds the highest that the guest bears */
+bool tw_args_factor_max(const struct tw_args *args);
+
 /* Refuses a factor that does not parse, before anything else is looked at; 0 or TW_USAGE */
 int tw_args_check_factor(const struct tw_args *args, struct tw_err *e);
 

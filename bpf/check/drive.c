@@ -45,7 +45,8 @@ static unsigned long row;		/* bad answers in a row */
 
 static struct timewarp {
 	__u64 host_ns, guest_ns, num, den;
-	__u64 next_host, next_guest;
+	__u64 next_host, next_guest, next_late;
+	__u64 lost_ticks, floors, asked_ns;
 	__u32 event;
 } tl;
 
@@ -264,12 +265,20 @@ static int decide(__u32 event)
 	int (*fn)(unsigned long long *) = (int (*)(unsigned long long *))tw_check_ops->decide;
 	struct kvm_timewarp_ctx in = { .event = event, .nr_vcpus = 1 + rnd() % 8,
 		.host_ns = tl.host_ns, .guest_ns = tl.guest_ns,
-		.factor_num = tl.num, .factor_den = tl.den };
-	struct kvm_timewarp_ctx ctx = in;
+		.factor_num = tl.num, .factor_den = tl.den,
+		.lost_ticks = tl.lost_ticks, .floors = tl.floors,
+		.idle_ns = rnd_size(0, tl.host_ns - tl.asked_ns) };
+	struct kvm_timewarp_ctx ctx;
 	unsigned long long args[1] = { (unsigned long long)&ctx };
 	__u64 start, took;
 	int r, sig;
 
+	in.starved_ns = rnd_size(0, tl.host_ns - tl.asked_ns - in.idle_ns);
+	in.late_ns = event == KVM_TIMEWARP_LATE ? tl.next_late + rnd_size(0, SECOND) :
+		     rnd_size(0, tl.next_late ? tl.next_late - 1 : SECOND);
+	tl.asked_ns = tl.host_ns;
+	tl.next_late = 0;
+	ctx = in;
 	sum->decisions++;
 	tw_check_now_ns = tl.host_ns;
 	sig = sigsetjmp(out, 1);
@@ -305,6 +314,7 @@ static int decide(__u32 event)
 	}
 	tl.next_host = ctx.next_host_ns;
 	tl.next_guest = ctx.next_guest_ns;
+	tl.next_late = ctx.next_late_ns;
 	return 0;
 }
 
@@ -314,6 +324,10 @@ static void let_pass(__u64 host_ns)
 
 	tl.host_ns += host_ns;
 	tl.guest_ns += guest == ~0ULL ? 0 : guest;
+	if (rnd() % 4 == 0) {
+		tl.lost_ticks += rnd_size(0, 10000);
+		tl.floors += rnd_size(0, 10000);
+	}
 }
 
 /* Lets time pass until the alarm, or for a while if there is none; false if there is no need to ask */
@@ -332,6 +346,11 @@ static bool wait_for_alarm(void)
 			delay = d;
 			tl.event = KVM_TIMEWARP_GUEST_TIME;
 		}
+	}
+	if (tl.next_late && rnd() % 8 == 0) {
+		d = rnd_size(0, SECOND);
+		delay = d < delay ? d : delay;
+		tl.event = KVM_TIMEWARP_LATE;
 	}
 	if (delay == ~0ULL)
 		return false;
@@ -367,6 +386,7 @@ static void attach(bool defaults)
 	row = 0;
 	tl.num = tl.den = 1;
 	tl.host_ns = rnd() % 2 ? 60 * SECOND : rnd_size(SECOND, 86400 * 365 * SECOND);
+	tl.asked_ns = tl.host_ns;
 	tl.guest_ns = event == KVM_TIMEWARP_ATTACH ? tl.host_ns :
 		      tl.host_ns + rnd() % (1000 * SECOND);
 	snprintf(history, sizeof(history), defaults ? " with its defaults" : " with");

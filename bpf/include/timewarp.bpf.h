@@ -61,6 +61,13 @@ typedef __u32 __wsum;
  * @factor_den: the denominator that goes with it
  * @next_host_ns: out: ask again at this host time, 0 for never
  * @next_guest_ns: out: ask again when the guest gets here, 0 for never; the earlier one counts
+ * @next_late_ns: out: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
+ * @lost_ticks: ticks of the VM's timers that were lost, ever
+ * @floors: timers that the kernel put off as they were too close, ever
+ * @late_ns: how late, in guest ns, the latest LAPIC timer was that since the last call was delivered
+ *	     or ought to have been
+ * @starved_ns: host ns since the last call for which the worst off vCPU was ready and did not run
+ * @idle_ns: host ns since the last call for which the busiest vCPU was halted
  *
  * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
  * permits and counts each clamp; 16 bad answers in a row eject the policy.
@@ -74,6 +81,12 @@ struct kvm_timewarp_ctx {
 	__u64 factor_den;
 	__u64 next_host_ns;
 	__u64 next_guest_ns;
+	__u64 next_late_ns;
+	__u64 lost_ticks;
+	__u64 floors;
+	__u64 late_ns;
+	__u64 starved_ns;
+	__u64 idle_ns;
 };
 
 /**
