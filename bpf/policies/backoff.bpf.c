@@ -7,7 +7,7 @@
  *
  * A guest at factor F sees a host that is F times as slow. What it does not bear is a CPU that does
  * nothing for 20 s of its time (soft lockup) or 21 s (RCU stall), and ticks that take all of its CPUs'
- * time. So this policy looks, each interval, at four burdens, each as a share of what is allowed:
+ * time. So this policy looks, each interval or sooner, at four burdens, each as a share of what is allowed:
  *
  *	late	how late the latest timer was, in guest time: of min(lockup, stall) / margin
  *	starved	how long a vCPU was ready and did not run, times F: of the same; intervals in which it
@@ -16,9 +16,10 @@
  *	floors	timers too close for the host, in a host second: of the parameter floors. The guest that
  *		spends all of its time on ticks has these: by when one is done, the next is due
  *
- * Above 1 the factor goes down at once, by as much as the burden is too high (a fifth to three quarters);
- * between 1/2 and 1 it stays; below 1/2 it goes up, by a quarter if the busiest vCPU was idle for a
- * fifth of the time, else by a twentieth, and not before a guest second has passed.
+ * Above 1 the factor goes down: by a fifth, or by what is too late or starved if that is more, though by
+ * no more than three quarters at once. Between 1/2 and 1 it stays. Below 1/2 it goes up, by a quarter if
+ * the busiest vCPU was idle for a fifth of the time, else by a twentieth, at most once a guest second
+ * and an interval. lost and floors are of a guest second and a quarter of a host second at least.
  *
  * A factor that was too high is remembered as the ceiling: up to 4/5 of it the factor goes as it did
  * before, and there it stays for the time called patience; then it tries again. If that fails, it waits
@@ -43,7 +44,7 @@ TIMEWARP_PARAM(__u64, margin, 10, 1, 1000, "", "stay this many times below the t
 TIMEWARP_PARAM(__u64, lost, 10, 1, 100000, "/s", "ticks that may be lost in a guest second");
 TIMEWARP_PARAM(__u64, floors, 2000, 1, 1000000, "/s", "timers too close in a host second");
 TIMEWARP_PARAM(__u64, interval, 20000000ULL, 2000000ULL, 10000000000ULL, "ns",
-	       "host time between two looks");
+	       "host time between two looks, at most");
 TIMEWARP_PARAM(__u64, patience, 10000000000ULL, 100000000ULL, 3600000000000ULL, "ns",
 	       "host time before the first try to pass a factor that was too high");
 
@@ -61,6 +62,7 @@ TIMEWARP_EXIT_RECORD(backoff_exit)
 #define ONE 1000000ULL		/* factors are in millionths */
 #define FULL 1000ULL		/* burdens are in thousandths of what is allowed */
 #define MOST_WAIT 64
+#define COUNT_NS 250000000ULL	/* bursts of lost and floors are spread over so much host time */
 
 enum cause { LATE, STARVED, LOST, FLOORS };
 
@@ -69,8 +71,10 @@ static volatile __u64 was_at;		/* and the one before */
 static volatile __u64 hardware;		/* what the CPU can, once that is known */
 static volatile __u64 try_at, wait;	/* host time of the next try; what to wait after it */
 static volatile __u64 ceiling;
-/* since the last look at counts, which is a guest second and an interval ago at least */
-static volatile __u64 from_host, from_guest, from_lost, from_floors, idle;
+/* of lost and floors, counting from here */
+static volatile __u64 from_host, from_guest, from_lost, from_floors;
+/* since it was last asked whether to go up */
+static volatile __u64 since_host, since_guest, idle;
 static volatile __u64 last_host, starving;
 
 static __always_inline __u64 least_of(__u64 a, __u64 b)
@@ -106,12 +110,26 @@ static __always_inline __u64 bearable(void)
 	return least_of(lockup, stall) / (margin ? margin : 1) + 1;
 }
 
+/* Twice, in host ns, before a CPU that does not run at all becomes a burden */
+static __always_inline __u64 look_again(void)
+{
+	__u64 soon = kvm_timewarp_mul_div(bearable() / 2, ONE, now_at);
+
+	return most_of(least_of(soon, interval), TIMEWARP_MIN_INTERVAL_NS * 2);
+}
+
 static __always_inline void count_anew(const struct kvm_timewarp_ctx *ctx)
 {
 	from_host = ctx->host_ns;
 	from_guest = ctx->guest_ns;
 	from_lost = ctx->lost_ticks;
 	from_floors = ctx->floors;
+}
+
+static __always_inline void pause_anew(const struct kvm_timewarp_ctx *ctx)
+{
+	since_host = ctx->host_ns;
+	since_guest = ctx->guest_ns;
 	idle = 0;
 }
 
@@ -130,6 +148,7 @@ static __always_inline void begin(const struct kvm_timewarp_ctx *ctx)
 	wait = patience;
 	starving = 0;
 	count_anew(ctx);
+	pause_anew(ctx);
 }
 
 /* The kernel clamps what the CPU cannot do, and takes it amiss if asked again */
@@ -184,11 +203,12 @@ static __always_inline void lower(const struct kvm_timewarp_ctx *ctx, __u64 burd
 	else
 		for_floors++;
 	count_anew(ctx);
+	pause_anew(ctx);
 }
 
 static __always_inline void raise(const struct kvm_timewarp_ctx *ctx)
 {
-	__u64 f = now_at, to = f + (idle >= (ctx->host_ns - from_host) / 5 ? f / 4 : f / 20);
+	__u64 f = now_at, to = f + (idle >= (ctx->host_ns - since_host) / 5 ? f / 4 : f / 20);
 	__u64 top = ceiling / 5 * 4;
 
 	if (ceiling && f > ceiling / 4 * 5)
@@ -206,23 +226,30 @@ static __always_inline void raise(const struct kvm_timewarp_ctx *ctx)
 	raised++;
 }
 
-/* The counts of a guest second or more */
 static __always_inline void look_at_counts(const struct kvm_timewarp_ctx *ctx, __u64 burden)
 {
-	__u64 host = ctx->host_ns - from_host, guest = ctx->guest_ns - from_guest;
-	__u64 of_lost, of_floors;
+	__u64 host = most_of(ctx->host_ns - from_host, COUNT_NS);
+	__u64 guest = most_of(ctx->guest_ns - from_guest, TIMEWARP_NS_PER_SEC);
+	__u64 of_lost = share(ctx->lost_ticks - from_lost, guest, lost);
+	__u64 of_floors = share(ctx->floors - from_floors, host, floors);
 
-	if (guest < TIMEWARP_NS_PER_SEC || host < interval)
+	if (of_lost > FULL && of_lost >= of_floors) {
+		lower(ctx, FULL, LOST);
 		return;
-	of_lost = share(ctx->lost_ticks - from_lost, guest, lost);
-	of_floors = share(ctx->floors - from_floors, host, floors);
-	if (of_lost > FULL && of_lost >= of_floors)
-		lower(ctx, of_lost, LOST);
-	else if (of_floors > FULL)
-		lower(ctx, of_floors, FLOORS);
-	else if (most_of(most_of(of_lost, of_floors), burden) < FULL / 2)
-		raise(ctx);
-	count_anew(ctx);
+	}
+	if (of_floors > FULL) {
+		lower(ctx, FULL, FLOORS);
+		return;
+	}
+	if (ctx->host_ns - since_host >= interval &&
+	    ctx->guest_ns - since_guest >= TIMEWARP_NS_PER_SEC) {
+		if (most_of(most_of(of_lost, of_floors), burden) < FULL / 2)
+			raise(ctx);
+		pause_anew(ctx);
+	}
+	if (ctx->host_ns - from_host >= COUNT_NS &&
+	    ctx->guest_ns - from_guest >= TIMEWARP_NS_PER_SEC)
+		count_anew(ctx);
 }
 
 static __always_inline void look(const struct kvm_timewarp_ctx *ctx)
@@ -257,7 +284,7 @@ TIMEWARP_DECIDE(backoff_decide, ctx)
 	last_host = ctx->host_ns;
 	ctx->factor_num = now_at;
 	ctx->factor_den = ONE;
-	ctx->next_host_ns = ctx->host_ns + interval;
+	ctx->next_host_ns = ctx->host_ns + look_again();
 	ctx->next_late_ns = bearable();
 	return 0;
 }
