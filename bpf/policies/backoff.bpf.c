@@ -16,10 +16,10 @@
  *	floors	timers too close for the host, in a host second: of the parameter floors. The guest that
  *		spends all of its time on ticks has these: by when one is done, the next is due
  *
- * Above 1 the factor goes down: by a fifth, or by what is too late or starved if that is more, though by
- * no more than three quarters at once. Between 1/2 and 1 it stays. Below 1/2 it goes up, by a quarter if
- * the busiest vCPU was idle for a fifth of the time, else by a twentieth, at most once a guest second
- * and an interval. lost and floors are of a guest second and a quarter of a host second at least.
+ * Above 1 the factor goes down at once: by a fifth, or by what is too late or starved if that is more,
+ * though by no more than three quarters. Each quarter of a host second and guest second, whichever is
+ * longer, it goes up if all were below 1/2: by a quarter while no factor was too high, or if the busiest
+ * vCPU was idle for a fifth of that time; else by a twentieth. Between 1/2 and 1 it stays.
  *
  * A factor that was too high is remembered as the ceiling: up to 4/5 of it the factor goes as it did
  * before, and there it stays for the time called patience; then it tries again. If that fails, it waits
@@ -62,7 +62,7 @@ TIMEWARP_EXIT_RECORD(backoff_exit)
 #define ONE 1000000ULL		/* factors are in millionths */
 #define FULL 1000ULL		/* burdens are in thousandths of what is allowed */
 #define MOST_WAIT 64
-#define COUNT_NS 250000000ULL	/* bursts of lost and floors are spread over so much host time */
+#define COUNT_NS 250000000ULL	/* of the host, and a guest second, are looked at as a whole */
 
 enum cause { LATE, STARVED, LOST, FLOORS };
 
@@ -71,10 +71,8 @@ static volatile __u64 was_at;		/* and the one before */
 static volatile __u64 hardware;		/* what the CPU can, once that is known */
 static volatile __u64 try_at, wait;	/* host time of the next try; what to wait after it */
 static volatile __u64 ceiling;
-/* of lost and floors, counting from here */
-static volatile __u64 from_host, from_guest, from_lost, from_floors;
-/* since it was last asked whether to go up */
-static volatile __u64 since_host, since_guest, idle;
+/* since the factor was changed, or it was last asked whether to go up */
+static volatile __u64 from_host, from_guest, from_lost, from_floors, idle, worst;
 static volatile __u64 last_host, starving;
 
 static __always_inline __u64 least_of(__u64 a, __u64 b)
@@ -124,13 +122,8 @@ static __always_inline void count_anew(const struct kvm_timewarp_ctx *ctx)
 	from_guest = ctx->guest_ns;
 	from_lost = ctx->lost_ticks;
 	from_floors = ctx->floors;
-}
-
-static __always_inline void pause_anew(const struct kvm_timewarp_ctx *ctx)
-{
-	since_host = ctx->host_ns;
-	since_guest = ctx->guest_ns;
 	idle = 0;
+	worst = 0;
 }
 
 static __always_inline void begin(const struct kvm_timewarp_ctx *ctx)
@@ -148,7 +141,6 @@ static __always_inline void begin(const struct kvm_timewarp_ctx *ctx)
 	wait = patience;
 	starving = 0;
 	count_anew(ctx);
-	pause_anew(ctx);
 }
 
 /* The kernel clamps what the CPU cannot do, and takes it amiss if asked again */
@@ -203,12 +195,12 @@ static __always_inline void lower(const struct kvm_timewarp_ctx *ctx, __u64 burd
 	else
 		for_floors++;
 	count_anew(ctx);
-	pause_anew(ctx);
 }
 
 static __always_inline void raise(const struct kvm_timewarp_ctx *ctx)
 {
-	__u64 f = now_at, to = f + (idle >= (ctx->host_ns - since_host) / 5 ? f / 4 : f / 20);
+	_Bool big = !ceiling || idle >= (ctx->host_ns - from_host) / 5;
+	__u64 f = now_at, to = f + (big ? f / 4 : f / 20);
 	__u64 top = ceiling / 5 * 4;
 
 	if (ceiling && f > ceiling / 4 * 5)
@@ -235,21 +227,15 @@ static __always_inline void look_at_counts(const struct kvm_timewarp_ctx *ctx, _
 
 	if (of_lost > FULL && of_lost >= of_floors) {
 		lower(ctx, FULL, LOST);
-		return;
-	}
-	if (of_floors > FULL) {
+	} else if (of_floors > FULL) {
 		lower(ctx, FULL, FLOORS);
-		return;
-	}
-	if (ctx->host_ns - since_host >= interval &&
-	    ctx->guest_ns - since_guest >= TIMEWARP_NS_PER_SEC) {
+	} else if (ctx->host_ns - from_host >= COUNT_NS &&
+		   ctx->guest_ns - from_guest >= TIMEWARP_NS_PER_SEC) {
+		/* what was seen was all seen at this factor */
 		if (most_of(most_of(of_lost, of_floors), burden) < FULL / 2)
 			raise(ctx);
-		pause_anew(ctx);
-	}
-	if (ctx->host_ns - from_host >= COUNT_NS &&
-	    ctx->guest_ns - from_guest >= TIMEWARP_NS_PER_SEC)
 		count_anew(ctx);
+	}
 }
 
 static __always_inline void look(const struct kvm_timewarp_ctx *ctx)
@@ -264,12 +250,13 @@ static __always_inline void look(const struct kvm_timewarp_ctx *ctx)
 	idle += ctx->idle_ns;
 	of_late = burden_of(ctx->late_ns, allowed);
 	of_starved = burden_of(kvm_timewarp_mul_div(starving, now_at, ONE), allowed);
+	worst = most_of(worst, most_of(of_late, of_starved));
 	if (of_late > FULL && of_late >= of_starved)
 		lower(ctx, of_late, LATE);
 	else if (of_starved > FULL)
 		lower(ctx, of_starved, STARVED);
 	else
-		look_at_counts(ctx, most_of(of_late, of_starved));
+		look_at_counts(ctx, worst);
 }
 
 TIMEWARP_DECIDE(backoff_decide, ctx)
