@@ -19,11 +19,13 @@
 struct attachment {
 	const struct tw_args *args;
 	struct tw_target t;
+	struct tw_vm *peers[TIMEWARP_MAX_PEERS];	/* that share its timeline */
+	unsigned int nr_peers;
 	struct tw_policy p;
 	struct bpf_link *link;
 	struct ring_buffer *events;	/* NULL if the policy tells none */
 	bool done;			/* it told that it is */
-	char name[TW_TARGET_NAME_MAX];
+	char name[TW_TARGET_NAME_MAX + 16];
 };
 
 static int signal_fd(void)
@@ -111,20 +113,35 @@ static int open_events(struct attachment *a, struct tw_err *e)
 	return tw_cure(e, "leave out --exec and --exit-when-done, or take a policy such as until");
 }
 
-/* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
+static int take_peers(struct attachment *a, int *fds, unsigned int *n, struct tw_err *e)
+{
+	for (*n = 0; *n < a->nr_peers; ++*n) {
+		fds[*n] = tw_vm_take_fd(a->peers[*n], e);
+		if (fds[*n] < 0)
+			return e->status;
+	}
+	return a->nr_peers ? tw_policy_share(&a->p, fds, a->nr_peers, e) : TW_OK;
+}
+
+/* The copies of the VMs' descriptors live no longer than this: else the VMs could not die */
 static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
-	int fd = tw_vm_take_fd(a->t.vm, e);
+	int fd = tw_vm_take_fd(a->t.vm, e), peers[TIMEWARP_MAX_PEERS];
+	unsigned int n;
 	int status;
 
 	if (fd < 0)
 		return e->status;
-	status = tw_policy_load(&a->p, fd, mode, e);
+	status = take_peers(a, peers, &n, e);
+	if (!status)
+		status = tw_policy_load(&a->p, fd, mode, e);
 	if (!status)
 		status = open_events(a, e);
 	if (!status)
 		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
 	close(fd);
+	while (n)
+		close(peers[--n]);
 	if (status && *e->what)
 		tw_what(e, "cannot attach %s to %s", a->p.name, a->name);
 	return status;
@@ -183,6 +200,12 @@ static void report_json(const struct attachment *a, struct tw_state *st, bool kn
 	tw_json_str(&j, "event", "attached");
 	tw_json_vm(&j, a->t.vm);
 	tw_json_str(&j, "policy", a->p.name);
+	if (a->nr_peers) {
+		tw_json_open(&j, "group", '[');
+		for (unsigned int i = 0; i < a->nr_peers; i++)
+			tw_json_str(&j, NULL, a->peers[i]->id);
+		tw_json_close(&j, ']');
+	}
 	tw_json_bool(&j, "pinned", a->args->pin);
 	if (known) {
 		tw_json_str(&j, "tsc_mode", st->tsc_mode);
@@ -325,6 +348,35 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 	}
 }
 
+/* The VMs of a group: the first is the one that the others follow */
+static int find_peers(struct attachment *a, struct tw_err *e)
+{
+	const struct tw_strings *names = &a->args->vms;
+	struct tw_vm *vm;
+	size_t i;
+
+	for (i = 1; i < names->n; i++) {
+		if (tw_vm_find(&a->t.vms, names->v[i], "attach to", &vm, e))
+			return e->status;
+		a->peers[a->nr_peers++] = vm;
+	}
+	for (i = 0; i < a->nr_peers; i++) {
+		size_t j = i + 1;
+
+		while (j < a->nr_peers && a->peers[j] != a->peers[i])
+			j++;
+		if (j == a->nr_peers && a->peers[i] != a->t.vm)
+			continue;
+		tw_fail(e, TW_USAGE, "cannot attach to a group");
+		tw_fact(e, "VM %s is named twice", a->peers[i]->id);
+		return tw_cure(e, "name each VM once");
+	}
+	if (a->nr_peers)
+		snprintf(a->name + strlen(a->name), sizeof(a->name) - strlen(a->name),
+			 " and %u more", a->nr_peers);
+	return TW_OK;
+}
+
 static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
 	int status, signals;
@@ -333,6 +385,9 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	if (status)
 		return status;
 	tw_target_name(&a->t, a->name, sizeof(a->name));
+	status = find_peers(a, e);
+	if (status)
+		return status;
 	status = tw_args_policy(a->args, &a->p, e);
 	if (status)
 		return status;
@@ -347,12 +402,20 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	return a->args->pin ? TW_OK : stay(a, signals, e);
 }
 
-static int run(const struct tw_args *args, struct tw_err *e)
+static int run(const struct tw_args *given, struct tw_err *e)
 {
+	struct tw_args first = *given, *args = &first;
 	struct attachment a = { .args = args, .t.lock = -1 };
 	unsigned int mode;
 	int status;
 
+	if (args->vms.n)
+		args->vm = args->vms.v[0];
+	if (args->vms.n > 1 + TIMEWARP_MAX_PEERS) {
+		tw_fail(e, TW_USAGE, "cannot attach to %zu VMs", args->vms.n);
+		tw_fact(e, "a group has %u at most", 1 + TIMEWARP_MAX_PEERS);
+		return tw_cure(e, "attach a policy for each part of them");
+	}
 	if ((!tw_args_factor_max(args) && tw_args_check_factor(args, e)) ||
 	    tw_args_tsc(args, &mode, e))
 		return e->status;
@@ -381,7 +444,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 }
 
 static const struct tw_option options[] = {
-	TW_OPTION_VM,
+	TW_OPTION("vm", 0, TW_LIST, vms, "VM",
+		  "PID, guest name, PID-FD or UUID; several are a group", "@vm"),
 	TW_OPTION_FACTOR,
 	TW_OPTION_POLICY,
 	TW_OPTION_PARAM,
@@ -397,7 +461,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
-	.synopsis = "--vm VM (--factor F | --policy POLICY)\n"
+	.synopsis = "--vm VM [--vm VM]... (--factor F | --policy POLICY)\n"
 		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]\n"
 		    "                    [--exec COMMAND] [--exit-when-done]",
 	.summary = "put a VM under a policy",
@@ -405,6 +469,11 @@ const struct tw_verb tw_verb_attach = {
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
 		"Even SIGKILL leaves nothing behind. With --pin it exits at once and the\n"
 		"policy stays.\n"
+		"\n"
+		"Several VMs share one policy and one timeline: each change applies to all of\n"
+		"them at one moment, or to none, so that their clocks stay together. The policy\n"
+		"goes by the first one's time. A VM that ends leaves the others attached;\n"
+		"'twctl detach' of any detaches all.\n"
 		"\n"
 		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
 		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl detach: end an attachment, pinned or not, whoever made it. */
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,24 @@
 #include "parse.h"
 #include "twctl.h"
 
-static void unpin(const char *vm_id)
+/* Its own pin, or that of its group's first VM: a link that is detached is defunct */
+static void unpin(void)
 {
-	char *path = tw_pin_path(vm_id);
+	DIR *d = opendir(TW_BPFFS "/timewarp");
+	struct dirent *file;
 
-	unlink(path);
-	free(path);
+	while (d && (file = readdir(d))) {
+		char *path = *file->d_name == '.' ? NULL : tw_pin_path(file->d_name);
+		int fd = path ? bpf_obj_get(path) : -1;
+
+		if (fd >= 0 && tw_link_defunct(fd))
+			unlink(path);
+		if (fd >= 0)
+			close(fd);
+		free(path);
+	}
+	if (d)
+		closedir(d);
 }
 
 /* A pin whose VM is gone: the only trace that an attachment can leave, so there must be a broom */
@@ -114,7 +127,7 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 		status = detach_link(t, e);
 	if (status)
 		return status;
-	unpin(t->vm->id);
+	unpin();
 	report(args, t, ahead_for_good(t));
 	return TW_OK;
 }
@@ -138,8 +151,8 @@ const struct tw_verb tw_verb_detach = {
 	.synopsis = "--vm VM",
 	.summary = "let a VM's clocks run at the host's rate again",
 	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
-		"foreground ends. For a PID-FD whose VM is gone it removes what was pinned\n"
-		"for it.\n",
+		"foreground ends. Of a group all VMs are detached. For a PID-FD whose VM is gone\n"
+		"it removes what was pinned for it.\n",
 	.options = options,
 	.run = run,
 };

@@ -54,7 +54,7 @@ typedef __u32 __wsum;
 /**
  * struct kvm_timewarp_ctx - one decision
  * @event: why the policy is asked, enum kvm_timewarp_event
- * @nr_vcpus: vCPUs of the VM
+ * @nr_vcpus: vCPUs of the VM, or of all VMs of a group
  * @host_ns: host time now: CLOCK_MONOTONIC_RAW, time suspended included
  * @guest_ns: the timeline at that moment; it equals @host_ns at the first attach
  * @factor_num: in: numerator of the factor in force; out: of the factor wanted
@@ -116,6 +116,8 @@ struct kvm_timewarp_exit {
  * @tsc_mode: set by the loader: enum kvm_timewarp_tsc_mode
  * @flags: must be 0
  * @name: shown by twctl and in tracepoints
+ * @nr_peers: set by the loader: how many @peer_fd there are
+ * @peer_fd: set by the loader: VMs that share the timeline: each change applies to all or none
  */
 struct kvm_timewarp_ops {
 	int (*decide)(struct kvm_timewarp_ctx *ctx);
@@ -124,6 +126,8 @@ struct kvm_timewarp_ops {
 	__u32 tsc_mode;
 	__u64 flags;
 	char name[16];
+	__u32 nr_peers;
+	__s32 peer_fd[TIMEWARP_MAX_PEERS];
 };
 
 /* floor(a * b / c), with the product in 128 bits; U64_MAX where it does not fit or c is 0 */

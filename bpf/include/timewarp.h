@@ -43,6 +43,9 @@ enum kvm_timewarp_exit_kind {
 	KVM_TIMEWARP_EXIT_HOST = 5,	/* the host's TSC went unstable or back */
 };
 
+/* So many VMs, beside the first, can share a policy and its timeline */
+#define TIMEWARP_MAX_PEERS 15
+
 /* Every mode's widest limits: a factor lies in [1 / LIMIT, LIMIT] */
 #define TIMEWARP_FACTOR_LIMIT 10000
 

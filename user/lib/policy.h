@@ -63,6 +63,9 @@ int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err 
  */
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e);
 
+/* Before the load: names VMs that share its timeline; they may be closed as that one; 0 or a status */
+int tw_policy_share(struct tw_policy *p, const int *fds, unsigned int n, struct tw_err *e);
+
 /**
  * tw_policy_attach - attach a loaded policy
  * @p: the policy

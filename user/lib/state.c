@@ -31,6 +31,7 @@ static const struct field fields[] = {
 	FIELD("id", U32, true, id),
 	FIELD("policy", TEXT, true, policy),
 	FIELD("link_id", U32, true, link_id),
+	FIELD("vms", U32, false, vms),
 	FIELD("tsc_mode", TEXT, true, tsc_mode),
 	FIELD("factor_asked", RATIO, true, asked),
 	FIELD("factor_force", RATIO, true, force),

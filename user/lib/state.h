@@ -15,6 +15,7 @@ struct tw_state {
 	unsigned int id;			/* of the timeline, for kvm_timewarp_kick() */
 	char policy[32];			/* "-" if none */
 	unsigned int link_id;
+	unsigned int vms;			/* that share the timeline, this one among them */
 	char tsc_mode[16];			/* scaled, trapped, offset or "-" */
 	struct timewarp_factor asked, force, min, max;
 	uint64_t since_host_ns;
