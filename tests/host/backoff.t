@@ -28,7 +28,7 @@ sub complaints {
 	my ($rc, $out) = guest_exec($g, 'dmesg');
 	return "no answer: $rc $out" if $rc;
 	$out =~ s/^.*\Qbackoff begins\E[^\n]*\n//s;
-	return join "\n", grep { /soft lockup|rcu.*(stall|starved)|blocked for more|unstable|hrtimer: interrupt took|BUG|WARNING/ } split /\n/, $out;
+	return join "\n", grep { /soft lockup|rcu.*(stall|starved)|blocked for more|unstable|BUG|WARNING/ } split /\n/, $out;
 }
 
 sub factor { my ($n, $d) = split '/', shift->{factor_force}; return $n / $d }
