@@ -42,7 +42,7 @@ TIMEWARP_PARAM(__u64, stall, 21000000000ULL, 1000000ULL, 3600000000000ULL, "ns",
 	       "guest time after which it calls an RCU grace period stalled");
 TIMEWARP_PARAM(__u64, margin, 10, 1, 1000, "", "stay this many times below the two");
 TIMEWARP_PARAM(__u64, lost, 10, 1, 100000, "/s", "ticks that may be lost in a guest second");
-TIMEWARP_PARAM(__u64, floors, 2000, 1, 1000000, "/s", "timers too close in a host second");
+TIMEWARP_PARAM(__u64, floors, 10000, 1, 1000000, "/s", "timers too close in a host second");
 TIMEWARP_PARAM(__u64, interval, 20000000ULL, 2000000ULL, 10000000000ULL, "ns",
 	       "host time between two looks, at most");
 TIMEWARP_PARAM(__u64, patience, 10000000000ULL, 100000000ULL, 3600000000000ULL, "ns",
