@@ -449,6 +449,7 @@ static const struct tw_option options[] = {
 	TW_OPTION_FACTOR,
 	TW_OPTION_POLICY,
 	TW_OPTION_PARAM,
+	TW_OPTION_CHAOS,
 	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "auto, scaled, trapped or offset",
 		  "auto scaled trapped offset"),
 	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
@@ -462,7 +463,7 @@ static const struct tw_option options[] = {
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
 	.synopsis = "--vm VM [--vm VM]... (--factor F | --policy POLICY)\n"
-		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]\n"
+		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin] [--chaos]\n"
 		    "                    [--exec COMMAND] [--exit-when-done]",
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"

@@ -158,6 +158,11 @@ int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_er
 		tw_fact(e, "policy %s cannot find out what that is, only backoff can", p->name);
 		return tw_cure(e, "leave out --policy, or give it a number");
 	}
+	if (!status && p->chaos && !args->chaos) {
+		tw_fail(e, TW_USAGE, "cannot attach policy %s like that", p->name);
+		tw_fact(e, "it gives the guest a bad clock on purpose");
+		return tw_cure(e, "if that is meant, add --chaos");
+	}
 	if (!status && args->factor && !max) {
 		assignment = tw_asprintf("factor=%s", args->factor);
 		status = tw_policy_assign(p, assignment, e);

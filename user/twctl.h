@@ -19,6 +19,7 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids;
 	bool exit_when_done;
+	bool chaos;
 	bool csv;
 	const char *vm, *factor, *policy, *tsc, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
@@ -55,6 +56,10 @@ struct tw_option {
 #define TW_OPTION_PARAM									\
 	TW_OPTION("param", 0, TW_LIST, params, "NAME=VALUE",				\
 		  "set a parameter of the policy; may be repeated", NULL)
+
+#define TW_OPTION_CHAOS									\
+	TW_OPTION("chaos", 0, TW_FLAG, chaos, NULL,					\
+		  "take a policy that gives the guest a bad clock on purpose", NULL)
 
 #define TW_OPTION_VMS									\
 	TW_OPTION("vm", 0, TW_LIST, vms, "VM",						\

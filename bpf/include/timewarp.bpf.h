@@ -154,6 +154,16 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 	char LICENSE[] SEC("license") = "GPL"
 
 /**
+ * TIMEWARP_CHAOS_SUMMARY - the same, of a policy that gives the guest a bad clock on purpose
+ * @text: a sentence
+ *
+ * "twctl attach" and "swap" take such a policy with --chaos alone.
+ */
+#define TIMEWARP_CHAOS_SUMMARY(text)							\
+	__TIMEWARP_TAG("chaos", "1")							\
+	TIMEWARP_SUMMARY(text)
+
+/**
  * TIMEWARP_PARAM - a number that user space sets at attach and changes live
  * @type: an integer type or bool
  * @name: of the variable in C and of the parameter for "twctl attach --param name=value"

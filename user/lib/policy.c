@@ -173,6 +173,7 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_COUNTERS_SECTION, &p->counters);
 	p->summary = tw_btf_tag(bpf_object__btf(p->obj), "summary=");
 	p->abi = tw_btf_tag(bpf_object__btf(p->obj), "abi=");
+	p->chaos = tw_btf_tag(bpf_object__btf(p->obj), "chaos=");
 	p->tells = bpf_object__find_map_by_name(p->obj, TIMEWARP_EVENTS_MAP);
 	return TW_OK;
 }

@@ -33,6 +33,7 @@ struct tw_policy {
 	const char *summary;		/* what it says about itself; NULL if nothing */
 	const char *abi;		/* version of the ops; NULL if it does not say */
 	bool tells;			/* has TIMEWARP_EVENTS() */
+	bool chaos;			/* has TIMEWARP_CHAOS_SUMMARY() */
 	char name[16];			/* as it calls itself */
 	char *log;			/* of the verifier */
 };
