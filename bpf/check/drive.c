@@ -267,13 +267,13 @@ static int decide(__u32 event)
 		.host_ns = tl.host_ns, .guest_ns = tl.guest_ns,
 		.factor_num = tl.num, .factor_den = tl.den,
 		.lost_ticks = tl.lost_ticks, .floors = tl.floors,
-		.idle_ns = rnd_size(0, tl.host_ns - tl.asked_ns) };
+		.halted_ns = rnd_size(0, tl.host_ns - tl.asked_ns) };
 	struct kvm_timewarp_ctx ctx;
 	unsigned long long args[1] = { (unsigned long long)&ctx };
 	__u64 start, took;
 	int r, sig;
 
-	in.starved_ns = rnd_size(0, tl.host_ns - tl.asked_ns - in.idle_ns);
+	in.starved_ns = rnd_size(0, tl.host_ns - tl.asked_ns - in.halted_ns);
 	in.late_ns = event == KVM_TIMEWARP_LATE ? tl.next_late + rnd_size(0, SECOND) :
 		     rnd_size(0, tl.next_late ? tl.next_late - 1 : SECOND);
 	tl.asked_ns = tl.host_ns;

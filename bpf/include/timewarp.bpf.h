@@ -67,7 +67,7 @@ typedef __u32 __wsum;
  * @late_ns: how late, in guest ns, the latest LAPIC timer was that since the last call was delivered
  *	     or ought to have been
  * @starved_ns: host ns since the last call for which the worst off vCPU was ready and did not run
- * @idle_ns: host ns since the last call for which the busiest vCPU was halted
+ * @halted_ns: host ns since the last call for which the busiest vCPU was halted
  *
  * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
  * permits and counts each clamp; 16 bad answers in a row eject the policy.
@@ -86,7 +86,7 @@ struct kvm_timewarp_ctx {
 	__u64 floors;
 	__u64 late_ns;
 	__u64 starved_ns;
-	__u64 idle_ns;
+	__u64 halted_ns;
 };
 
 /**

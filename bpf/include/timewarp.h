@@ -30,7 +30,7 @@ enum kvm_timewarp_event {
 	KVM_TIMEWARP_PARAMS = 3,	/* user space changed parameters */
 	KVM_TIMEWARP_HOST_TIME = 4,	/* next_host_ns has come */
 	KVM_TIMEWARP_GUEST_TIME = 5,	/* next_guest_ns has come */
-	KVM_TIMEWARP_LATE = 6,		/* a timer was late by next_late_ns */
+	KVM_TIMEWARP_LATE = 7,		/* a timer was late by next_late_ns */
 };
 
 /* Why the policy is no longer attached */

@@ -247,7 +247,7 @@ static __always_inline void look(const struct kvm_timewarp_ctx *ctx)
 	learn_limit(ctx);
 	late_max_ns = most_of(late_max_ns, ctx->late_ns);
 	starving = ctx->starved_ns + (ctx->starved_ns >= span / 10 * 9 ? starving : 0);
-	idle += ctx->idle_ns;
+	idle += ctx->halted_ns;
 	of_late = burden_of(ctx->late_ns, allowed);
 	of_starved = burden_of(kvm_timewarp_mul_div(starving, now_at, ONE), allowed);
 	worst = most_of(worst, most_of(of_late, of_starved));

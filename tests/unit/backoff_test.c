@@ -62,7 +62,7 @@ static void live(struct kvm_timewarp_ctx *ctx, double span)
 			vm.floors += fired;
 	}
 	if (!vm.busy && fired * vm.cost_ns < runs)
-		ctx->idle_ns += runs - fired * vm.cost_ns;
+		ctx->halted_ns += runs - fired * vm.cost_ns;
 	if (vm.cost_ns * vm.f > ctx->late_ns)
 		ctx->late_ns = vm.cost_ns * vm.f;
 	if (stalled * vm.f > ctx->late_ns && !vm.stall_ns)
@@ -94,7 +94,7 @@ static void ask(struct kvm_timewarp_ctx *ctx, __u32 event)
 		asked = vm.limit;
 	}
 	vm.f = asked;
-	ctx->late_ns = ctx->starved_ns = ctx->idle_ns = 0;
+	ctx->late_ns = ctx->starved_ns = ctx->halted_ns = 0;
 }
 
 static struct kvm_timewarp_ctx now;
