@@ -11,18 +11,20 @@ use List::Util qw(max min);
 use Time::HiRes qw(sleep);
 use TwHost;
 
-my @g = qw(ga gb gc);
-my %smp = (ga => 1, gb => 2, gc => 1);
-my %pid = map { $_ => guest($_, '--smp', $smp{$_}, '--clocksource', 'kvm-clock') } @g;
+# Two of those that the other tests use, and the guide's. They do not outlive this.
+my ($ga, $gb, $gc) = my @g = ($guests[0], $guests[1] // 'another', 'my-guest');
+my %pid = map { $_ => guest($_) } @g;
 my $before = left_behind();
 
 sub counter { my ($g, $key) = @_; return state($pid{$g})->{$key} }
 
-# The difference of two guests' kvmclocks at the start of each of their segments
+# The difference of two guests' kvmclocks at the start of each of their segments; what a stop leaves is looked
+# at by the guests' pages
 sub differences {
 	my ($s, $offset, $a, $b) = @_;
 	my @a = @{ $s->{$a} };
-	return map { sub64(add64($a[$_]{guest_ns}, $offset->{$a}), add64($s->{$b}[$_]{guest_ns}, $offset->{$b})) } 0 .. $#a;
+	return map { sub64(add64($a[$_]{guest_ns}, $offset->{$a}), add64($s->{$b}[$_]{guest_ns}, $offset->{$b})) }
+		grep { $a[$_]{change} ne 'stop' } 0 .. $#a;
 }
 
 sub segments_by_guest {
@@ -39,10 +41,12 @@ sub same_moments {
 		my @bad;
 		for my $i (0 .. max(map { $#{ $s->{$_} } } $first, $other)) {
 			my ($a, $b) = map { $s->{$_}[$i] } $first, $other;
-			push @bad, $i if !$a || !$b || grep { $a->{$_} ne $b->{$_} } qw(change factor host_tsc mode);
+			# A stop tells when the VM's own master clock was sampled, after all went to factor 1 at one moment
+			my @keys = $a && $a->{change} eq 'stop' ? qw(change factor) : qw(change factor host_tsc mode);
+			push @bad, $i if !$a || !$b || grep { $a->{$_} ne $b->{$_} } @keys;
 		}
 		ok(@{ $s->{$first} } && !@bad, "$what: $first and $other: " . @{ $s->{$first} } . ' segments, of one moment and factor each')
-			or diag("differ: @bad", explain [ map { $s->{$_} } $first, $other ]);
+			or diag("differ: @bad", explain [ map { $s->{$_}[$bad[0]] } $first, $other ]);
 	}
 }
 
@@ -59,25 +63,25 @@ sub page_ns {
 
 for my $tsc ('auto', 'offset') {
 	trace_begin();
-	my $p = attach('ga', '--vm', 'gb', '--policy', 'ramp', '--tsc', $tsc, '--param', 'from=3', '--param', 'to=40', '--param', 'span=1s',
+	my $p = attach($ga, '--vm', $gb, '--policy', 'ramp', '--tsc', $tsc, '--param', 'from=3', '--param', 'to=40', '--param', 'span=1s',
 		'--param', 'steps=40') or BAIL_OUT('no group');
 	my %offset = map { $_ => counter($_, 'kvmclock_offset') } @g;
 	is(join(' ', map { counter($_, 'attached') . counter($_, 'vms') } @g), '12 12 00', "$tsc: two are attached, the third is not");
-	is(counter('ga', 'id'), counter('gb', 'id'), "$tsc: by one id");
-	my ($rc, $out) = twctl('status', '--vm', 'gb');
+	is(counter($ga, 'id'), counter($gb, 'id'), "$tsc: by one id");
+	my ($rc, $out) = twctl('status', '--vm', $gb);
 	like($out, qr/policy +ramp.*group +of 2 VMs/s, "$tsc: status of the second tells the policy and the group") or diag($out);
-	wait_until(20, sub { counter('gb', 'factor_asked') eq '40/1' });
-	($rc, $out) = twctl('set', '--vm', 'gb', 'to=1/2', 'span=100ms');
+	wait_until(20, sub { counter($gb, 'factor_asked') eq '40/1' });
+	($rc, $out) = twctl('set', '--vm', $gb, 'to=1/2', 'span=100ms');
 	is($rc, 0, "$tsc: set by the second's name") or diag($out);
-	wait_until(20, sub { counter('ga', 'factor_asked') eq '1/2' });
-	my @samples = map { [ samples_of((guest_exec($_, 'agree', 4))[1]) ] } 'ga', 'gb';
+	wait_until(20, sub { counter($ga, 'factor_asked') eq '1/2' });
+	my @samples = map { [ samples_of((guest_exec($_, 'agree', 4))[1]) ] } $ga, $gb;
 	my ($status, $told) = detach($p);
 	is($status, 0, "$tsc: detach") or diag($told);
 	my $s = segments_by_guest();
-	same_moments($s, $tsc, 'ga', 'gb');
-	ok(@{ $s->{ga} } > 40, "$tsc: many changes");
-	is(scalar @{ $s->{gc} }, 0, "$tsc: nothing happened to the third");
-	my @d = differences($s, \%offset, 'ga', 'gb');
+	same_moments($s, $tsc, $ga, $gb);
+	ok(@{ $s->{$ga} } > 40, "$tsc: many changes");
+	is(scalar @{ $s->{$gc} }, 0, "$tsc: nothing happened to the third");
+	my @d = differences($s, \%offset, $ga, $gb);
 	# In offset mode each change may round each clock up by less than a ns
 	my $allowed = $tsc eq 'offset' ? scalar @d : 2;
 	ok(max(@d) - min(@d) <= $allowed, sprintf '%s: the difference of their clocks moves by %d ns (allowed: %d)', $tsc, max(@d) - min(@d), $allowed);
@@ -91,26 +95,27 @@ for my $tsc ('auto', 'offset') {
 		}
 		ok(@off && !grep({ abs($_) > 2 } @off), "$tsc: $g reads that clock") or diag("@off");
 	}
-	my $stop = $s->{ga}[-1];
-	my $after = sub64(page_ns('ga', $stop->{host_tsc}), page_ns('gb', $stop->{host_tsc}));
+	# The pages are from the detach on
+	my $now = state($pid{$ga})->{host_tsc};
+	my $after = sub64(page_ns($ga, $now), page_ns($gb, $now));
 	ok(abs(sub64($after, $d[-1])) <= 6, sprintf '%s: after the detach it is %d ns off what it was', $tsc, sub64($after, $d[-1]));
 }
 
 # ---- all or none
 
 {
-	my $p = attach('gb', '--factor', 2);
+	my $p = attach($gb, '--factor', 2);
 	my %seq = map { $_ => counter($_, 'seq') } @g;
-	my ($rc, $out) = twctl('attach', '--vm', 'ga', '--vm', 'gb', '--vm', 'gc', '--factor', 5);
+	my ($rc, $out) = twctl('attach', '--vm', $ga, '--vm', $gb, '--vm', $gc, '--factor', 5);
 	is($rc, 5, 'one of the group is taken: status 5') or diag($out);
 	is(join(' ', map { counter($_, 'seq') - $seq{$_} } @g), '0 0 0', 'and nothing changed');
 	is(join(' ', map { counter($_, 'attached') . counter($_, 'vms') } @g), '00 11 00', 'nobody else is attached');
 	detach($p);
-	($rc, $out) = twctl('attach', '--vm', 'ga', '--vm', 'gb', '--vm', 'ga', '--factor', 5);
+	($rc, $out) = twctl('attach', '--vm', $ga, '--vm', $gb, '--vm', $ga, '--factor', 5);
 	ok($rc == 2 && $out =~ /named twice/, 'a VM that is named twice: status 2') or diag("$rc $out");
-	($rc, $out) = twctl('attach', '--vm', 'ga', '--vm', 'nobody', '--factor', 5);
+	($rc, $out) = twctl('attach', '--vm', $ga, '--vm', 'nobody', '--factor', 5);
 	is($rc, 4, 'a VM that is none: status 4') or diag($out);
-	($rc, $out) = twctl('attach', '--vm', 'ga', '--vm', 'gc', '--factor', 20000);
+	($rc, $out) = twctl('attach', '--vm', $ga, '--vm', $gc, '--factor', 20000);
 	is($rc, 2, 'a factor out of range: status 2') or diag($out);
 	is(join(' ', map { counter($_, 'attached') } @g), '0 0 0', 'nobody is attached');
 }
@@ -118,42 +123,42 @@ for my $tsc ('auto', 'offset') {
 # ---- pinned, and detached by another one's name
 
 {
-	my ($rc, $out) = twctl('attach', '--vm', 'ga', '--vm', 'gb', '--factor', 7, '--pin');
+	my ($rc, $out) = twctl('attach', '--vm', $ga, '--vm', $gb, '--factor', 7, '--pin');
 	is($rc, 0, 'a group, pinned') or diag($out);
-	($rc, $out) = twctl('swap', '--vm', 'gb', '--policy', 'ramp', '--param', 'to=9', '--param', 'span=100ms');
+	($rc, $out) = twctl('swap', '--vm', $gb, '--policy', 'ramp', '--param', 'to=9', '--param', 'span=100ms');
 	is($rc, 0, 'swapped by the second\'s name') or diag($out);
-	ok(wait_until(10, sub { counter('ga', 'factor_asked') eq '9/1' && counter('gb', 'factor_asked') eq '9/1' }), 'both follow');
-	($rc, $out) = twctl('detach', '--vm', 'gb');
+	ok(wait_until(10, sub { counter($ga, 'factor_asked') eq '9/1' && counter($gb, 'factor_asked') eq '9/1' }), 'both follow');
+	($rc, $out) = twctl('detach', '--vm', $gb);
 	is($rc, 0, 'detached by the second\'s name') or diag($out);
-	is(join(' ', map { counter($_, 'factor_force') } 'ga', 'gb'), '1/1 1/1', 'both are at rate 1');
+	is(join(' ', map { counter($_, 'factor_force') } $ga, $gb), '1/1 1/1', 'both are at rate 1');
 	same_as_before($before, 'no pin is left');
 }
 
 # ---- a member ends, then the first one
 
 {
-	my $p = attach('ga', '--vm', 'gb', '--vm', 'gc', '--policy', 'build/tests/policies/random.bpf.o', '--param', 'changes=100000',
+	my $p = attach($ga, '--vm', $gb, '--vm', $gc, '--policy', 'build/tests/policies/random.bpf.o', '--param', 'changes=100000',
 		'--param', 'shortest=20ms', '--param', 'longest=50ms') or BAIL_OUT('no group of three');
-	is(counter('gc', 'vms'), 3, 'three of them');
-	stop_guest('gb');
-	my $changes = counter('ga', 'changes');
-	is(counter('ga', 'vms'), 2, 'one has ended: two of them');
-	ok(wait_until(10, sub { counter('ga', 'changes') > $changes + 3 }), 'they go on');
+	is(counter($gc, 'vms'), 3, 'three of them');
+	stop_guest($gb);
+	my $changes = counter($ga, 'changes');
+	is(counter($ga, 'vms'), 2, 'one has ended: two of them');
+	ok(wait_until(10, sub { counter($ga, 'changes') > $changes + 3 }), 'they go on');
 	trace_begin();
 	sleep 0.3;
-	same_moments(segments_by_guest(), 'two of three', 'ga', 'gc');
-	stop_guest('ga');
-	is(counter('gc', 'attached') . counter('gc', 'vms'), '11', 'the first has ended: one is left, and attached');
-	my ($n, $decisions) = (counter('gc', 'changes'), counter('gc', 'decisions'));
-	ok(wait_until(10, sub { counter('gc', 'changes') > $n + 3 && counter('gc', 'decisions') > $decisions + 3 }), 'its policy goes on')
-		or diag(explain state($pid{gc}));
+	same_moments(segments_by_guest(), 'two of three', $ga, $gc);
+	stop_guest($ga);
+	is(counter($gc, 'attached') . counter($gc, 'vms'), '11', 'the first has ended: one is left, and attached');
+	my ($n, $decisions) = (counter($gc, 'changes'), counter($gc, 'decisions'));
+	ok(wait_until(10, sub { counter($gc, 'changes') > $n + 3 && counter($gc, 'decisions') > $decisions + 3 }), 'its policy goes on')
+		or diag(explain state($pid{$gc}));
 	my ($status, $out) = detach($p);
 	is($status, 0, 'and can be detached') or diag($out);
-	is(counter('gc', 'attached') . ' ' . counter('gc', 'factor_force'), '0 1/1', 'rate 1 afterwards');
-	my ($rc, $alive) = guest_exec('gc', 'echo', 'alive');
+	is(counter($gc, 'attached') . ' ' . counter($gc, 'factor_force'), '0 1/1', 'rate 1 afterwards');
+	my ($rc, $alive) = guest_exec($gc, 'echo', 'alive');
 	is("$rc $alive", "0 alive\n", 'the guest is alive');
-	$p = attach('gc', '--factor', 3);
-	stop_guest('gc');
+	$p = attach($gc, '--factor', 3);
+	stop_guest($gc);
 	($status, $out) = finish($p);
 	like($out, qr/the VM is gone/, 'alone again, its end is its policy\'s');
 }

@@ -151,6 +151,5 @@ sub segments_of {
 	is($rc, 5, 'lead: refuses a factor below 1') or diag($out);
 }
 
-stop_guest('my-guest');
 same_as_before($before, 'no link, program or map is left');
 done_testing();
