@@ -126,7 +126,7 @@ sub segments_of {
 	my ($rc, $live) = twctl('status', '--vm', 'my-guest', '-j');
 	detach($p);
 	my @s = grep { $_->{pid} == $pid && $_->{change} ne 'stop' } @{ trace_end()->{segments} };
-	return (decode_json($live), map { my ($n, $d) = split '/', $_->{factor}; { %$_, r => $n / $d } } @s);
+	return (decode_json($live), map { my ($n, $d) = split "/", $_->{factor}; +{ %$_, r => $n / $d } } @s);
 }
 
 {
