@@ -41,6 +41,7 @@ TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(catchup_exit)
 
 #define MERGE_NS 10000000ULL	/* what merge takes, for all but a 64th of the rest */
+#define LEAST_NS (2 * TIMEWARP_MIN_INTERVAL_NS)	/* a change takes some of it */
 #define MOST (1ULL << 62)
 
 enum { DELAY, CATCHUP, MERGE, DISCARD };
@@ -72,9 +73,9 @@ static __always_inline void go(struct kvm_timewarp_ctx *ctx, __u64 num, __u64 de
 	/* the host time in which a guest at num/den makes up for off */
 	__u64 span = kvm_timewarp_mul_div(off, den, per);
 
-	if (span < TIMEWARP_MIN_INTERVAL_NS) {
+	if (span < LEAST_NS) {
 		/* too little for that factor: a milder one */
-		span = TIMEWARP_MIN_INTERVAL_NS;
+		span = LEAST_NS;
 		num = num > den ? span + off :
 		      off < span - span / 5000 ? span - off : span / 5000;
 		den = span;

@@ -39,7 +39,7 @@ TIMEWARP_COUNTER(off_ns, "ns", "guest time minus host time since the attach; bel
 TIMEWARP_EXIT_RECORD(chaos_exit)
 
 #define BILLION 1000000000ULL
-#define MILLION 1000000ULL
+#define LEAST_NS (2 * TIMEWARP_MIN_INTERVAL_NS)	/* a change takes some of it */
 
 static volatile __u64 start, lead;
 static volatile __u64 before;	/* off_ns as the stall began that is now under way */
@@ -99,7 +99,7 @@ static __always_inline _Bool unusable(void)
 	if (!fastest.num || !fastest.den || ppm * 1000 + jitter * 1000 > BILLION / 4 * 3 || !period)
 		return 1;
 	return top_ppb() < 2 * BILLION || top_ppb() > TIMEWARP_FACTOR_LIMIT * BILLION ||
-	       step < 2 * TIMEWARP_MIN_INTERVAL_NS || stall < 2 * TIMEWARP_MIN_INTERVAL_NS;
+	       step < LEAST_NS || stall < LEAST_NS;
 }
 
 TIMEWARP_DECIDE(chaos_decide, ctx)
@@ -120,8 +120,8 @@ TIMEWARP_DECIDE(chaos_decide, ctx)
 		/* what the stall took comes back */
 		rate = top_ppb();
 		span = kvm_timewarp_mul_div(lost, BILLION, rate - BILLION);
-		if (span < TIMEWARP_MIN_INTERVAL_NS) {
-			span = TIMEWARP_MIN_INTERVAL_NS;
+		if (span < LEAST_NS) {
+			span = LEAST_NS;
 			rate = BILLION + kvm_timewarp_mul_div(lost, BILLION, span);
 		}
 	} else {
