@@ -14,6 +14,7 @@
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
+#include "vmm.h"
 #include "when.h"
 
 struct attachment {
@@ -23,6 +24,9 @@ struct attachment {
 	struct bpf_link *link;
 	struct ring_buffer *events;	/* NULL if the policy tells none */
 	bool done;			/* it told that it is */
+	struct tw_vmm_look look;	/* what there is to probe in the VMM */
+	struct tw_vmm vmm;
+	bool vmm_on;
 	char name[TW_TARGET_NAME_MAX];
 };
 
@@ -111,6 +115,86 @@ static int open_events(struct attachment *a, struct tw_err *e)
 	return tw_cure(e, "leave out --exec and --exit-when-done, or take a policy such as until");
 }
 
+/* --vmm: whether the VMM's clocks are to follow too */
+enum vmm_wish { VMM_AUTO, VMM_ON, VMM_OFF };
+
+static int read_wish(const struct tw_args *args, enum vmm_wish *wish, struct tw_err *e)
+{
+	static const char *const words[] = { "auto", "on", "off" };
+	size_t i;
+
+	*wish = VMM_AUTO;
+	if (!args->vmm)
+		return TW_OK;
+	for (i = 0; i < 3; i++)
+		if (!strcmp(args->vmm, words[i])) {
+			*wish = i;
+			return TW_OK;
+		}
+	tw_fail(e, TW_USAGE, "cannot use --vmm %s", TW_QUOTE(args->vmm));
+	tw_fact(e, "it is none of its words");
+	return tw_cure(e, "use one of: auto, on, off");
+}
+
+/*
+ * The VMM's probes come before the policy, so that no clock is left behind for a moment.  Whether
+ * the VM has a policy already is for the kernel to say, later; its probes are not touched then.
+ */
+static int attach_vmm(struct attachment *a, enum vmm_wish wish, struct tw_err *e)
+{
+	struct tw_err reason = { 0 };
+	struct tw_state st = { 0 };
+	int tries;
+
+	if (a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &reason) && st.attached)
+		return TW_OK;
+	tw_err_free(&reason);
+	/* of an attachment that has ended, and nobody had put its clocks back */
+	for (tries = 0; !tw_vmm_finish(a->t.vm) && tries < 100; tries++)
+		usleep(10000);
+	tw_vmm_unpin(a->t.vm->id);
+	if (wish == VMM_OFF) {
+		snprintf(a->look.why, sizeof(a->look.why), "--vmm off");
+		return TW_OK;
+	}
+	tw_vmm_look(a->t.vm, &a->look);
+	if (!a->look.possible) {
+		if (wish == VMM_AUTO)
+			return TW_OK;
+		tw_fail(e, TW_UNSUPPORTED, "cannot attach to %s", a->name);
+		tw_fact(e, "the VMM's clocks cannot follow: %s", a->look.why);
+		return tw_cure(e, "leave them on host time: --vmm auto, --vmm off");
+	}
+	if (!tw_vmm_attach(&a->vmm, a->t.vm, &a->look, &reason)) {
+		a->vmm_on = true;
+		if (!a->args->pin)
+			tw_vmm_keep(&a->vmm, a->t.vm);
+		return TW_OK;
+	}
+	tw_vmm_close(&a->vmm);
+	if (wish == VMM_AUTO) {
+		snprintf(a->look.why, sizeof(a->look.why), "%.159s", reason.fact);
+		tw_err_free(&reason);
+		return TW_OK;
+	}
+	*e = reason;
+	return e->status;
+}
+
+/* Lets the VMM's clocks go on by themselves, once the policy has gone */
+static void end_vmm(struct attachment *a)
+{
+	int tries;
+
+	if (!a->vmm_on)
+		return;
+	/* the kernel may need some time to stop the timeline of a busy VM */
+	for (tries = 0; !tw_vmm_finish(a->t.vm) && tries < 200; tries++)
+		usleep(10000);
+	tw_vmm_close(&a->vmm);
+	a->vmm_on = false;
+}
+
 /* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
 static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
@@ -149,8 +233,11 @@ static int pin(struct attachment *a, struct tw_err *e)
 
 	mkdir(TW_BPFFS "/timewarp", 0700);
 	remove_stale_pin(path);
-	err = bpf_link__pin(a->link, path);
+	err = a->vmm_on ? tw_vmm_pin(&a->vmm, a->t.vm->id) : 0;
+	if (!err)
+		err = bpf_link__pin(a->link, path);
 	if (err) {
+		tw_vmm_unpin(a->t.vm->id);
 		tw_fail(e, TW_FAILED, "cannot pin the policy of %s", a->name);
 		tw_fact(e, "%s: %s", path, strerror(-err));
 		tw_cure(e, "attach without --pin, or make room for it");
@@ -168,6 +255,10 @@ static void report(const struct attachment *a, struct tw_state *st, bool known)
 	printf("attached %s to %s: ", a->p.name, a->name);
 	if (known)
 		printf("factor %s, TSC %s; ", factor, st->tsc_mode);
+	if (!a->vmm_on)
+		printf("clocks of the VMM on host time (%s); ", a->look.why);
+	else if (*a->look.why_rtc)
+		printf("RTC on host time (%s); ", a->look.why_rtc);
 	printf("%s: twctl detach --vm %s\n",
 	       a->args->pin ? "pinned; undo" : "undo with Ctrl-C or", a->t.vm->id);
 	fflush(stdout);
@@ -184,6 +275,11 @@ static void report_json(const struct attachment *a, struct tw_state *st, bool kn
 	tw_json_vm(&j, a->t.vm);
 	tw_json_str(&j, "policy", a->p.name);
 	tw_json_bool(&j, "pinned", a->args->pin);
+	tw_json_bool(&j, "vmm_clocks", a->vmm_on);
+	if (!a->vmm_on)
+		tw_json_str(&j, "vmm_why_not", a->look.why);
+	else if (*a->look.why_rtc)
+		tw_json_str(&j, "rtc_why_not", a->look.why_rtc);
 	if (known) {
 		tw_json_str(&j, "tsc_mode", st->tsc_mode);
 		tw_json_factor(&j, "factor_asked", &st->asked);
@@ -271,10 +367,11 @@ static int fail_end(const struct attachment *a, const struct timewarp_exit_recor
 	return tw_cure(e, "look for 'clocksource' and 'TSC' in the kernel log");
 }
 
-static int hung_up(const struct attachment *a, struct tw_err *e)
+static int hung_up(struct attachment *a, struct tw_err *e)
 {
 	struct timewarp_exit_record rec;
 
+	end_vmm(a);
 	find_reason(a, &rec);
 	switch (rec.kind) {
 	case KVM_TIMEWARP_EXIT_VM_GONE:
@@ -290,11 +387,12 @@ static int hung_up(const struct attachment *a, struct tw_err *e)
 	}
 }
 
-static int undo(const struct attachment *a)
+static int undo(struct attachment *a)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
 
 	tw_link_detach(bpf_link__fd(a->link));
+	end_vmm(a);
 	report_end(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
 	return TW_OK;
 }
@@ -325,7 +423,7 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 	}
 }
 
-static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
+static int attach(struct attachment *a, unsigned int mode, enum vmm_wish wish, struct tw_err *e)
 {
 	int status, signals;
 
@@ -338,7 +436,9 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 		return status;
 	/* from here on, Ctrl-C waits until there is something whole to undo */
 	signals = signal_fd();
-	status = load_and_attach(a, mode, e);
+	status = attach_vmm(a, wish, e);
+	if (!status)
+		status = load_and_attach(a, mode, e);
 	if (!status && a->args->pin)
 		status = pin(a, e);
 	if (status)
@@ -350,10 +450,12 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct attachment a = { .args = args, .t.lock = -1 };
+	enum vmm_wish wish;
 	unsigned int mode;
 	int status;
 
-	if (tw_args_check_factor(args, e) || tw_args_tsc(args, &mode, e))
+	if (tw_args_check_factor(args, e) || tw_args_tsc(args, &mode, e) ||
+	    read_wish(args, &wish, e))
 		return e->status;
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot attach");
@@ -370,9 +472,13 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	status = tw_host_require(TW_NEED_HOOK | (args->pin ? TW_NEED_PIN : 0), e);
 	if (status)
 		return tw_what(e, "cannot attach");
-	status = attach(&a, mode, e);
+	status = attach(&a, mode, wish, e);
 	/* closing the last descriptor of a link that is not pinned detaches */
 	bpf_link__destroy(a.link);
+	if (a.args->pin && !status)
+		tw_vmm_close(&a.vmm);
+	else
+		end_vmm(&a);
 	ring_buffer__free(a.events);
 	tw_policy_close(&a.p);
 	tw_target_close(&a.t);
@@ -386,6 +492,8 @@ static const struct tw_option options[] = {
 	TW_OPTION_PARAM,
 	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "auto, scaled, trapped or offset",
 		  "auto scaled trapped offset"),
+	TW_OPTION("vmm", 0, TW_TEXT, vmm, "WISH", "clocks that QEMU keeps: auto, on or off",
+		  "auto on off"),
 	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
 		  NULL),
 	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it when the policy is done", NULL),
@@ -397,8 +505,8 @@ static const struct tw_option options[] = {
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
 	.synopsis = "--vm VM (--factor F | --policy POLICY)\n"
-		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]\n"
-		    "                    [--exec COMMAND] [--exit-when-done]",
+		    "                    [--param NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
+		    "                    [--pin] [--exec COMMAND] [--exit-when-done]",
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
@@ -408,6 +516,11 @@ const struct tw_verb tw_verb_attach = {
 		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
 		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"
 		"timers are warped. auto takes scaled where the CPU can, else trapped.\n"
+		"\n"
+		"--vmm: RTC, HPET, ACPI PM timer and all else that QEMU keeps by its virtual\n"
+		"clock follow too, by probes on the running QEMU. auto does it where it can,\n"
+		"and says so where it cannot; on fails then, with status 3; off leaves them\n"
+		"on host time. twctl status lists each clock.\n"
 		"\n"
 		"Some policies tell when they are done, such as 'until' at its moment. Then\n"
 		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"

@@ -9,6 +9,7 @@
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
+#include "vmm.h"
 
 static void unpin(const char *vm_id)
 {
@@ -16,6 +17,16 @@ static void unpin(const char *vm_id)
 
 	unlink(path);
 	free(path);
+	tw_vmm_unpin(vm_id);
+}
+
+/* The VMM's clocks, once the timeline has stopped */
+static void finish_vmm(const struct tw_vm *vm)
+{
+	int tries;
+
+	for (tries = 0; !tw_vmm_finish(vm) && tries < 200; tries++)
+		usleep(10000);
 }
 
 /* A pin whose VM is gone: the only trace that an attachment can leave, so there must be a broom */
@@ -34,6 +45,8 @@ static bool sweep_stale_pin(const char *text)
 	stale = fd >= 0 && tw_link_defunct(fd) && !unlink(path);
 	if (fd >= 0)
 		close(fd);
+	if (stale)
+		tw_vmm_unpin(sel.text);
 	free(path);
 	return stale;
 }
@@ -69,6 +82,35 @@ static void report_swept(const struct tw_args *args)
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "swept");
 	tw_json_str(&j, "vm", args->vm);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/* Probes whose policy the kernel has let go, with nobody there to see it */
+static bool sweep_probes(const struct tw_target *t)
+{
+	struct vmm_state s;
+
+	if (!t->vm || !tw_vmm_find(t->vm->pid, &s))
+		return false;
+	finish_vmm(t->vm);
+	unpin(t->vm->id);
+	return true;
+}
+
+static void report_probes(const struct tw_args *args, const struct tw_target *t)
+{
+	char name[TW_TARGET_NAME_MAX];
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		printf("%s: its policy has ended already; the VMM's clocks go on by themselves now\n",
+		       tw_target_name(t, name, sizeof(name)));
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "probes_removed");
+	tw_json_vm(&j, t->vm);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
@@ -110,10 +152,16 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	}
 	if (!status)
 		status = tw_target_attached(t, "detach from", e);
+	if (status == TW_FAILED && sweep_probes(t)) {
+		tw_err_free(e);
+		report_probes(args, t);
+		return TW_OK;
+	}
 	if (!status)
 		status = detach_link(t, e);
 	if (status)
 		return status;
+	finish_vmm(t->vm);
 	unpin(t->vm->id);
 	report(args, t, ahead_for_good(t));
 	return TW_OK;
