@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clocks.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
@@ -84,6 +85,43 @@ static void print_attached(const struct tw_state *st)
 	       st->clamps, st->floors, st->lost_ticks);
 }
 
+/* By whom they are warped: a line each, with the clocks of it */
+static void print_clocks(const struct tw_vm *vm, const struct tw_state *st)
+{
+	static const char *const title[] = { "warped by KVM", "by the VMM", "on host time" };
+	struct tw_clock c[TW_CLOCKS_MAX];
+	size_t n = tw_clocks_list(vm, st, c), i;
+	int by, shown;
+
+	for (by = TW_CLOCK_BY_KVM; by <= TW_CLOCK_HOST; by++) {
+		for (i = 0, shown = 0; i < n; i++) {
+			if ((int)c[i].by != by)
+				continue;
+			printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
+			if (c[i].why)
+				printf(": %s", c[i].why);
+			putchar('\n');
+		}
+	}
+}
+
+static void write_clocks(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
+{
+	struct tw_clock c[TW_CLOCKS_MAX];
+	size_t n = tw_clocks_list(vm, st, c), i;
+
+	tw_json_open(j, "clocks", '[');
+	for (i = 0; i < n; i++) {
+		tw_json_open(j, NULL, '{');
+		tw_json_str(j, "name", c[i].name);
+		tw_json_str(j, "by", tw_clock_by_name(c[i].by));
+		if (c[i].why)
+			tw_json_str(j, "why", c[i].why);
+		tw_json_close(j, '}');
+	}
+	tw_json_close(j, ']');
+}
+
 static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
 {
 	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
@@ -107,6 +145,7 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	printf("attached\n");
 	print_attached(st);
 	print_params(st);
+	print_clocks(vm, st);
 }
 
 static void write_values(struct tw_json *j, const char *key, const struct tw_params *params,
@@ -179,8 +218,10 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_json_bool(&j, "attached", st->attached);
 	if (st->attached) {
 		write_attached(&j, st);
-		if (!stream)
+		if (!stream) {
 			write_params(&j, st);
+			write_clocks(&j, vm, st);
+		}
 	}
 	if (st->exit_kind != KVM_TIMEWARP_EXIT_NONE)
 		write_exit(&j, st);
@@ -318,8 +359,9 @@ const struct tw_verb tw_verb_status = {
 	.summary = "show how the time of one VM, or of all attached ones, stands",
 	.more = "Shows the factor asked and the factor in force to 12 digits, the TSC mode,\n"
 		"guest minus host time, since when, how long vCPUs were held, and what the\n"
-		"kernel had to clamp. In JSON, nanoseconds and ticks are decimal strings, and\n"
-		"-j --every writes one object a line.\n",
+		"kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
+		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
+		"are decimal strings, and -j --every writes one object a line.\n",
 	.options = options,
 	.run = run,
 };

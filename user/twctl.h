@@ -21,7 +21,7 @@ struct tw_args {
 	bool exit_when_done;
 	bool chaos;
 	bool csv;
-	const char *vm, *factor, *policy, *tsc, *every, *count, *completion, *exec, *output;
+	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	struct tw_strings params;	/* --param */
 	struct tw_strings vms;		/* --vm of the verbs that take several */

@@ -35,7 +35,16 @@ static unsigned int link_map_id(int link_fd)
 
 bool tw_link_defunct(int link_fd)
 {
-	return !link_map_id(link_fd);
+	char path[48];
+	char *text;
+	bool ops;
+
+	/* Other links, as of probes on a VMM, never have a map */
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", link_fd);
+	text = tw_read_file(path, NULL);
+	ops = text && strstr(text, "link_type:\tstruct_ops");
+	free(text);
+	return ops && !link_map_id(link_fd);
 }
 
 /* The ops table as the kernel shows it: functions as program IDs, data members as given */

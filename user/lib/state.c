@@ -44,6 +44,8 @@ static const struct field fields[] = {
 	FIELD("guest_tsc", U64, false, guest_tsc),
 	FIELD("seq", U64, false, seq),
 	FIELD("kvmclock_offset", S64, false, kvmclock_offset),
+	FIELD("mono_ahead_ns", S64, false, mono_ahead_ns),
+	FIELD("wall_ahead_ns", S64, false, wall_ahead_ns),
 	FIELD("held_last_ns", U64, false, held_last_ns),
 	FIELD("held_max_ns", U64, false, held_max_ns),
 	FIELD("decisions", U64, false, decisions),

@@ -21,6 +21,7 @@ struct tw_state {
 	uint64_t since_host_ns;
 	uint64_t host_ns, guest_ns, host_tsc, guest_tsc;	/* one instant */
 	int64_t kvmclock_offset;			/* kvmclock - guest_ns */
+	int64_t mono_ahead_ns, wall_ahead_ns;		/* as the last detach left them */
 	uint64_t seq;
 	uint64_t held_last_ns, held_max_ns;
 	uint64_t decisions, changes, clamps, floors, lost_ticks;
