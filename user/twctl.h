@@ -19,6 +19,7 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids;
 	bool exit_when_done;
+	bool allow_backward;
 	bool csv;
 	const char *vm, *factor, *policy, *tsc, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;

@@ -315,6 +315,8 @@ static const struct {
 	{ ETIMEDOUT, TW_FAILED, "the VM's vCPUs could not be stopped within a second",
 	  "try again when the host is less busy" },
 	{ ENXIO, TW_NO_VM, "the VM has no vCPU yet or is going away", "try again" },
+	{ ETIME, TW_REFUSED, "the guest is past the moment that the policy was given",
+	  "give one that lies ahead; twctl status shows guest minus host time" },
 	{ ENOLINK, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
 	{ ENOENT, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
 	{ EINVAL, TW_REFUSED, "the kernel refuses its name, mode or flags, or the policy answered "
