@@ -139,11 +139,12 @@ if ($part{freeze}) {
 my $frozen = $ENV{TW_FREEZE} // 10;
 
 # Ticks: by LAPIC and PIT, periodic. Neither lost nor doubled over a freeze, and no burst at its end.
+# With a TSC deadline Linux would neither use the one periodically nor the other at all.
 for my $k ([ 'lapic', 'LOC', '--append', 'nohz=off highres=off' ],
 	[ 'pit', '0', '--append', 'nohz=off highres=off nolapic_timer hpet=disable' ]) {
 	next if !$part{ticks};
 	my ($name, $irq, @opt) = @$k;
-	my $tp = guest($name, @opt);
+	my $tp = guest($name, '--cpu', 'host,-tsc-deadline', @opt);
 	my $count = sub {
 		my ($rc, $out) = guest_exec($name, 'sh', '-c', "cut -d' ' -f1 /proc/uptime; sed -n 's/^ *$irq: *\\([0-9]*\\).*/\\1/p' /proc/interrupts; cut -d' ' -f1 /proc/uptime");
 		my ($a, $n, $b) = split ' ', $out;
