@@ -26,7 +26,8 @@ static int check(const struct tw_args *args, struct tw_err *e)
 	const char *why;
 
 	if (args->allow_backward)
-		return refuse(e, TW_UNSUPPORTED, "guest time never goes back: the kernel has no way to do it",
+		return refuse(e, TW_UNSUPPORTED,
+			      "guest time never goes back: the kernel has no way to do it",
 			      "leave out --allow-backward");
 	if (args->operands.n != 1)
 		return refuse(e, TW_USAGE, "it is not said where to",

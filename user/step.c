@@ -73,8 +73,8 @@ static int wait_for(struct tw_target *t, struct tw_live *l, uint64_t budget, uin
 			break;
 		if (tw_stop || tw_now_ns() > end) {
 			tw_fail(e, TW_FAILED, "cannot tell that %s stands again", t->vm->id);
-			tw_fact(e, "%" PRIu64 " ns of %" PRIu64 " ns granted have passed%s", lived, budget,
-				tw_stop ? " when it was interrupted" : "");
+			tw_fact(e, "%" PRIu64 " ns of %" PRIu64 " ns granted have passed%s", lived,
+				budget, tw_stop ? " when it was interrupted" : "");
 			return tw_cure(e, "see twctl status --vm %s", t->vm->id);
 		}
 		tw_sleep_until(tw_now_ns() + POLL_NS);
@@ -120,8 +120,8 @@ static int step(const struct tw_args *args, struct tw_target *t, struct tw_live 
 	if (tw_live_update(l, t->st.id, e))
 		return tw_what(e, "cannot step %s", t->vm->id);
 	/* at the slowest factor that a policy would take; a policy of its own may do as it likes */
-	if (wait_for(t, l, all, PATIENCE_NS + (ns > UINT64_MAX / 20000 ? UINT64_MAX / 2 : ns * 10000),
-		     e))
+	if (wait_for(t, l, all, PATIENCE_NS + (ns > UINT64_MAX / 20000 ? UINT64_MAX / 2 :
+					       ns * 10000), e))
 		return e->status;
 	report(args, t, ns, number(&l->counters, l->counts, l->counts_size, "lived", &lived));
 	return TW_OK;

@@ -280,7 +280,7 @@ static __u64 rnd_timer(void)
 	return rnd() % 8 ? tl.guest_ns + rnd_size(0, 86400 * SECOND) : ~0ULL;
 }
 
-/* A leap that is only for idle vCPUs may come too late, or end at a timer that the policy does not know of */
+/* A leap that is for idle vCPUs alone may come too late, or end at a timer that has been armed since */
 static void leap(const struct kvm_timewarp_ctx *ctx)
 {
 	__u64 to = ctx->leap_ns;
