@@ -300,7 +300,7 @@ static int check_source(const char *source, const char *decisions, struct verdic
 			status = tw_fail(e, TW_REFUSED, "cannot pass %s", TW_QUOTE(source));
 			tw_fact(e, "its decisions are not ones that the kernel takes");
 			tw_cure(e, "see the crimes above: event 1 is attach, 2 swap, 3 parameters, "
-				"4 host time, 5 guest time, 7 late");
+				"4 host time, 5 guest time, 6 idle, 7 late");
 		}
 	}
 	tw_scratch_remove(dir);

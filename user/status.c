@@ -75,6 +75,8 @@ static void print_attached(const struct tw_state *st)
 		printf("  %-13s of %u VMs, which have its id %u\n", "group", st->vms, st->id);
 	print_factor(st);
 	printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
+	if (st->held)
+		printf("  %-13s stands still\n", "guest time");
 	printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
 	       tw_format_span(span, sizeof(span), ahead), ahead);
 	printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
@@ -83,6 +85,9 @@ static void print_attached(const struct tw_state *st)
 	printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
 	       PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
 	       st->clamps, st->floors, st->lost_ticks);
+	if (st->leaps)
+		printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
+		       tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
 }
 
 /* By whom they are warped: a line each, with the clocks of it */
@@ -207,6 +212,9 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 	tw_json_u64(j, "clamps", st->clamps);
 	tw_json_u64(j, "floors", st->floors);
 	tw_json_u64(j, "lost_ticks", st->lost_ticks);
+	tw_json_bool(j, "held", st->held);
+	tw_json_u64(j, "leaps", st->leaps);
+	tw_json_u64(j, "leapt_ns", st->leapt_ns);
 }
 
 static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)

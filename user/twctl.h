@@ -19,7 +19,7 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids;
 	bool exit_when_done;
-	bool chaos;
+	bool chaos, allow_backward;
 	bool csv;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;

@@ -68,9 +68,20 @@ typedef __u32 __wsum;
  *	     or ought to have been
  * @starved_ns: host ns since the last call for which the worst off vCPU was ready and did not run
  * @halted_ns: host ns since the last call for which the busiest vCPU was halted
+ * @idle_ns: for how long all vCPUs have been halted, in host ns; 0 if they are not
+ * @next_timer_ns: guest time at which the next timer of those that KVM emulates is due; U64_MAX
+ *		   if none is armed
+ * @state: bits of enum kvm_timewarp_state
+ * @next_idle_ns: out: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many
+ *		  host ns, at least a millisecond; once for each time that they halt; 0 for never
+ * @leap_ns: out: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of @guest_ns; 0 for
+ *	     none. Timers that are passed fire at once, each once.
+ * @answer: out: bits of enum kvm_timewarp_answer
  *
  * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
- * permits and counts each clamp; 16 bad answers in a row eject the policy.
+ * permits and counts each clamp; 16 bad answers in a row eject the policy.  While guest time stands
+ * still (KVM_TIMEWARP_HOLD) @next_guest_ns never comes: ask for @next_host_ns, or wait for
+ * KVM_TIMEWARP_PARAMS.
  */
 struct kvm_timewarp_ctx {
 	__u32 event;
@@ -87,6 +98,12 @@ struct kvm_timewarp_ctx {
 	__u64 late_ns;
 	__u64 starved_ns;
 	__u64 halted_ns;
+	__u64 idle_ns;
+	__u64 next_timer_ns;
+	__u64 state;
+	__u64 next_idle_ns;
+	__u64 leap_ns;
+	__u64 answer;
 };
 
 /**
@@ -370,11 +387,19 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
  * @ops: the policy's name: 15 characters at most; a parameter may have the same
  * @...: .decide and .exit
  */
-#define TIMEWARP_OPS(ops, ...)								\
-	_Static_assert(sizeof(#ops) <= 16, "a policy's name has 15 characters at most");\
+#define TIMEWARP_OPS(ops, ...) TIMEWARP_OPS_NAMED(ops, #ops, __VA_ARGS__)
+
+/**
+ * TIMEWARP_OPS_NAMED - the policy's table, for a name that is no word of C
+ * @ops: a name for C
+ * @text: the policy's name: 15 of [A-Za-z0-9_.-] at most
+ * @...: .decide and .exit
+ */
+#define TIMEWARP_OPS_NAMED(ops, text, ...)						\
+	_Static_assert(sizeof(text) <= 16, "a policy's name has 15 characters at most");\
 	__TIMEWARP_TAG("abi", __TIMEWARP_XSTR(TIMEWARP_ABI))				\
 	SEC(".struct_ops.link")								\
-	struct kvm_timewarp_ops ops##_ops = { .name = #ops, __VA_ARGS__ };		\
+	struct kvm_timewarp_ops ops##_ops = { .name = text, __VA_ARGS__ };		\
 	__TIMEWARP_FOUND(ops##_ops)							\
 	extern struct kvm_timewarp_ops ops##_ops
 

@@ -336,6 +336,8 @@ static const struct {
 	{ ETIMEDOUT, TW_FAILED, "the VM's vCPUs could not be stopped within a second",
 	  "try again when the host is less busy" },
 	{ ENXIO, TW_NO_VM, "the VM has no vCPU yet or is going away", "try again" },
+	{ ETIME, TW_REFUSED, "the guest is past the moment that the policy was given",
+	  "give one that lies ahead; twctl status shows guest minus host time" },
 	{ ENOLINK, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
 	{ EXDEV, TW_REFUSED, "the VMs of a group must have TSCs of one rate, and a policy stays on "
 	  "its VMs", "give the guests one tsc-frequency, or attach to each alone" },

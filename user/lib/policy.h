@@ -94,6 +94,7 @@ struct tw_live {
 	void *data;			/* their values, as read; may be changed */
 	void *old;			/* as read */
 	size_t size;
+	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
 	struct btf *btf;
@@ -113,6 +114,9 @@ struct tw_live {
 int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e);
 
 void tw_live_close(struct tw_live *l);
+
+/* Reads the counters again */
+void tw_live_recount(struct tw_live *l);
 
 /**
  * tw_live_update - write changed parameters and have the kernel ask the policy

@@ -25,6 +25,8 @@ struct tw_state {
 	uint64_t seq;
 	uint64_t held_last_ns, held_max_ns;
 	uint64_t decisions, changes, clamps, floors, lost_ticks;
+	bool held;				/* guest time stands still */
+	uint64_t leaps, leapt_ns;		/* guest time left out, over all attachments */
 	unsigned int exit_kind;
 	int exit_code;
 	char exit_reason[TIMEWARP_REASON_LEN];
