@@ -235,6 +235,13 @@ struct kvm_pic {
 	struct kvm_kpic_state pics[2];
 };
 
+/* For bpf/vmm.bpf.c */
+struct pt_regs {
+	unsigned long di;
+	unsigned long si;
+	unsigned long dx;
+};
+
 #pragma clang attribute pop
 
 #endif /* __VMLINUX_H__ */

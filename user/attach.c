@@ -14,16 +14,29 @@
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
+#include "vmm.h"
 #include "when.h"
+
+/* A VMM, whose clocks may follow too */
+struct probed {
+	struct tw_vm *vm;
+	struct tw_vmm_look look;	/* what there is to probe in it */
+	struct tw_vmm vmm;
+	bool on;
+};
 
 struct attachment {
 	const struct tw_args *args;
 	struct tw_target t;
+	struct tw_vm *peers[TIMEWARP_MAX_PEERS];	/* that share its timeline */
+	unsigned int nr_peers;
 	struct tw_policy p;
 	struct bpf_link *link;
 	struct ring_buffer *events;	/* NULL if the policy tells none */
 	bool done;			/* it told that it is */
-	char name[TW_TARGET_NAME_MAX];
+	struct probed *probed;		/* one for each VM, the first is the target's */
+	unsigned int nr_probed;
+	char name[TW_TARGET_NAME_MAX + 16];
 };
 
 static int signal_fd(void)
@@ -111,20 +124,137 @@ static int open_events(struct attachment *a, struct tw_err *e)
 	return tw_cure(e, "leave out --exec and --exit-when-done, or take a policy such as until");
 }
 
-/* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
+static int take_peers(struct attachment *a, int *fds, unsigned int *n, struct tw_err *e)
+{
+	for (*n = 0; *n < a->nr_peers; ++*n) {
+		fds[*n] = tw_vm_take_fd(a->peers[*n], e);
+		if (fds[*n] < 0)
+			return e->status;
+	}
+	return a->nr_peers ? tw_policy_share(&a->p, fds, a->nr_peers, e) : TW_OK;
+}
+
+/* --vmm: whether the VMM's clocks are to follow too */
+enum vmm_wish { VMM_AUTO, VMM_ON, VMM_OFF };
+
+static int read_wish(const struct tw_args *args, enum vmm_wish *wish, struct tw_err *e)
+{
+	static const char *const words[] = { "auto", "on", "off" };
+	size_t i;
+
+	*wish = VMM_AUTO;
+	if (!args->vmm)
+		return TW_OK;
+	for (i = 0; i < 3; i++)
+		if (!strcmp(args->vmm, words[i])) {
+			*wish = i;
+			return TW_OK;
+		}
+	tw_fail(e, TW_USAGE, "cannot use --vmm %s", TW_QUOTE(args->vmm));
+	tw_fact(e, "it is none of its words");
+	return tw_cure(e, "use one of: auto, on, off");
+}
+
+/*
+ * The VMM's probes come before the policy, so that no clock is left behind for a moment.  Whether
+ * the VM has a policy already is for the kernel to say, later; its probes are not touched then.
+ */
+static int attach_vmm(struct attachment *a, struct probed *p, enum vmm_wish wish,
+		      struct tw_err *e)
+{
+	struct tw_err reason = { 0 };
+	struct tw_state st = { 0 };
+	int tries;
+
+	if (p->vm->dir && !tw_state_read(p->vm->dir, &st, &reason) && st.attached)
+		return TW_OK;
+	tw_err_free(&reason);
+	/* of an attachment that has ended, and nobody had put its clocks back */
+	for (tries = 0; !tw_vmm_finish(p->vm) && tries < 100; tries++)
+		usleep(10000);
+	tw_vmm_unpin(p->vm->id);
+	if (wish == VMM_OFF) {
+		snprintf(p->look.why, sizeof(p->look.why), "--vmm off");
+		return TW_OK;
+	}
+	tw_vmm_look(p->vm, &p->look);
+	if (!p->look.possible) {
+		if (wish == VMM_AUTO)
+			return TW_OK;
+		tw_fail(e, TW_UNSUPPORTED, "cannot attach to %s", a->name);
+		tw_fact(e, "the clocks of VMM %s cannot follow: %s", p->vm->id, p->look.why);
+		return tw_cure(e, "leave them on host time: --vmm auto, --vmm off");
+	}
+	if (!tw_vmm_attach(&p->vmm, p->vm, &p->look, &reason)) {
+		p->on = true;
+		if (!a->args->pin)
+			tw_vmm_keep(&p->vmm, p->vm);
+		return TW_OK;
+	}
+	tw_vmm_close(&p->vmm);
+	if (wish == VMM_AUTO) {
+		snprintf(p->look.why, sizeof(p->look.why), "%.159s", reason.fact);
+		tw_err_free(&reason);
+		return TW_OK;
+	}
+	*e = reason;
+	return e->status;
+}
+
+static int attach_vmms(struct attachment *a, enum vmm_wish wish, struct tw_err *e)
+{
+	int status = TW_OK;
+
+	a->probed = tw_grow(NULL, 1 + a->nr_peers, sizeof(*a->probed));
+	memset(a->probed, 0, (1 + a->nr_peers) * sizeof(*a->probed));
+	while (!status && a->nr_probed <= a->nr_peers) {
+		struct probed *p = &a->probed[a->nr_probed];
+
+		p->vm = a->nr_probed ? a->peers[a->nr_probed - 1] : a->t.vm;
+		a->nr_probed++;
+		status = attach_vmm(a, p, wish, e);
+	}
+	return status;
+}
+
+/* Lets the VMMs' clocks go on by themselves, once the policy has gone */
+static void end_vmms(struct attachment *a)
+{
+	unsigned int i;
+	int tries;
+
+	for (i = 0; i < a->nr_probed; i++) {
+		struct probed *p = &a->probed[i];
+
+		if (!p->on)
+			continue;
+		/* the kernel may need some time to stop the timeline of a busy VM */
+		for (tries = 0; !tw_vmm_finish(p->vm) && tries < 200; tries++)
+			usleep(10000);
+		tw_vmm_close(&p->vmm);
+		p->on = false;
+	}
+}
+
+/* The copies of the VMs' descriptors live no longer than this: else the VMs could not die */
 static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
-	int fd = tw_vm_take_fd(a->t.vm, e);
+	int fd = tw_vm_take_fd(a->t.vm, e), peers[TIMEWARP_MAX_PEERS];
+	unsigned int n;
 	int status;
 
 	if (fd < 0)
 		return e->status;
-	status = tw_policy_load(&a->p, fd, mode, e);
+	status = take_peers(a, peers, &n, e);
+	if (!status)
+		status = tw_policy_load(&a->p, fd, mode, e);
 	if (!status)
 		status = open_events(a, e);
 	if (!status)
 		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
 	close(fd);
+	while (n)
+		close(peers[--n]);
 	if (status && *e->what)
 		tw_what(e, "cannot attach %s to %s", a->p.name, a->name);
 	return status;
@@ -145,12 +275,20 @@ static void remove_stale_pin(const char *path)
 static int pin(struct attachment *a, struct tw_err *e)
 {
 	char *path = tw_pin_path(a->t.vm->id);
-	int err;
+	unsigned int i;
+	int err = 0;
 
 	mkdir(TW_BPFFS "/timewarp", 0700);
 	remove_stale_pin(path);
-	err = bpf_link__pin(a->link, path);
+	for (i = 0; !err && i < a->nr_probed; i++)
+		if (a->probed[i].on)
+			err = tw_vmm_pin(&a->probed[i].vmm, a->probed[i].vm->id);
+	if (!err)
+		err = bpf_link__pin(a->link, path);
 	if (err) {
+		for (i = 0; i < a->nr_probed; i++)
+			if (a->probed[i].on)
+				tw_vmm_unpin(a->probed[i].vm->id);
 		tw_fail(e, TW_FAILED, "cannot pin the policy of %s", a->name);
 		tw_fact(e, "%s: %s", path, strerror(-err));
 		tw_cure(e, "attach without --pin, or make room for it");
@@ -159,15 +297,44 @@ static int pin(struct attachment *a, struct tw_err *e)
 	return err ? e->status : TW_OK;
 }
 
+static void report_vmm(const struct attachment *a, const struct probed *p)
+{
+	char of[TW_TARGET_NAME_MAX] = "";
+
+	if (a->nr_peers)
+		snprintf(of, sizeof(of), " of %s", p->vm->id);
+	if (!p->on)
+		printf("clocks of the VMM%s on host time (%s); ", of, p->look.why);
+	else if (*p->look.why_rtc)
+		printf("RTC%s on host time (%s); ", of, p->look.why_rtc);
+}
+
+/* The first VMM whose clocks do not follow, or else whose RTC does not, or else the first */
+static const struct probed *vmm_left_out(const struct attachment *a)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->nr_probed; i++)
+		if (!a->probed[i].on)
+			return &a->probed[i];
+	for (i = 0; i < a->nr_probed; i++)
+		if (*a->probed[i].look.why_rtc)
+			return &a->probed[i];
+	return &a->probed[0];
+}
+
 static void report(const struct attachment *a, struct tw_state *st, bool known)
 {
 	char factor[48];
+	unsigned int i;
 
 	if (known)
 		tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den);
 	printf("attached %s to %s: ", a->p.name, a->name);
 	if (known)
 		printf("factor %s, TSC %s; ", factor, st->tsc_mode);
+	for (i = 0; i < a->nr_probed; i++)
+		report_vmm(a, &a->probed[i]);
 	printf("%s: twctl detach --vm %s\n",
 	       a->args->pin ? "pinned; undo" : "undo with Ctrl-C or", a->t.vm->id);
 	fflush(stdout);
@@ -175,6 +342,7 @@ static void report(const struct attachment *a, struct tw_state *st, bool known)
 
 static void report_json(const struct attachment *a, struct tw_state *st, bool known)
 {
+	const struct probed *left_out = vmm_left_out(a);
 	struct tw_json j = { .f = stdout };
 	char undo[64];
 
@@ -183,7 +351,18 @@ static void report_json(const struct attachment *a, struct tw_state *st, bool kn
 	tw_json_str(&j, "event", "attached");
 	tw_json_vm(&j, a->t.vm);
 	tw_json_str(&j, "policy", a->p.name);
+	if (a->nr_peers) {
+		tw_json_open(&j, "group", '[');
+		for (unsigned int i = 0; i < a->nr_peers; i++)
+			tw_json_str(&j, NULL, a->peers[i]->id);
+		tw_json_close(&j, ']');
+	}
 	tw_json_bool(&j, "pinned", a->args->pin);
+	tw_json_bool(&j, "vmm_clocks", left_out->on);
+	if (!left_out->on)
+		tw_json_str(&j, "vmm_why_not", left_out->look.why);
+	else if (*left_out->look.why_rtc)
+		tw_json_str(&j, "rtc_why_not", left_out->look.why_rtc);
 	if (known) {
 		tw_json_str(&j, "tsc_mode", st->tsc_mode);
 		tw_json_factor(&j, "factor_asked", &st->asked);
@@ -271,10 +450,11 @@ static int fail_end(const struct attachment *a, const struct timewarp_exit_recor
 	return tw_cure(e, "look for 'clocksource' and 'TSC' in the kernel log");
 }
 
-static int hung_up(const struct attachment *a, struct tw_err *e)
+static int hung_up(struct attachment *a, struct tw_err *e)
 {
 	struct timewarp_exit_record rec;
 
+	end_vmms(a);
 	find_reason(a, &rec);
 	switch (rec.kind) {
 	case KVM_TIMEWARP_EXIT_VM_GONE:
@@ -290,11 +470,12 @@ static int hung_up(const struct attachment *a, struct tw_err *e)
 	}
 }
 
-static int undo(const struct attachment *a)
+static int undo(struct attachment *a)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
 
 	tw_link_detach(bpf_link__fd(a->link));
+	end_vmms(a);
 	report_end(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
 	return TW_OK;
 }
@@ -325,7 +506,36 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 	}
 }
 
-static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
+/* The VMs of a group: the first is the one that the others follow */
+static int find_peers(struct attachment *a, struct tw_err *e)
+{
+	const struct tw_strings *names = &a->args->vms;
+	struct tw_vm *vm;
+	size_t i;
+
+	for (i = 1; i < names->n; i++) {
+		if (tw_vm_find(&a->t.vms, names->v[i], "attach to", &vm, e))
+			return e->status;
+		a->peers[a->nr_peers++] = vm;
+	}
+	for (i = 0; i < a->nr_peers; i++) {
+		size_t j = i + 1;
+
+		while (j < a->nr_peers && a->peers[j] != a->peers[i])
+			j++;
+		if (j == a->nr_peers && a->peers[i] != a->t.vm)
+			continue;
+		tw_fail(e, TW_USAGE, "cannot attach to a group");
+		tw_fact(e, "VM %s is named twice", a->peers[i]->id);
+		return tw_cure(e, "name each VM once");
+	}
+	if (a->nr_peers)
+		snprintf(a->name + strlen(a->name), sizeof(a->name) - strlen(a->name),
+			 " and %u more", a->nr_peers);
+	return TW_OK;
+}
+
+static int attach(struct attachment *a, unsigned int mode, enum vmm_wish wish, struct tw_err *e)
 {
 	int status, signals;
 
@@ -333,12 +543,17 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	if (status)
 		return status;
 	tw_target_name(&a->t, a->name, sizeof(a->name));
+	status = find_peers(a, e);
+	if (status)
+		return status;
 	status = tw_args_policy(a->args, &a->p, e);
 	if (status)
 		return status;
 	/* from here on, Ctrl-C waits until there is something whole to undo */
 	signals = signal_fd();
-	status = load_and_attach(a, mode, e);
+	status = attach_vmms(a, wish, e);
+	if (!status)
+		status = load_and_attach(a, mode, e);
 	if (!status && a->args->pin)
 		status = pin(a, e);
 	if (status)
@@ -347,13 +562,23 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	return a->args->pin ? TW_OK : stay(a, signals, e);
 }
 
-static int run(const struct tw_args *args, struct tw_err *e)
+static int run(const struct tw_args *given, struct tw_err *e)
 {
+	struct tw_args first = *given, *args = &first;
 	struct attachment a = { .args = args, .t.lock = -1 };
-	unsigned int mode;
+	enum vmm_wish wish;
+	unsigned int mode, i;
 	int status;
 
-	if (tw_args_check_factor(args, e) || tw_args_tsc(args, &mode, e))
+	if (args->vms.n)
+		args->vm = args->vms.v[0];
+	if (args->vms.n > 1 + TIMEWARP_MAX_PEERS) {
+		tw_fail(e, TW_USAGE, "cannot attach to %zu VMs", args->vms.n);
+		tw_fact(e, "a group has %u at most", 1 + TIMEWARP_MAX_PEERS);
+		return tw_cure(e, "attach a policy for each part of them");
+	}
+	if ((!tw_args_factor_max(args) && tw_args_check_factor(args, e)) ||
+	    tw_args_tsc(args, &mode, e) || read_wish(args, &wish, e))
 		return e->status;
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot attach");
@@ -370,9 +595,14 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	status = tw_host_require(TW_NEED_HOOK | (args->pin ? TW_NEED_PIN : 0), e);
 	if (status)
 		return tw_what(e, "cannot attach");
-	status = attach(&a, mode, e);
+	status = attach(&a, mode, wish, e);
 	/* closing the last descriptor of a link that is not pinned detaches */
 	bpf_link__destroy(a.link);
+	for (i = 0; a.args->pin && !status && i < a.nr_probed; i++)
+		tw_vmm_close(&a.probed[i].vmm);
+	if (!a.args->pin || status)
+		end_vmms(&a);
+	free(a.probed);
 	ring_buffer__free(a.events);
 	tw_policy_close(&a.p);
 	tw_target_close(&a.t);
@@ -380,12 +610,16 @@ static int run(const struct tw_args *args, struct tw_err *e)
 }
 
 static const struct tw_option options[] = {
-	TW_OPTION_VM,
+	TW_OPTION("vm", 0, TW_LIST, vms, "VM",
+		  "PID, guest name, PID-FD or UUID; several are a group", "@vm"),
 	TW_OPTION_FACTOR,
 	TW_OPTION_POLICY,
 	TW_OPTION_PARAM,
+	TW_OPTION_CHAOS,
 	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "auto, scaled, trapped or offset",
 		  "auto scaled trapped offset"),
+	TW_OPTION("vmm", 0, TW_TEXT, vmm, "WISH", "clocks that QEMU keeps: auto, on or off",
+		  "auto on off"),
 	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
 		  NULL),
 	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it when the policy is done", NULL),
@@ -396,18 +630,31 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
-	.synopsis = "--vm VM (--factor F | --policy POLICY)\n"
-		    "                    [--param NAME=VALUE]... [--tsc MODE] [--pin]\n"
-		    "                    [--exec COMMAND] [--exit-when-done]",
+	.synopsis = "--vm VM [--vm VM]... (--factor F | --policy POLICY)\n"
+		    "                    [--param NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
+		    "                    [--pin] [--chaos] [--exec COMMAND] [--exit-when-done]",
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
 		"Even SIGKILL leaves nothing behind. With --pin it exits at once and the\n"
 		"policy stays.\n"
 		"\n"
+		"Several VMs share one policy and one timeline: each change applies to all of\n"
+		"them at one moment, or to none, so that their clocks stay together. The policy\n"
+		"goes by the first one's time. A VM that ends leaves the others attached;\n"
+		"'twctl detach' of any detaches all.\n"
+		"\n"
 		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
 		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"
 		"timers are warped. auto takes scaled where the CPU can, else trapped.\n"
+		"\n"
+		"--factor max is policy backoff: the highest factor that the guest bears, found\n"
+		"by trying; see 'twctl policy inspect backoff'.\n"
+		"\n"
+		"--vmm: RTC, HPET, ACPI PM timer and all else that QEMU keeps by its virtual\n"
+		"clock follow too, by probes on the running QEMU. auto does it where it can,\n"
+		"and says so where it cannot; on fails then, with status 3; off leaves them\n"
+		"on host time. twctl status lists each clock.\n"
 		"\n"
 		"Some policies tell when they are done, such as 'until' at its moment. Then\n"
 		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"

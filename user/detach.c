@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl detach: end an attachment, pinned or not, whoever made it. */
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +10,36 @@
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
+#include "vmm.h"
 
-static void unpin(const char *vm_id)
+/* Its own pin, or that of its group's first VM: a link that is detached is defunct */
+static void unpin(void)
 {
-	char *path = tw_pin_path(vm_id);
+	DIR *d = opendir(TW_BPFFS "/timewarp");
+	struct dirent *file;
 
-	unlink(path);
-	free(path);
+	while (d && (file = readdir(d))) {
+		char *path = *file->d_name == '.' ? NULL : tw_pin_path(file->d_name);
+		int fd = path ? bpf_obj_get(path) : -1;
+
+		if (fd >= 0 && tw_link_defunct(fd))
+			unlink(path);
+		if (fd >= 0)
+			close(fd);
+		free(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* The VMM's clocks, once the timeline has stopped */
+static void finish_vmm(const struct tw_vm *vm)
+{
+	int tries;
+
+	for (tries = 0; !tw_vmm_finish(vm) && tries < 200; tries++)
+		usleep(10000);
+	tw_vmm_unpin(vm->id);
 }
 
 /* A pin whose VM is gone: the only trace that an attachment can leave, so there must be a broom */
@@ -34,6 +58,8 @@ static bool sweep_stale_pin(const char *text)
 	stale = fd >= 0 && tw_link_defunct(fd) && !unlink(path);
 	if (fd >= 0)
 		close(fd);
+	if (stale)
+		tw_vmm_unpin(sel.text);
 	free(path);
 	return stale;
 }
@@ -73,6 +99,35 @@ static void report_swept(const struct tw_args *args)
 	tw_json_end(&j);
 }
 
+/* Probes whose policy the kernel has let go, with nobody there to see it */
+static bool sweep_probes(const struct tw_target *t)
+{
+	struct vmm_state s;
+
+	if (!t->vm || !tw_vmm_find(t->vm->pid, &s))
+		return false;
+	finish_vmm(t->vm);
+	unpin();
+	return true;
+}
+
+static void report_probes(const struct tw_args *args, const struct tw_target *t)
+{
+	char name[TW_TARGET_NAME_MAX];
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		printf("%s: its policy has ended already; the VMM's clocks go on by themselves now\n",
+		       tw_target_name(t, name, sizeof(name)));
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "probes_removed");
+	tw_json_vm(&j, t->vm);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
 static int detach_link(const struct tw_target *t, struct tw_err *e)
 {
 	char name[TW_TARGET_NAME_MAX];
@@ -99,8 +154,30 @@ static int64_t ahead_for_good(const struct tw_target *t)
 	return (int64_t)(t->st.guest_ns - t->st.host_ns);
 }
 
+/* The VMs that have the same policy, this one among them; to be freed */
+static const struct tw_vm **find_group(const struct tw_target *t, size_t *n)
+{
+	const struct tw_vm **group = tw_grow(NULL, t->vms.n, sizeof(*group));
+	size_t i;
+
+	*n = 0;
+	for (i = 0; i < t->vms.n; i++) {
+		const struct tw_vm *vm = &t->vms.v[i];
+		struct tw_err ignored = { 0 };
+		struct tw_state st;
+
+		if (vm == t->vm || (vm->dir && !tw_state_read(vm->dir, &st, &ignored) &&
+				    st.attached && st.link_id == t->st.link_id))
+			group[(*n)++] = vm;
+		tw_err_free(&ignored);
+	}
+	return group;
+}
+
 static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
 {
+	const struct tw_vm **group;
+	size_t i, n;
 	int status;
 
 	status = tw_target_find(args, "detach from", t, e);
@@ -110,11 +187,23 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	}
 	if (!status)
 		status = tw_target_attached(t, "detach from", e);
-	if (!status)
-		status = detach_link(t, e);
+	if (status == TW_FAILED && sweep_probes(t)) {
+		tw_err_free(e);
+		report_probes(args, t);
+		return TW_OK;
+	}
 	if (status)
 		return status;
-	unpin(t->vm->id);
+	group = find_group(t, &n);
+	status = detach_link(t, e);
+	if (status) {
+		free(group);
+		return status;
+	}
+	for (i = 0; i < n; i++)
+		finish_vmm(group[i]);
+	free(group);
+	unpin();
 	report(args, t, ahead_for_good(t));
 	return TW_OK;
 }
@@ -138,8 +227,8 @@ const struct tw_verb tw_verb_detach = {
 	.synopsis = "--vm VM",
 	.summary = "let a VM's clocks run at the host's rate again",
 	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
-		"foreground ends. For a PID-FD whose VM is gone it removes what was pinned\n"
-		"for it.\n",
+		"foreground ends. Of a group all VMs are detached. For a PID-FD whose VM is gone\n"
+		"it removes what was pinned for it.\n",
 	.options = options,
 	.run = run,
 };

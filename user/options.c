@@ -106,6 +106,11 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 	return TW_OK;
 }
 
+bool tw_args_factor_max(const struct tw_args *args)
+{
+	return args->factor && !strcmp(args->factor, "max");
+}
+
 int tw_args_check_factor(const struct tw_args *args, struct tw_err *e)
 {
 	struct timewarp_factor f;
@@ -143,11 +148,22 @@ int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e
 
 int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_err *e)
 {
-	int status = tw_policy_open(p, args->policy, e);
+	bool max = tw_args_factor_max(args);
+	int status = tw_policy_open(p, max && !args->policy ? "backoff" : args->policy, e);
 	char *assignment;
 	size_t i;
 
-	if (!status && args->factor) {
+	if (!status && max && strcmp(p->name, "backoff")) {
+		tw_fail(e, TW_USAGE, "cannot use factor max");
+		tw_fact(e, "policy %s cannot find out what that is, only backoff can", p->name);
+		return tw_cure(e, "leave out --policy, or give it a number");
+	}
+	if (!status && p->chaos && !args->chaos) {
+		tw_fail(e, TW_USAGE, "cannot attach policy %s like that", p->name);
+		tw_fact(e, "it gives the guest a bad clock on purpose");
+		return tw_cure(e, "if that is meant, add --chaos");
+	}
+	if (!status && args->factor && !max) {
 		assignment = tw_asprintf("factor=%s", args->factor);
 		status = tw_policy_assign(p, assignment, e);
 		free(assignment);

@@ -186,6 +186,8 @@ static void print_policy(const struct tw_policy *p)
 	for (i = 0; i < p->counters.n; i++)
 		printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
 		       p->counters.v[i].help);
+	if (p->chaos)
+		printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
 	if (p->tells)
 		printf("tells when it is done: --exec and --exit-when-done work\n");
 }
@@ -219,6 +221,7 @@ static void write_policy(const struct tw_policy *p)
 	tw_json_str(&j, "object", p->path ? p->path : p->title);
 	tw_json_str(&j, "ops_version", p->abi);
 	tw_json_bool(&j, "tells", p->tells);
+	tw_json_bool(&j, "chaos", p->chaos);
 	tw_json_open(&j, "parameters", '[');
 	for (i = 0; i < p->params.n; i++)
 		write_param(&j, p, &p->params.v[i]);
@@ -297,7 +300,7 @@ static int check_source(const char *source, const char *decisions, struct verdic
 			status = tw_fail(e, TW_REFUSED, "cannot pass %s", TW_QUOTE(source));
 			tw_fact(e, "its decisions are not ones that the kernel takes");
 			tw_cure(e, "see the crimes above: event 1 is attach, 2 swap, 3 parameters, "
-				"4 host time, 5 guest time");
+				"4 host time, 5 guest time, 6 idle, 7 late");
 		}
 	}
 	tw_scratch_remove(dir);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "clocks.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
@@ -70,8 +71,12 @@ static void print_attached(const struct tw_state *st)
 
 	printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
 	       tw_format_span(span, sizeof(span), st->host_ns - st->since_host_ns) + 1);
+	if (st->vms > 1)
+		printf("  %-13s of %u VMs, which have its id %u\n", "group", st->vms, st->id);
 	print_factor(st);
 	printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
+	if (st->held)
+		printf("  %-13s stands still\n", "guest time");
 	printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
 	       tw_format_span(span, sizeof(span), ahead), ahead);
 	printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
@@ -80,6 +85,46 @@ static void print_attached(const struct tw_state *st)
 	printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
 	       PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
 	       st->clamps, st->floors, st->lost_ticks);
+	if (st->leaps)
+		printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
+		       tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
+}
+
+/* By whom they are warped: a line each, with the clocks of it */
+static void print_clocks(const struct tw_vm *vm, const struct tw_state *st)
+{
+	static const char *const title[] = { "warped by KVM", "by the VMM", "on host time" };
+	struct tw_clock c[TW_CLOCKS_MAX];
+	size_t n = tw_clocks_list(vm, st, c), i;
+	int by, shown;
+
+	for (by = TW_CLOCK_BY_KVM; by <= TW_CLOCK_HOST; by++) {
+		for (i = 0, shown = 0; i < n; i++) {
+			if ((int)c[i].by != by)
+				continue;
+			printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
+			if (c[i].why)
+				printf(": %s", c[i].why);
+			putchar('\n');
+		}
+	}
+}
+
+static void write_clocks(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
+{
+	struct tw_clock c[TW_CLOCKS_MAX];
+	size_t n = tw_clocks_list(vm, st, c), i;
+
+	tw_json_open(j, "clocks", '[');
+	for (i = 0; i < n; i++) {
+		tw_json_open(j, NULL, '{');
+		tw_json_str(j, "name", c[i].name);
+		tw_json_str(j, "by", tw_clock_by_name(c[i].by));
+		if (c[i].why)
+			tw_json_str(j, "why", c[i].why);
+		tw_json_close(j, '}');
+	}
+	tw_json_close(j, ']');
 }
 
 static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
@@ -105,6 +150,7 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	printf("attached\n");
 	print_attached(st);
 	print_params(st);
+	print_clocks(vm, st);
 }
 
 static void write_values(struct tw_json *j, const char *key, const struct tw_params *params,
@@ -146,6 +192,7 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 	tw_json_int(j, "id", st->id);
 	tw_json_str(j, "policy", st->policy);
 	tw_json_int(j, "link_id", st->link_id);
+	tw_json_int(j, "group_vms", st->vms);
 	tw_json_str(j, "tsc_mode", st->tsc_mode);
 	tw_json_factor(j, "factor_asked", &st->asked);
 	tw_json_factor(j, "factor_force", &st->force);
@@ -165,6 +212,9 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 	tw_json_u64(j, "clamps", st->clamps);
 	tw_json_u64(j, "floors", st->floors);
 	tw_json_u64(j, "lost_ticks", st->lost_ticks);
+	tw_json_bool(j, "held", st->held);
+	tw_json_u64(j, "leaps", st->leaps);
+	tw_json_u64(j, "leapt_ns", st->leapt_ns);
 }
 
 static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
@@ -176,8 +226,10 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_json_bool(&j, "attached", st->attached);
 	if (st->attached) {
 		write_attached(&j, st);
-		if (!stream)
+		if (!stream) {
 			write_params(&j, st);
+			write_clocks(&j, vm, st);
+		}
 	}
 	if (st->exit_kind != KVM_TIMEWARP_EXIT_NONE)
 		write_exit(&j, st);
@@ -315,8 +367,9 @@ const struct tw_verb tw_verb_status = {
 	.summary = "show how the time of one VM, or of all attached ones, stands",
 	.more = "Shows the factor asked and the factor in force to 12 digits, the TSC mode,\n"
 		"guest minus host time, since when, how long vCPUs were held, and what the\n"
-		"kernel had to clamp. In JSON, nanoseconds and ticks are decimal strings, and\n"
-		"-j --every writes one object a line.\n",
+		"kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
+		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
+		"are decimal strings, and -j --every writes one object a line.\n",
 	.options = options,
 	.run = run,
 };

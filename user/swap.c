@@ -62,7 +62,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	struct tw_target t = { .lock = -1 };
 	int status;
 
-	if (tw_args_check_factor(args, e))
+	if (!tw_args_factor_max(args) && tw_args_check_factor(args, e))
 		return e->status;
 	if (!args->factor && !args->policy) {
 		tw_fail(e, TW_USAGE, "cannot swap");
@@ -84,12 +84,14 @@ static const struct tw_option options[] = {
 	TW_OPTION_POLICY,
 	TW_OPTION_FACTOR,
 	TW_OPTION_PARAM,
+	TW_OPTION_CHAOS,
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_swap = {
 	.name = "swap",
-	.synopsis = "--vm VM (--policy POLICY | --factor F) [--param NAME=VALUE]...",
+	.synopsis = "--vm VM (--policy POLICY | --factor F) [--param NAME=VALUE]...\n"
+		    "                  [--chaos]",
 	.summary = "replace the policy that is attached, without a gap",
 	.more = "The attachment stays whose it was: a 'twctl attach' in the foreground, or a\n"
 		"pin. If the new policy refuses (status 5), the old one stays.\n",

@@ -19,8 +19,9 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids;
 	bool exit_when_done;
+	bool chaos, allow_backward;
 	bool csv;
-	const char *vm, *factor, *policy, *tsc, *every, *count, *completion, *exec, *output;
+	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	struct tw_strings params;	/* --param */
 	struct tw_strings vms;		/* --vm of the verbs that take several */
@@ -55,6 +56,10 @@ struct tw_option {
 #define TW_OPTION_PARAM									\
 	TW_OPTION("param", 0, TW_LIST, params, "NAME=VALUE",				\
 		  "set a parameter of the policy; may be repeated", NULL)
+
+#define TW_OPTION_CHAOS									\
+	TW_OPTION("chaos", 0, TW_FLAG, chaos, NULL,					\
+		  "take a policy that gives the guest a bad clock on purpose", NULL)
 
 #define TW_OPTION_VMS									\
 	TW_OPTION("vm", 0, TW_LIST, vms, "VM",						\
@@ -157,6 +162,9 @@ int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_er
 
 /* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
 int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);
+
+/* Whether it is "--factor max": policy backoff, which finds the highest that the guest bears */
+bool tw_args_factor_max(const struct tw_args *args);
 
 /* Refuses a factor that does not parse, before anything else is looked at; 0 or TW_USAGE */
 int tw_args_check_factor(const struct tw_args *args, struct tw_err *e);

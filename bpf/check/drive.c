@@ -45,7 +45,10 @@ static unsigned long row;		/* bad answers in a row */
 
 static struct timewarp {
 	__u64 host_ns, guest_ns, num, den;
-	__u64 next_host, next_guest;
+	__u64 next_host, next_guest, next_late, next_idle;
+	__u64 lost_ticks, floors, asked_ns;
+	__u64 idle_ns;			/* all vCPUs are halted since */
+	bool held;
 	__u32 event;
 } tl;
 
@@ -191,12 +194,15 @@ static void note_param(const struct tw_check_param *p)
 
 /* ---- crimes */
 
-enum { ZERO, RANGE, PAST, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
+enum { ZERO, RANGE, PAST, BACK, FAR, BITS, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
 
 static const char *const crimes[NR_CRIMES] = {
 	[ZERO] = "a factor with a zero in it",
 	[RANGE] = "a factor outside 1/10000 to 10000",
 	[PAST] = "asks to be called at a time that has passed",
+	[BACK] = "leaps to a guest time that has passed",
+	[FAR] = "leaps further than half an hour at once",
+	[BITS] = "answers with bits that there are not",
 	[CODE] = "returns what is neither 0 nor a negative errno",
 	[SLOW] = "takes longer than 20 ms to decide",
 	[CRASH] = "divides by zero, or touches memory that it has no business with",
@@ -255,7 +261,40 @@ static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_c
 		crime(PAST, in, ctx);
 		fine = false;
 	}
+	if (ctx->leap_ns && ctx->leap_ns < ctx->guest_ns) {
+		crime(BACK, in, ctx);
+		fine = false;
+	} else if (ctx->leap_ns && ctx->leap_ns - ctx->guest_ns > TIMEWARP_MAX_LEAP_NS) {
+		crime(FAR, in, ctx);
+		fine = false;
+	}
+	if (ctx->answer & ~(__u64)(KVM_TIMEWARP_HOLD | KVM_TIMEWARP_IF_IDLE)) {
+		crime(BITS, in, ctx);
+		fine = false;
+	}
 	return fine;
+}
+
+/* When the next timer is due: soon, late, just now, or none is armed */
+static __u64 rnd_timer(void)
+{
+	return rnd() % 8 ? tl.guest_ns + rnd_size(0, 86400 * SECOND) : ~0ULL;
+}
+
+/* A leap that is for idle vCPUs alone may come too late, or end at a timer that has been armed since */
+static void leap(const struct kvm_timewarp_ctx *ctx)
+{
+	__u64 to = ctx->leap_ns;
+
+	if (to <= tl.guest_ns || to - tl.guest_ns > TIMEWARP_MAX_LEAP_NS)
+		return;
+	if (ctx->answer & KVM_TIMEWARP_IF_IDLE) {
+		if (!tl.idle_ns || rnd() % 4 == 0)
+			return;
+		if (to > ctx->next_timer_ns)
+			to = ctx->next_timer_ns;
+	}
+	tl.guest_ns = to > tl.guest_ns ? to : tl.guest_ns;
 }
 
 /* One decision; returns what decide() did, or 1 if the attachment is over */
@@ -264,12 +303,22 @@ static int decide(__u32 event)
 	int (*fn)(unsigned long long *) = (int (*)(unsigned long long *))tw_check_ops->decide;
 	struct kvm_timewarp_ctx in = { .event = event, .nr_vcpus = 1 + rnd() % 8,
 		.host_ns = tl.host_ns, .guest_ns = tl.guest_ns,
-		.factor_num = tl.num, .factor_den = tl.den };
-	struct kvm_timewarp_ctx ctx = in;
+		.factor_num = tl.num, .factor_den = tl.den,
+		.lost_ticks = tl.lost_ticks, .floors = tl.floors,
+		.halted_ns = rnd_size(0, tl.host_ns - tl.asked_ns),
+		.idle_ns = tl.idle_ns, .next_timer_ns = rnd_timer(),
+		.state = (tl.held ? KVM_TIMEWARP_HELD : 0) | (rnd() % 2 ? KVM_TIMEWARP_TELLS : 0) };
+	struct kvm_timewarp_ctx ctx;
 	unsigned long long args[1] = { (unsigned long long)&ctx };
 	__u64 start, took;
 	int r, sig;
 
+	in.starved_ns = rnd_size(0, tl.host_ns - tl.asked_ns - in.halted_ns);
+	in.late_ns = event == KVM_TIMEWARP_LATE ? tl.next_late + rnd_size(0, SECOND) :
+		     rnd_size(0, tl.next_late ? tl.next_late - 1 : SECOND);
+	tl.asked_ns = tl.host_ns;
+	tl.next_late = 0;
+	ctx = in;
 	sum->decisions++;
 	tw_check_now_ns = tl.host_ns;
 	sig = sigsetjmp(out, 1);
@@ -305,6 +354,10 @@ static int decide(__u32 event)
 	}
 	tl.next_host = ctx.next_host_ns;
 	tl.next_guest = ctx.next_guest_ns;
+	tl.next_late = ctx.next_late_ns;
+	tl.next_idle = ctx.next_idle_ns;
+	leap(&ctx);
+	tl.held = ctx.answer & KVM_TIMEWARP_HOLD;
 	return 0;
 }
 
@@ -313,7 +366,12 @@ static void let_pass(__u64 host_ns)
 	__u64 guest = kvm_timewarp_mul_div(host_ns, tl.num, tl.den);
 
 	tl.host_ns += host_ns;
-	tl.guest_ns += guest == ~0ULL ? 0 : guest;
+	if (!tl.held)
+		tl.guest_ns += guest == ~0ULL ? 0 : guest;
+	if (rnd() % 4 == 0) {
+		tl.lost_ticks += rnd_size(0, 10000);
+		tl.floors += rnd_size(0, 10000);
+	}
 }
 
 /* Lets time pass until the alarm, or for a while if there is none; false if there is no need to ask */
@@ -325,12 +383,26 @@ static bool wait_for_alarm(void)
 		delay = tl.next_host > tl.host_ns ? tl.next_host - tl.host_ns : 0;
 		tl.event = KVM_TIMEWARP_HOST_TIME;
 	}
-	if (tl.next_guest) {
+	tl.idle_ns = 0;
+	if (tl.next_guest && !tl.held) {
 		d = tl.next_guest > tl.guest_ns ?
 			kvm_timewarp_mul_div(tl.next_guest - tl.guest_ns, tl.den, tl.num) : 0;
 		if (d < delay) {
 			delay = d;
 			tl.event = KVM_TIMEWARP_GUEST_TIME;
+		}
+	}
+	if (tl.next_late && !tl.held && rnd() % 8 == 0) {
+		d = rnd_size(0, SECOND);
+		delay = d < delay ? d : delay;
+		tl.event = KVM_TIMEWARP_LATE;
+	}
+	if (tl.next_idle && !tl.held && rnd() % 4) {
+		d = tl.next_idle + rnd() % (10 * TIMEWARP_MIN_INTERVAL_NS);
+		if (d < delay) {
+			delay = d;
+			tl.idle_ns = d;
+			tl.event = KVM_TIMEWARP_IDLE;
 		}
 	}
 	if (delay == ~0ULL)
@@ -367,6 +439,7 @@ static void attach(bool defaults)
 	row = 0;
 	tl.num = tl.den = 1;
 	tl.host_ns = rnd() % 2 ? 60 * SECOND : rnd_size(SECOND, 86400 * 365 * SECOND);
+	tl.asked_ns = tl.host_ns;
 	tl.guest_ns = event == KVM_TIMEWARP_ATTACH ? tl.host_ns :
 		      tl.host_ns + rnd() % (1000 * SECOND);
 	snprintf(history, sizeof(history), defaults ? " with its defaults" : " with");

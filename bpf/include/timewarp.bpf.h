@@ -54,16 +54,34 @@ typedef __u32 __wsum;
 /**
  * struct kvm_timewarp_ctx - one decision
  * @event: why the policy is asked, enum kvm_timewarp_event
- * @nr_vcpus: vCPUs of the VM
+ * @nr_vcpus: vCPUs of the VM, or of all VMs of a group
  * @host_ns: host time now: CLOCK_MONOTONIC_RAW, time suspended included
  * @guest_ns: the timeline at that moment; it equals @host_ns at the first attach
  * @factor_num: in: numerator of the factor in force; out: of the factor wanted
  * @factor_den: the denominator that goes with it
  * @next_host_ns: out: ask again at this host time, 0 for never
  * @next_guest_ns: out: ask again when the guest gets here, 0 for never; the earlier one counts
+ * @next_late_ns: out: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
+ * @lost_ticks: ticks of the VM's timers that were lost, ever
+ * @floors: timers that the kernel put off as they were too close, ever
+ * @late_ns: how late, in guest ns, the latest LAPIC timer was that since the last call was delivered
+ *	     or ought to have been
+ * @starved_ns: host ns since the last call for which the worst off vCPU was ready and did not run
+ * @halted_ns: host ns since the last call for which the busiest vCPU was halted
+ * @idle_ns: for how long all vCPUs have been halted, in host ns; 0 if they are not
+ * @next_timer_ns: guest time at which the next timer of those that KVM emulates is due; U64_MAX
+ *		   if none is armed
+ * @state: bits of enum kvm_timewarp_state
+ * @next_idle_ns: out: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many
+ *		  host ns, at least a millisecond; once for each time that they halt; 0 for never
+ * @leap_ns: out: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of @guest_ns; 0 for
+ *	     none. Timers that are passed fire at once, each once.
+ * @answer: out: bits of enum kvm_timewarp_answer
  *
  * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
- * permits and counts each clamp; 16 bad answers in a row eject the policy.
+ * permits and counts each clamp; 16 bad answers in a row eject the policy.  While guest time stands
+ * still (KVM_TIMEWARP_HOLD) @next_guest_ns never comes: ask for @next_host_ns, or wait for
+ * KVM_TIMEWARP_PARAMS.
  */
 struct kvm_timewarp_ctx {
 	__u32 event;
@@ -74,6 +92,18 @@ struct kvm_timewarp_ctx {
 	__u64 factor_den;
 	__u64 next_host_ns;
 	__u64 next_guest_ns;
+	__u64 next_late_ns;
+	__u64 lost_ticks;
+	__u64 floors;
+	__u64 late_ns;
+	__u64 starved_ns;
+	__u64 halted_ns;
+	__u64 idle_ns;
+	__u64 next_timer_ns;
+	__u64 state;
+	__u64 next_idle_ns;
+	__u64 leap_ns;
+	__u64 answer;
 };
 
 /**
@@ -103,6 +133,8 @@ struct kvm_timewarp_exit {
  * @tsc_mode: set by the loader: enum kvm_timewarp_tsc_mode
  * @flags: must be 0
  * @name: shown by twctl and in tracepoints
+ * @nr_peers: set by the loader: how many @peer_fd there are
+ * @peer_fd: set by the loader: VMs that share the timeline: each change applies to all or none
  */
 struct kvm_timewarp_ops {
 	int (*decide)(struct kvm_timewarp_ctx *ctx);
@@ -111,6 +143,8 @@ struct kvm_timewarp_ops {
 	__u32 tsc_mode;
 	__u64 flags;
 	char name[16];
+	__u32 nr_peers;
+	__s32 peer_fd[TIMEWARP_MAX_PEERS];
 };
 
 /* floor(a * b / c), with the product in 128 bits; U64_MAX where it does not fit or c is 0 */
@@ -135,6 +169,16 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 #define TIMEWARP_SUMMARY(text)								\
 	__TIMEWARP_TAG("summary", text)							\
 	char LICENSE[] SEC("license") = "GPL"
+
+/**
+ * TIMEWARP_CHAOS_SUMMARY - the same, of a policy that gives the guest a bad clock on purpose
+ * @text: a sentence
+ *
+ * "twctl attach" and "swap" take such a policy with --chaos alone.
+ */
+#define TIMEWARP_CHAOS_SUMMARY(text)							\
+	__TIMEWARP_TAG("chaos", "1")							\
+	TIMEWARP_SUMMARY(text)
 
 /**
  * TIMEWARP_PARAM - a number that user space sets at attach and changes live
@@ -343,11 +387,19 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
  * @ops: the policy's name: 15 characters at most; a parameter may have the same
  * @...: .decide and .exit
  */
-#define TIMEWARP_OPS(ops, ...)								\
-	_Static_assert(sizeof(#ops) <= 16, "a policy's name has 15 characters at most");\
+#define TIMEWARP_OPS(ops, ...) TIMEWARP_OPS_NAMED(ops, #ops, __VA_ARGS__)
+
+/**
+ * TIMEWARP_OPS_NAMED - the policy's table, for a name that is no word of C
+ * @ops: a name for C
+ * @text: the policy's name: 15 of [A-Za-z0-9_.-] at most
+ * @...: .decide and .exit
+ */
+#define TIMEWARP_OPS_NAMED(ops, text, ...)						\
+	_Static_assert(sizeof(text) <= 16, "a policy's name has 15 characters at most");\
 	__TIMEWARP_TAG("abi", __TIMEWARP_XSTR(TIMEWARP_ABI))				\
 	SEC(".struct_ops.link")								\
-	struct kvm_timewarp_ops ops##_ops = { .name = #ops, __VA_ARGS__ };		\
+	struct kvm_timewarp_ops ops##_ops = { .name = text, __VA_ARGS__ };		\
 	__TIMEWARP_FOUND(ops##_ops)							\
 	extern struct kvm_timewarp_ops ops##_ops
 

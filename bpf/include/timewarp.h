@@ -30,7 +30,24 @@ enum kvm_timewarp_event {
 	KVM_TIMEWARP_PARAMS = 3,	/* user space changed parameters */
 	KVM_TIMEWARP_HOST_TIME = 4,	/* next_host_ns has come */
 	KVM_TIMEWARP_GUEST_TIME = 5,	/* next_guest_ns has come */
+	KVM_TIMEWARP_IDLE = 6,		/* all vCPUs have been halted for next_idle_ns */
+	KVM_TIMEWARP_LATE = 7,		/* a timer was late by next_late_ns */
 };
+
+/* What a policy is told of its VM, as bits */
+enum kvm_timewarp_state {
+	KVM_TIMEWARP_HELD = 1,		/* guest time stands still, as the policy has asked */
+	KVM_TIMEWARP_TELLS = 2,		/* leaps are told to the guest, by way of kvmclock */
+};
+
+/* What a policy can answer beside numbers, as bits */
+enum kvm_timewarp_answer {
+	KVM_TIMEWARP_HOLD = 1,		/* guest time stands still until an answer without it */
+	KVM_TIMEWARP_IF_IDLE = 2,	/* leap only if no vCPU has run since, and past no timer */
+};
+
+/* Guest time leaps by no more than this at once: half an hour */
+#define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
 
 /* Why the policy is no longer attached */
 enum kvm_timewarp_exit_kind {
@@ -41,6 +58,9 @@ enum kvm_timewarp_exit_kind {
 	KVM_TIMEWARP_EXIT_DISABLED = 4,	/* kvm.timewarp was set to 0 */
 	KVM_TIMEWARP_EXIT_HOST = 5,	/* the host's TSC went unstable or back */
 };
+
+/* So many VMs, beside the first, can share a policy and its timeline */
+#define TIMEWARP_MAX_PEERS 15
 
 /* Every mode's widest limits: a factor lies in [1 / LIMIT, LIMIT] */
 #define TIMEWARP_FACTOR_LIMIT 10000

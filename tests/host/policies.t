@@ -33,6 +33,7 @@ my $tick;
 	$tick = ($b->{host_ns} - $a->{host_ns}) / ($b->{host_tsc} - $a->{host_tsc});
 }
 
+sub counters_of { return decode_json((twctl('status', '--vm', shift, '-j'))[1])->{counters} }
 sub log_uniform { my ($lo, $hi) = @_; return exp(log($lo) + rand(log($hi / $lo))) }
 sub some_factor { return sprintf '%.3f', log_uniform(0.2, 40) }
 
@@ -221,6 +222,48 @@ for (1 .. $runs) {
 	($rc, $out) = twctl('set', '--vm', $g, 'plan=4 until yesterday, 1');
 	is($rc, 2, 'schedule: set refuses what is none') or diag($out);
 	detach($p);
+}
+
+# ---- catchup: swapped in for a policy under which the guest fell behind, or ran ahead
+
+for my $case ([ '1/4', 1, 'fast=3' ], [ '1/4', 1, 'mode=2' ], [ 5, 0.3, 'slow=1/3' ]) {
+	my ($factor, $seconds, $param) = @$case;
+	my $name = "catchup $param, after $seconds s at $factor";
+	my $p = attach($g, '--factor', $factor);
+	sleep $seconds;
+	my ($rc, $out) = twctl('swap', '--vm', $g, '--policy', 'catchup', '--param', $param);
+	is($rc, 0, "$name: swapped in") or diag($out);
+	my $from = state($pid);
+	ok(wait_until(20, sub { counters_of($g)->{level} }), "$name: says that the guest is level");
+	my $s = state($pid);
+	my $off = sub64($s->{guest_ns}, $s->{host_ns});
+	ok(abs($off) <= 1e6 && $s->{factor_asked} eq '1/1', sprintf '%s: %.3f ms off host time, at factor 1', $name, $off / 1e6);
+	ok(abs(sub64($from->{guest_ns}, $from->{host_ns})) > 1e8, "$name: it was more") if $param ne 'mode=2';
+	is($s->{clamps}, 0, "$name: nothing to clamp");
+	detach($p);
+}
+
+# ---- chaos: what it says its factors are
+
+{
+	my ($rc, $err) = twctl('attach', '--vm', $g, '--policy', 'chaos');
+	ok($rc == 2 && $err =~ /add --chaos/, 'chaos: not without --chaos: status 2') or diag("$rc $err");
+	is(state($pid)->{attached}, 0, 'chaos: nothing is attached');
+	my $r = record([ '--policy', 'chaos', '--param', 'ppm=2000', '--param', 'period=1s', '--param', 'jitter=100', '--param', 'step=10ms',
+		'--chaos' ], sub { counters_of($g)->{steps} > 220 });
+	my @line = @{ $r->{line} };
+	my @f = map { $_->{r} } @line;
+	ok(@f > 200 && min(@f) > 0.9978 && max(@f) < 1.0022, sprintf 'chaos: %d factors, %.6f to %.6f', scalar @f, min(@f), max(@f));
+	ok(min(@f) < 0.9985 && max(@f) > 1.0015, 'chaos: fast and slow in turn');
+	my @bad = grep { my $x = $line[$_]{t} / 1e9; my $p = 2 * ($x - int $x); $p = 2 - $p if $p > 1;
+		abs($line[$_]{r} - (1 - 0.002 + 0.004 * $p)) > 0.0001 + 0.008 * 0.012 } 0 .. $#line;
+	ok(!@bad, 'chaos: each within the jitter of the drift') or diag(explain [ @line[@bad] ]);
+	is($r->{clamps}, 0, 'chaos: nothing to clamp');
+	$r = record([ '--policy', 'chaos', '--param', 'stalls=300', '--param', 'stall=20ms', '--param', 'step=20ms', '--param', 'fastest=5',
+		'--chaos' ], sub { counters_of($g)->{stalled} > 10 });
+	@line = @{ $r->{line} };
+	my @stall = grep { $line[$_]{r} < 0.001 } 0 .. $#line;
+	ok(@stall > 5 && !grep({ $_ < $#line && abs($line[$_ + 1]{r} - 5) > 0.001 } @stall), 'chaos: ' . @stall . ' stalls, a rush after each');
 }
 
 my ($rc, $out) = guest_exec($g, 'echo', 'alive');

@@ -40,5 +40,11 @@ done
 sed 's/ctx->factor_num = .*/ctx->factor_num = 0;/' "$dir/mine.bpf.c" >"$dir/zero.bpf.c"
 says 5 '^crime: a factor with a zero' check zero.bpf.c --count 200
 says 5 '^crime: gives 16 unusable answers in a row' check zero.bpf.c --count 2000
+sed 's/ctx->factor_num = .*/&\n\tctx->leap_ns = 1;/' "$dir/mine.bpf.c" >"$dir/back.bpf.c"
+says 5 '^crime: leaps to a guest time that has passed' check back.bpf.c --count 200
+sed 's/ctx->factor_num = .*/&\n\tctx->leap_ns = ctx->guest_ns + 2 * TIMEWARP_MAX_LEAP_NS;/' "$dir/mine.bpf.c" >"$dir/far.bpf.c"
+says 5 '^crime: leaps further than half an hour' check far.bpf.c --count 200
+sed 's/ctx->factor_num = .*/&\n\tctx->answer = 64;/' "$dir/mine.bpf.c" >"$dir/bits.bpf.c"
+says 5 '^crime: answers with bits that there are not' check bits.bpf.c --count 200
 echo "1..$n"
 exit $failed

@@ -35,7 +35,16 @@ static unsigned int link_map_id(int link_fd)
 
 bool tw_link_defunct(int link_fd)
 {
-	return !link_map_id(link_fd);
+	char path[48];
+	char *text;
+	bool ops;
+
+	/* Other links, as of probes on a VMM, never have a map */
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", link_fd);
+	text = tw_read_file(path, NULL);
+	ops = text && strstr(text, "link_type:\tstruct_ops");
+	free(text);
+	return ops && !link_map_id(link_fd);
 }
 
 /* The ops table as the kernel shows it: functions as program IDs, data members as given */
@@ -71,6 +80,14 @@ static void *read_section(int fd, size_t size)
 	return NULL;
 }
 
+void tw_live_recount(struct tw_live *l)
+{
+	unsigned int zero = 0;
+
+	if (l->counts)
+		bpf_map_lookup_elem(l->counts_fd, &zero, l->counts);
+}
+
 /* Takes what is behind the sections of parameters and of counters */
 static void take_map(struct tw_live *l, unsigned int map_id)
 {
@@ -90,8 +107,10 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		return;
 	}
 	if (!strcmp(info.name, TIMEWARP_COUNTERS_SECTION) && !l->counts) {
+		l->counts_fd = fd;
 		l->counts_size = info.value_size;
 		l->counts = read_section(fd, l->counts_size);
+		return;
 	}
 	close(fd);
 }
@@ -158,6 +177,7 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 
 	memset(l, 0, sizeof(*l));
 	l->data_fd = -1;
+	l->counts_fd = -1;
 	l->link_fd = bpf_link_get_fd_by_id(st->link_id);
 	ret = l->link_fd < 0 ? l->link_fd : read_live(l);
 	if (!ret)
@@ -178,10 +198,13 @@ void tw_live_close(struct tw_live *l)
 	free(l->counts);
 	if (l->data_fd >= 0)
 		close(l->data_fd);
+	if (l->counts_fd >= 0)
+		close(l->counts_fd);
 	if (l->link_fd >= 0)
 		close(l->link_fd);
 	memset(l, 0, sizeof(*l));
 	l->data_fd = -1;
+	l->counts_fd = -1;
 	l->link_fd = -1;
 }
 
@@ -196,23 +219,33 @@ static int run_kick(const struct bpf_object *obj, unsigned int id)
 }
 
 /* Has the kernel ask the policy of a timeline; 0, or -errno of the policy or the kernel */
-static int kick(unsigned int id, bool *loaded)
+/* Loaded once: a stepper kicks a thousand times */
+static struct bpf_object *load_kick(void)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "kick");
+	static struct bpf_object *loaded;
 	struct bpf_object *obj;
-	int ret;
+	int err;
 
-	*loaded = false;
+	if (loaded)
+		return loaded;
 	obj = bpf_object__open_mem(tw_kick_bpf, tw_kick_bpf_end - tw_kick_bpf, &opts);
 	if (!obj)
-		return -errno;
-	ret = bpf_object__load(obj);
-	if (!ret) {
-		*loaded = true;
-		ret = run_kick(obj, id);
-	}
+		return NULL;
+	err = bpf_object__load(obj);
+	if (!err)
+		return loaded = obj;
 	bpf_object__close(obj);
-	return ret;
+	errno = -err;
+	return NULL;
+}
+
+static int kick(unsigned int id, bool *loaded)
+{
+	struct bpf_object *obj = load_kick();
+
+	*loaded = obj;
+	return obj ? run_kick(obj, id) : -errno;
 }
 
 static int explain_kick(int code, bool loaded, struct tw_err *e)
@@ -254,8 +287,10 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 		return tw_cure(e, "run twctl as root");
 	}
 	err = kick(id, &loaded);
-	if (!err)
+	if (!err) {
+		memcpy(l->old, l->data, l->size);
 		return TW_OK;
+	}
 	memcpy(l->data, l->old, l->size);
 	bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
 	return explain_kick(-err, loaded, e);

@@ -33,6 +33,7 @@ struct tw_policy {
 	const char *summary;		/* what it says about itself; NULL if nothing */
 	const char *abi;		/* version of the ops; NULL if it does not say */
 	bool tells;			/* has TIMEWARP_EVENTS() */
+	bool chaos;			/* has TIMEWARP_CHAOS_SUMMARY() */
 	char name[16];			/* as it calls itself */
 	char *log;			/* of the verifier */
 };
@@ -63,6 +64,9 @@ int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err 
  */
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e);
 
+/* Before the load: names VMs that share its timeline; they may be closed as that one; 0 or a status */
+int tw_policy_share(struct tw_policy *p, const int *fds, unsigned int n, struct tw_err *e);
+
 /**
  * tw_policy_attach - attach a loaded policy
  * @p: the policy
@@ -90,6 +94,7 @@ struct tw_live {
 	void *data;			/* their values, as read; may be changed */
 	void *old;			/* as read */
 	size_t size;
+	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
 	struct btf *btf;
@@ -109,6 +114,9 @@ struct tw_live {
 int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e);
 
 void tw_live_close(struct tw_live *l);
+
+/* Reads the counters again */
+void tw_live_recount(struct tw_live *l);
 
 /**
  * tw_live_update - write changed parameters and have the kernel ask the policy

@@ -818,6 +818,47 @@ static void advance_at_random(void **state)
 	}
 }
 
+static const char *must_not_show(u64 ns, u32 mul, s8 shift)
+{
+	MUST("64 bits of cycles show less", shift < 0 && timeline_pvclock_ns(U64_MAX, mul, shift) < ns);
+
+	return NULL;
+}
+
+static const char *must_be_fewest(u64 cycles, u64 ns, u32 mul, s8 shift)
+{
+	MUST("so many cycles show it", timeline_pvclock_ns(cycles, mul, shift) >= ns);
+	MUST("one fewer do not", !cycles || timeline_pvclock_ns(cycles - 1, mul, shift) < ns);
+
+	return NULL;
+}
+
+static void pvclock_cycles_at_random(void **state)
+{
+	(void)state;
+	for (int i = 0; i < RANDOM_RUNS; i++) {
+		u32 mul = (1U << 31) | (u32)random64();
+		s8 shift = (s8)(random64() % 63) - 31;
+		u64 ns = random64() >> (1 + random64() % 63);
+		u64 cycles = timeline_pvclock_cycles(ns, mul, shift);
+
+		if (cycles == ~0ULL) {
+			expect(must_not_show(ns, mul, shift), "%llu ns, mul %u, shift %d", ns, mul, shift);
+			continue;
+		}
+		/* The formula itself wraps where the shifted cycles do */
+		if (shift > 0 && cycles >> (64 - shift))
+			continue;
+		expect(must_be_fewest(cycles, ns, mul, shift), "%llu ns, mul %u, shift %d: %llu cycles",
+		       ns, mul, shift, cycles);
+	}
+	/* At 1 GHz and 2.5 GHz each ns can be met exactly */
+	for (u64 ns = 1; ns < 1000; ns++) {
+		expect_eq(timeline_pvclock_ns(timeline_pvclock_cycles(ns, 1U << 31, 1), 1U << 31, 1), ns);
+		expect_eq(timeline_pvclock_ns(timeline_pvclock_cycles(ns, 3435973837U, -1), 3435973837U, -1), ns);
+	}
+}
+
 static void periods_at_random(void **state)
 {
 	(void)state;
@@ -893,6 +934,7 @@ int main(void)
 		TEST("a page counts 292 guest-years or 2^64 cycles without a wrap, to 1 ppb",
 		     pvclock_does_not_wrap_in_292_years),
 		TEST("moving the anchor of a page changes no later reading, at random", advance_at_random),
+		TEST("the cycles that show so many ns are the fewest that do, at random", pvclock_cycles_at_random),
 		TEST("periods: figures by hand", periods_by_hand),
 		TEST("periods are the fewest that are not behind, at random", periods_at_random),
 	};

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the probes on a VMM and twctl agree upon.  Includes nothing, as timewarp.h does. */
+#ifndef VMM_STATE_H
+#define VMM_STATE_H
+
+/* Places of the VMM's code that are probed; a uprobe's cookie */
+enum vmm_site {
+	VMM_CALL_MONOTONIC = 1,	/* call of clock_gettime(): the result's address in RSI */
+	VMM_CALL_REALTIME = 2,	/* call of gettimeofday(): in RDI */
+	VMM_RETURNED = 3,	/* the instruction that either returns to */
+	VMM_CALL_PPOLL = 4,	/* call of ppoll(): the time-out's address in RDX */
+};
+
+enum vmm_phase {
+	VMM_FOLLOW = 0,		/* clocks are those of the timeline */
+	VMM_FOLDING = 1,	/* the VMM's own offset is about to take up what they are ahead by */
+	VMM_FOLDED = 2,		/* it has: clocks are the host's, and nothing is rewritten */
+};
+
+/* enum QEMUClockType; QEMU has not changed it since 2013 */
+#define VMM_CLOCK_REALTIME 0
+#define VMM_CLOCK_VIRTUAL 1
+#define VMM_CLOCK_HOST 2
+#define VMM_NR_CLOCKS 4
+
+/* QEMUTimerList: where the first timer stands, whose first member is its expiry */
+#define VMM_LIST_ACTIVE 0x38
+
+/*
+ * The probes' variables, one map of one element.  Addresses are in the VMM.  All of it is written
+ * before the probes are attached, but for the phase.
+ */
+struct vmm_state {
+	unsigned int pid;
+	unsigned int phase;		/* enum vmm_phase */
+	unsigned int rtc;		/* CLOCK_REALTIME is rewritten as well */
+	unsigned int pad;
+	long long mono_base_ns;		/* what the timeline was ahead by before, and is in the */
+	long long wall_base_ns;		/* VMM's own offsets, or not to be shown */
+	unsigned long long seqlock;	/* int, odd while the next two change */
+	unsigned long long enabled;	/* short: the virtual clock runs */
+	unsigned long long offset;	/* s64: virtual clock minus CLOCK_MONOTONIC */
+	unsigned long long timerlists;	/* the main loop's: VMM_NR_CLOCKS pointers */
+	unsigned long long folded_offset; /* what offset will be, while folding */
+	unsigned long long rtc_device;	/* 0 if unknown */
+	unsigned long long rtc_periodic; /* where it points to its periodic timer */
+	unsigned long long clocks;	/* counters: readings rewritten */
+	unsigned long long waits;	/* time-outs rewritten */
+	unsigned long long wakes;	/* times that the main loop was woken for a change */
+	unsigned long long failures;	/* writes that the VMM's memory did not take */
+};
+
+/* The section, by which user space finds the map behind it */
+#define VMM_SECTION ".data.vmm"
+#define VMM_PROGRAM "vmm_site"
+
+/* A signal that QEMU takes from a signalfd and ignores: it ends the main loop's sleep */
+#define VMM_WAKE_SIGNAL 29		/* SIGIO */
+
+#endif /* VMM_STATE_H */

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * freeze - the guest's time stands still, but for what it is granted
+ *
+ *	twctl attach --vm my-guest --policy freeze --pin
+ *	twctl step   --vm my-guest 10ms		# lets exactly that much guest time pass
+ *	twctl detach --vm my-guest		# and on it goes
+ *
+ * While guest time stands, no vCPU enters the guest, and no timer of it fires; the VMM's other
+ * threads run. "budget" is the guest time granted since the attach, in all, and may only grow: who
+ * sets it (twctl step, twctl set, or a program of yours) lets the guest run until there. The guest then
+ * stands at attach + budget to the nanosecond: it is stopped a little before, and the rest is left
+ * out, so that a step never overshoots. "margin" is how much, in host time: it must be longer than
+ * the host takes to stop the vCPUs. What could not be stopped in time is counted as late, and
+ * missing from the next step, so that it does not add up.
+ *
+ * A step runs at "factor", or slower: a step is to take 4 ms of the host, since a policy is asked once a
+ * millisecond at most.
+ */
+#include "timewarp.bpf.h"
+
+TIMEWARP_SUMMARY("guest time stands still, but for what it is granted");
+
+TIMEWARP_PARAM(__u64, budget, 0, 0, 4611686018427387904ULL, "ns",
+	       "guest time granted since the attach, in all; may only grow");
+TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it runs, at most");
+TIMEWARP_PARAM(__u64, margin, 300000, 0, 1000000000, "ns",
+	       "host time before the end of a step at which the vCPUs are stopped");
+
+TIMEWARP_COUNTER(lived, "ns", "guest time that has passed since the attach, when it last stood");
+TIMEWARP_COUNTER(stands, "", "how often it has come to stand");
+TIMEWARP_COUNTER(late, "ns", "by how much it was stopped too late, at the worst");
+TIMEWARP_EVENTS();
+TIMEWARP_EXIT_RECORD(freeze_exit)
+
+#define STEP_HOST_NS (4 * TIMEWARP_MIN_INTERVAL_NS)
+
+/* start_ns is where guest time stood before it was first granted something */
+static volatile __u64 start_ns, granted_ns;
+static volatile _Bool runs;
+static volatile struct timewarp_factor pace;
+
+/* The factor for a step, or less if it is short */
+static __always_inline void set_pace(__u64 left)
+{
+	__u64 least = STEP_HOST_NS / TIMEWARP_FACTOR_LIMIT;
+
+	pace.num = factor.num;
+	pace.den = factor.den;
+	if (left >= kvm_timewarp_mul_div(STEP_HOST_NS, factor.num, factor.den))
+		return;
+	/* 1/10000 is the slowest that there is */
+	pace.num = left > least ? left : least;
+	pace.den = STEP_HOST_NS;
+}
+
+/* Where it stands is known for sure once it does */
+static __always_inline void settle(const struct kvm_timewarp_ctx *ctx, __u64 end)
+{
+	runs = 0;
+	lived = ctx->guest_ns - start_ns;
+	if (ctx->guest_ns - end > late)
+		late = ctx->guest_ns - end;
+	stands++;
+	timewarp_tell(ctx, TIMEWARP_EVENT_STEP, stands);
+}
+
+static __always_inline void stand(struct kvm_timewarp_ctx *ctx, __u64 end)
+{
+	ctx->answer = KVM_TIMEWARP_HOLD;
+	if (ctx->guest_ns < end) {
+		ctx->leap_ns = end - ctx->guest_ns > TIMEWARP_MAX_LEAP_NS ?
+			       ctx->guest_ns + TIMEWARP_MAX_LEAP_NS : end;
+		runs = 1;
+	} else if (ctx->state & KVM_TIMEWARP_HELD) {
+		if (runs)
+			settle(ctx, end);
+		return;
+	}
+	ctx->next_host_ns = ctx->host_ns + 2 * TIMEWARP_MIN_INTERVAL_NS;
+}
+
+static __always_inline void run(struct kvm_timewarp_ctx *ctx, __u64 end)
+{
+	__u64 left = ctx->guest_ns < end ? end - ctx->guest_ns : 0, spare, near;
+
+	if (left && (!runs || ctx->event <= KVM_TIMEWARP_PARAMS))
+		set_pace(left);
+	ctx->factor_num = pace.num;
+	ctx->factor_den = pace.den;
+	spare = kvm_timewarp_mul_div(margin, pace.num, pace.den);
+	/* called a little early: to be called again would take a millisecond at least */
+	near = kvm_timewarp_mul_div(TIMEWARP_MIN_INTERVAL_NS, pace.num, pace.den);
+	if (left <= spare + near) {
+		stand(ctx, end);
+		return;
+	}
+	runs = 1;
+	ctx->next_guest_ns = end - spare;
+}
+
+TIMEWARP_DECIDE(freeze_decide, ctx)
+{
+	if (!factor.num || !factor.den || budget >> 62)
+		return -ERANGE;
+	if (ctx->event == KVM_TIMEWARP_ATTACH || ctx->event == KVM_TIMEWARP_SWAP) {
+		granted_ns = 0;
+		runs = 0;
+		lived = 0;
+		stands = 0;
+		late = 0;
+	}
+	if (budget < granted_ns)
+		return -ERANGE;
+	if (!granted_ns)
+		set_pace(~0ULL);
+	/* until something is granted, it begins where the guest stands */
+	if (!granted_ns)
+		start_ns = ctx->guest_ns;
+	granted_ns = budget;
+	if (granted_ns)
+		run(ctx, start_ns + granted_ns);
+	else
+		ctx->answer = KVM_TIMEWARP_HOLD;
+	return 0;
+}
+
+TIMEWARP_OPS(freeze,
+	     .decide = (void *)freeze_decide,
+	     .exit = (void *)freeze_exit);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * skip-idle - when all vCPUs wait, guest time leaps to the next timer
+ *
+ *	twctl attach --vm my-guest --policy skip-idle
+ *	twctl attach --vm my-guest --policy skip-idle --param until=365d --exit-when-done
+ *	twctl attach --vm my-guest --policy skip-idle --factor 10 --param idle=20ms --param max_skip=1s
+ *
+ * Busy phases run at "factor". A guest all of whose vCPUs have been halted for "idle" of the
+ * host's time leaps to its next armed timer, of any kind that KVM emulates, and that timer fires. The
+ * kernel looks again once the vCPUs are held: if one of them has run, or an interrupt has
+ * come, nothing is skipped; and a leap ends at the next timer, whatever the policy has worked out.
+ *
+ * "idle" is the guard for what is on its way from outside: a disk, the network, a person. What takes
+ * longer than that, the guest sees as having taken until its next timer. KVM does not know of it,
+ * nor of timers that live in the VMM (RTC, HPET): these stay on the host's time.
+ *
+ * A guest without a timer has nowhere to go, and waits.
+ */
+#include "timewarp.bpf.h"
+
+TIMEWARP_SUMMARY("when all vCPUs wait, guest time leaps to the next timer");
+
+TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it does not skip");
+TIMEWARP_PARAM(__u64, idle, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
+	       "host time for which all vCPUs must have been halted");
+TIMEWARP_PARAM(__u64, max_skip, 1800000000000ULL, 1ULL, 1800000000000ULL, "ns",
+	       "guest time that is skipped at once, at most");
+TIMEWARP_PARAM(__u64, min_skip, 1000000ULL, 0ULL, 1800000000000ULL, "ns",
+	       "guest time that is worth a skip");
+TIMEWARP_PARAM_WHEN(until, "a date or span of the guest at which skipping ends");
+
+TIMEWARP_COUNTER(skips, "", "how often it was skipped, or tried to");
+TIMEWARP_COUNTER(ended, "", "1 when 'until' has come");
+TIMEWARP_EVENTS();
+TIMEWARP_EXIT_RECORD(skip_exit)
+
+static volatile __u64 until_ns;
+
+static __always_inline __u64 earlier(__u64 a, __u64 b)
+{
+	return a < b ? a : b;
+}
+
+static __always_inline void skip(struct kvm_timewarp_ctx *ctx, __u64 end)
+{
+	__u64 to = earlier(ctx->next_timer_ns, end);
+
+	if (ctx->next_timer_ns == ~0ULL)
+		return;
+	to = earlier(to, ctx->guest_ns + earlier(max_skip, TIMEWARP_MAX_LEAP_NS));
+	if (to <= ctx->guest_ns || to - ctx->guest_ns < min_skip)
+		return;
+	ctx->leap_ns = to;
+	ctx->answer = KVM_TIMEWARP_IF_IDLE;
+	skips++;
+}
+
+TIMEWARP_DECIDE(skip_decide, ctx)
+{
+	__u64 kind = until.kind, end = until_ns;
+
+	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
+		end = timewarp_when_ns(kind, until.ns, ctx->host_ns, ctx->guest_ns);
+		if (kind != TIMEWARP_NEVER && (timewarp_on_host(kind) || end == ~0ULL))
+			return -EINVAL;
+		if (end <= ctx->guest_ns)
+			return -ETIME;
+		until_ns = end;
+		ended = 0;
+	}
+	ctx->factor_num = factor.num;
+	ctx->factor_den = factor.den;
+	if (timewarp_reached(ctx, kind, end)) {
+		if (!ended) {
+			ended = 1;
+			timewarp_tell(ctx, TIMEWARP_EVENT_DONE, skips);
+		}
+		return 0;
+	}
+	ctx->next_idle_ns = idle;
+	if (ctx->event == KVM_TIMEWARP_IDLE)
+		skip(ctx, end);
+	return 0;
+}
+
+TIMEWARP_OPS_NAMED(skip_idle, "skip-idle",
+	     .decide = (void *)skip_decide,
+	     .exit = (void *)skip_exit);

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * wakes SOURCE COUNT [NS] - how punctual a source of wake-ups is, by CLOCK_MONOTONIC
+ *
+ *	timer	clock_nanosleep() for NS: the clock event device that the kernel has
+ *	rtc	the RTC's alarm interrupt, at the next but one of its seconds
+ *	hpet	/dev/hpet, periodic each NS
+ *
+ * Prints a line for each: SOURCE DUE GOT, in ns. DUE is when it should come, GOT when it did; for rtc
+ * DUE is the RTC's own second, and GOT the RTC's second after the wake-up.
+ */
+#include "clock.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/hpet.h>
+#include <linux/rtc.h>
+#include <sys/ioctl.h>
+#include <signal.h>
+
+static void fail(const char *what)
+{
+	perror(what);
+	exit(2);
+}
+
+static void timer(int count, uint64_t ns)
+{
+	uint64_t due;
+	struct timespec ts;
+
+	while (count--) {
+		due = clock_ns(CLOCK_MONOTONIC) + ns;
+		ts.tv_sec = due / 1000000000;
+		ts.tv_nsec = due % 1000000000;
+		while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL))
+			;
+		printf("timer %lu %lu\n", due, clock_ns(CLOCK_MONOTONIC));
+	}
+}
+
+static time_t rtc_s(int fd)
+{
+	struct rtc_time t;
+	struct tm tm = { 0 };
+
+	if (ioctl(fd, RTC_RD_TIME, &t))
+		fail("RTC_RD_TIME");
+	tm.tm_sec = t.tm_sec;
+	tm.tm_min = t.tm_min;
+	tm.tm_hour = t.tm_hour;
+	tm.tm_mday = t.tm_mday;
+	tm.tm_mon = t.tm_mon;
+	tm.tm_year = t.tm_year;
+	return timegm(&tm);
+}
+
+static void rtc(int count)
+{
+	int fd = open("/dev/rtc0", O_RDONLY);
+	struct rtc_wkalrm w = { .enabled = 1 };
+	unsigned long data;
+	struct tm tm;
+	time_t due;
+
+	if (fd < 0)
+		fail("/dev/rtc0");
+	while (count--) {
+		due = rtc_s(fd) + 2;
+		gmtime_r(&due, &tm);
+		w.time.tm_sec = tm.tm_sec;
+		w.time.tm_min = tm.tm_min;
+		w.time.tm_hour = tm.tm_hour;
+		w.time.tm_mday = tm.tm_mday;
+		w.time.tm_mon = tm.tm_mon;
+		w.time.tm_year = tm.tm_year;
+		if (ioctl(fd, RTC_WKALM_SET, &w))
+			fail("RTC_WKALM_SET");
+		if (read(fd, &data, sizeof(data)) < 0)
+			fail("read /dev/rtc0");
+		printf("rtc %lu %lu\n", due * 1000000000UL, rtc_s(fd) * 1000000000UL);
+	}
+}
+
+static void hpet(int count, uint64_t ns)
+{
+	int fd = open("/dev/hpet", O_RDONLY);
+	unsigned long hz = 1000000000 / ns, data;
+	uint64_t start;
+	long n = 0;
+
+	if (fd < 0)
+		fail("/dev/hpet");
+	if (ioctl(fd, HPET_IRQFREQ, hz))
+		fail("HPET_IRQFREQ");
+	if (ioctl(fd, HPET_IE_ON, 0))
+		fail("HPET_IE_ON");
+	if (read(fd, &data, sizeof(data)) < 0)
+		fail("read /dev/hpet");
+	start = clock_ns(CLOCK_MONOTONIC);
+	while (count--) {
+		if (read(fd, &data, sizeof(data)) < 0)
+			fail("read /dev/hpet");
+		n += data;
+		printf("hpet %lu %lu\n", start + n * (1000000000 / hz), clock_ns(CLOCK_MONOTONIC));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t ns = argc > 3 ? strtoull(argv[3], NULL, 10) : 10000000;
+	int count;
+
+	if (argc < 3)
+		return 2;
+	count = atoi(argv[2]);
+	if (!strcmp(argv[1], "timer"))
+		timer(count, ns);
+	else if (!strcmp(argv[1], "rtc"))
+		rtc(count);
+	else if (!strcmp(argv[1], "hpet"))
+		hpet(count, ns);
+	else
+		return 2;
+	return 0;
+}

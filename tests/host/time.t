@@ -1,0 +1,218 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# What holds or leaps guest time: jump, freeze and step, skip-idle. The segments that the kernel traces
+# and the guest's own clocks and tick counts, against what was asked for, at random parameters.
+# TW_SEED=n starts the random numbers elsewhere; TW_STEPS=n single steps; TW_FREEZE=n seconds of
+# the host for which guests with periodic ticks are frozen; TW_PARTS="jump freeze ticks skip" takes some of it.
+use strict;
+use warnings;
+use lib 'tests/host/lib';
+use Test::More;
+use JSON::PP;
+use POSIX qw(strftime);
+use Time::HiRes qw(time sleep);
+use TwHost;
+
+my $seed = $ENV{TW_SEED} // 1;
+srand $seed;
+diag("TW_SEED=$seed");
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'jump freeze ticks skip';
+# The check of one clocksource by another would make up for each half second that was left out, one a tick
+my $g = 'time';
+my $pid = guest($g, '--smp', 2, '--append', 'tsc=reliable');
+my $before = left_behind();
+
+sub guest_uptime { return (guest_exec($_[0], 'cut', '-d ', '-f1', '/proc/uptime'))[1] + 0 }
+sub guest_date { return (guest_exec($_[0], 'date', '+%s'))[1] + 0 }
+sub guest_says {
+	my ($rc, $out) = guest_exec($_[0], 'sh', '-c', 'dmesg | grep -iE "lockup|rcu.*stall|unstable|blocked for more|BUG:" || true');
+	return $out;
+}
+
+# ---- jump
+
+for my $text ($part{jump} ? ('+1d', '+' . (2 + int rand 20000) . 's') : ()) {
+	my ($n, $unit) = $text =~ /^\+(\d+)(\w)$/;
+	my $span = $n * ($unit eq 'd' ? 86400 : 1);
+	trace_begin();
+	my ($u0, $d0, $h0) = (guest_uptime($g), guest_date($g), host_s());
+	my ($rc, $out) = twctl('jump', '--vm', $g, $text);
+	my ($u1, $d1, $h1) = (guest_uptime($g), guest_date($g), host_s());
+	my $t = trace_end();
+	is($rc, 0, "jump $text: status 0") or diag($out);
+	my $took = $h1 - $h0;
+	ok($u1 - $u0 >= $span && $u1 - $u0 < $span + $took + 1, sprintf 'jump %s: the guest is up for %.2f s more, in %.2f s of the host', $text, $u1 - $u0, $took);
+	ok($d1 - $d0 >= $span - 1 && $d1 - $d0 < $span + $took + 2, "jump $text: and its date agrees");
+	my @leaps = grep { $_->{pid} == $pid && $_->{change} eq 'leap' } @{ $t->{segments} };
+	my $asked = int(($span + 599) / 600);
+	is(scalar @leaps, $asked, "jump $text: in leaps of 10 minutes");
+	# to the nanosecond: the last leap ends at attach + span, whatever happened between
+	my ($start) = grep { $_->{pid} == $pid && $_->{change} eq 'start' } @{ $t->{segments} };
+	my $off = $leaps[-1]{guest_ns} - $start->{guest_ns} - $span * 1e9;
+	ok($off <= 0 && $off > -2e6, "jump $text: the last ends where asked, the attach itself took @{[ -$off ]} ns");
+	is(scalar grep({ /clamp.*(leap|factor|answer)/ } @{ $t->{text} }), 0, "jump $text: nothing to clamp");
+}
+if ($part{jump}) {
+is(guest_says($g), '', 'jump: no watchdog of the guest spoke');
+	my ($rc, $out) = twctl('jump', '--vm', $g, strftime('%Y-%m-%dT%H:%M:%S', gmtime(time - 2)));
+	ok($rc == 5 && $out =~ /past the moment/, 'jump to a date that has passed: status 5') or diag("$rc $out");
+	($rc, $out) = twctl('jump', '--vm', $g, '+1h', '--allow-backward');
+	ok($rc == 3 && $out =~ /never goes back/, 'jump --allow-backward: status 3, and says so') or diag("$rc $out");
+	for my $bad ('', 'soon', '1x', '-1d', 'never', '5s host') {
+		($rc, $out) = twctl('jump', '--vm', $g, $bad);
+		is($rc, 2, "jump '$bad': status 2") or diag($out);
+	}
+	is(state($pid)->{attached}, 0, 'jump: and nothing is attached');
+
+	# A policy that wants to go back, too far, or what there is not
+	for my $crime (0 .. 2) {
+		my $u0 = guest_uptime($g);
+		($rc, $out) = finish(twctl_spawn('attach', '--vm', $g, '--policy', policy('leapback'), '--param', "crime=$crime"));
+		my $gained = guest_uptime($g) - $u0;
+		is($rc, 6, "leapback $crime: ejected") or diag($out);
+		# too far is clamped to half an hour, 16 times
+		ok($crime == 1 ? $gained > 16 * 1800 && $gained < 16 * 1800 + 60 : $gained > 0 && $gained < 60,
+			sprintf 'leapback %d: the guest went on by %.1f s', $crime, $gained);
+		is(state($pid)->{factor_force}, '1/1', "leapback $crime: rate 1");
+	}
+}
+
+# ---- freeze and step
+
+if ($part{freeze}) {
+	my $f = attach($g, '--policy', 'freeze');
+	my $s0 = state($pid);
+	sleep 2;
+	my $s1 = state($pid);
+	is("$s0->{held} $s1->{held}", '1 1', 'freeze: held');
+	is($s1->{guest_ns}, $s0->{guest_ns}, 'freeze: guest time stands still for 2 s');
+	is($s1->{guest_tsc}, $s0->{guest_tsc}, 'freeze: and so does its TSC');
+	like((twctl('status', '--vm', $g))[1], qr/guest time +stands still/, 'freeze: status says so');
+	like(qmp($g, '{"execute":"stop"}', '{"execute":"query-status"}'), qr/"running": false/, 'freeze: the VMM can stop its vCPUs');
+	like(qmp($g, '{"execute":"human-monitor-command","arguments":{"command-line":"info registers -a"}}'), qr/CPU#1/, 'freeze: and read them');
+	like(qmp($g, '{"execute":"cont"}', '{"execute":"query-status"}'), qr/"running": true/, 'freeze: and start them');
+	is(state($pid)->{guest_ns}, $s0->{guest_ns}, 'freeze: guest time has stood through all that');
+	my $base = state($pid)->{guest_ns};
+	my $n = $ENV{TW_STEPS} // 1000;
+	my ($rc, $out) = twctl('step', '--vm', $g, '10ms', '--count', $n, '-j');
+	my @at = map { decode_json($_)->{guest_ns} } grep { /^\{/ } split /\n/, $out;
+	is($rc, 0, "step: $n steps") or diag($out);
+	my @off = grep { $at[$_] - $base != ($_ + 1) * 10_000_000 } 0 .. $#at;
+	ok(@at == $n && !@off, "step: each of $n steps of 10 ms ends to the nanosecond")
+		or diag(scalar @at, ' answers; off: ', join ' ', map { "$_: " . ($at[$_] - $base - ($_ + 1) * 10_000_000) } grep { defined } @off[0 .. 9]);
+	is(state($pid)->{guest_ns} - $base, $n * 10_000_000, "step: $n steps of 10 ms are @{[ $n / 100 ]} s");
+	my $sum = $n * 10_000_000;
+	for (1 .. 10) {
+		my $ns = int(exp(log(1000) + rand(log(2e8 / 1000))));
+		($rc, $out) = twctl('step', '--vm', $g, "${ns}ns");
+		$sum += $ns;
+		my $off = state($pid)->{guest_ns} - $base - $sum;
+		ok(!$rc && !$off, "step: $ns ns") or diag("off by $off; $out");
+	}
+	($rc, $out) = run('sh', '-c', "printf '1ms\\n2500us\\n' | build/twctl step --vm $g -");
+	$sum += 3_500_000;
+	ok($rc == 0 && state($pid)->{guest_ns} - $base == $sum, 'step -: spans from standard input') or diag($out);
+	($rc, $out) = twctl('set', '--vm', $g, 'budget=1ms');
+	is($rc, 5, 'freeze: a budget cannot shrink: status 5') or diag($out);
+	my $counters = decode_json((twctl('status', '--vm', $g, '-j'))[1])->{counters};
+	is($counters->{late}, '0ns', 'freeze: no step was late');
+	detach($f);
+	is(state($pid)->{held}, 0, 'freeze: detach lets the guest go');
+	($rc, $out) = guest_exec($g, 'echo', 'alive');
+	is("$rc $out", "0 alive\n", 'freeze: it is alive');
+	# SIGKILL to who holds it
+	$f = attach($g, '--policy', 'freeze');
+	kill 'KILL', $f->{pid};
+	finish($f);
+	ok(until_state($pid, 'attached', 0), 'freeze: SIGKILL to twctl lets the guest go');
+	($rc, $out) = guest_exec($g, 'echo', 'alive');
+	is("$rc $out", "0 alive\n", 'freeze: and it is alive');
+	is(guest_says($g), '', 'freeze: no watchdog of the guest spoke');
+	($rc, $out) = twctl('step', '--vm', $g, '10ms');
+	is($rc, 1, 'step without freeze: status 1') or diag($out);
+	my $c = attach($g, '--factor', 2);
+	($rc, $out) = twctl('step', '--vm', $g, '10ms');
+	ok($rc == 5 && $out =~ /only freeze/, 'step under another policy: status 5') or diag("$rc $out");
+	detach($c);
+}
+
+my $frozen = $ENV{TW_FREEZE} // 10;
+
+# Ticks: by LAPIC and PIT, periodic. Neither lost nor doubled over a freeze, and no burst at its end.
+# With a TSC deadline Linux would neither use the one periodically nor the other at all.
+for my $k ([ 'lapic', 'LOC', '--append', 'nohz=off highres=off' ],
+	[ 'pit', '0', '--append', 'nohz=off highres=off nolapic_timer hpet=disable' ]) {
+	next if !$part{ticks};
+	my ($name, $irq, @opt) = @$k;
+	my $tp = guest($name, '--cpu', 'host,-tsc-deadline', @opt);
+	my $count = sub {
+		my ($rc, $out) = guest_exec($name, 'sh', '-c', "cut -d' ' -f1 /proc/uptime; sed -n 's/^ *$irq: *\\([0-9]*\\).*/\\1/p' /proc/interrupts; cut -d' ' -f1 /proc/uptime");
+		my ($a, $n, $b) = split ' ', $out;
+		BAIL_OUT("$name: no ticks by interrupt $irq: $out" . (guest_exec($name, 'cat', '/proc/interrupts'))[1]) if !defined $b;
+		return (($a + $b) / 2, $n, ($b - $a) / 2);
+	};
+	my ($u0, $n0, $e0) = $count->();
+	my $f = attach($name, '--policy', 'freeze');
+	sleep $frozen;
+	detach($f);
+	my ($u1, $n1, $e1) = $count->();
+	my $ticks = ($u1 - $u0) * 250;
+	my $room = ($e0 + $e1 + 0.02) * 250 + 1;
+	ok($u1 - $u0 < 4, sprintf '%s: %.2f s in the guest over a freeze of %d s', $name, $u1 - $u0, $frozen);
+	ok($n1 - $n0 > 0 && abs($n1 - $n0 - $ticks) <= $room, sprintf '%s: %d ticks for %.1f periods', $name, $n1 - $n0, $ticks)
+		or diag("room $room");
+	is(guest_says($name), '', "$name: no watchdog spoke");
+	stop_guest($name);
+}
+
+# ---- skip-idle
+
+if ($part{skip}) {
+	my ($u0, $h0) = (guest_uptime($g), host_s());
+	my $span = 100 + int rand 100;
+	trace_begin();
+	my $p = twctl_spawn('attach', '--vm', $g, '--policy', 'skip-idle', '--param', "until=${span}s", '--exit-when-done');
+	my ($rc, $out) = finish($p);
+	my $h1 = host_s();
+	my $t = trace_end();
+	is($rc, 10, "skip-idle until=${span}s: ends") or diag($out);
+	my $u1 = guest_uptime($g);
+	ok($u1 - $u0 >= $span && $u1 - $u0 < $span + 3, sprintf 'skip-idle: %d s of the guest took %.1f s of the host', $span, $h1 - $h0);
+	ok($h1 - $h0 < $span / 2, 'skip-idle: that is less than half');
+	my @seg = grep { $_->{pid} == $pid } @{ $t->{segments} };
+	my @leaps = grep { $_->{change} eq 'leap' } @seg;
+	ok(@leaps > 3, 'skip-idle: ' . @leaps . ' leaps');
+	my ($start) = grep { $_->{change} eq 'start' } @seg;
+	ok($leaps[-1]{guest_ns} <= $start->{guest_ns} + $span * 1e9, 'skip-idle: none goes beyond the end');
+	is(scalar grep({ /clamp.*(leap|factor|answer)/ } @{ $t->{text} }), 0, 'skip-idle: nothing to clamp') or diag(explain $t->{text});
+	is(guest_says($g), '', 'skip-idle: no watchdog spoke');
+
+	# a sleep of 100 s ends after 100 s of the guest, not before, and soon for the host
+	my $s = attach($g, '--policy', 'skip-idle');
+	$h0 = host_s();
+	($rc, $out) = guest_exec($g, 'sh', '-c', 'cut -d" " -f1 /proc/uptime; sleep 100; cut -d" " -f1 /proc/uptime');
+	my ($a, $b) = split ' ', $out;
+	ok($b - $a >= 100 && $b - $a < 100.5, sprintf 'skip-idle: sleep 100 took %.2f s of the guest, %.1f of the host', $b - $a, host_s() - $h0);
+	detach($s);
+
+	# one vCPU is busy: no skip
+	my $busy = guest_spawn($g, 'taskset', 1, 'sh', '-c', 'while :; do :; done');
+	sleep 0.5;
+	my $l0 = state($pid)->{leaps};
+	$s = attach($g, '--policy', 'skip-idle', '--param', 'idle=1ms');
+	($u0, $h0) = (guest_uptime($g), host_s());
+	sleep 2;
+	my ($u2, $h2) = (guest_uptime($g), host_s());
+	is(state($pid)->{leaps}, $l0, 'skip-idle: two vCPUs, one busy: no leap');
+	ok(abs(($u2 - $u0) - ($h2 - $h0)) < 0.3, sprintf 'skip-idle: %.2f s of the guest in %.2f s of the host', $u2 - $u0, $h2 - $h0);
+	detach($s);
+	kill 'TERM', $busy->{pid};
+	finish($busy);
+}
+
+my ($rc, $out) = guest_exec($g, 'echo', 'alive');
+is("$rc $out", "0 alive\n", 'the guest is alive');
+is(state($pid)->{factor_force}, '1/1', 'rate 1 afterwards');
+same_as_before($before, 'no link, program or map is left');
+stop_guest($g);
+done_testing();

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0
+# gnuplot: memory against the guest's date. Set with -e: runs, svg, span.
+set terminal svg size 800,450 font "sans-serif,13" background "white"
+set output svg
+set title "A guest lives ".span." while nobody looks: its memory, at each daily job"
+set xlabel "the guest's date"
+set ylabel "memory available (MB)"
+set key off
+set grid back linecolor "#d8d8d8"
+set border 3
+set tics nomirror out
+set xdata time
+set timefmt "%s"
+set format x "%Y-%m-%d"
+set xtics rotate by -30
+plot "< grep ^daily ".runs using 3:($4 / 1024) with lines linewidth 2 linecolor "#1f5fa8"

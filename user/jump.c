@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl jump: move a guest forward.  The policy 'jump', attached until it has arrived. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "parse.h"
+#include "twctl.h"
+#include "when.h"
+
+static int refuse(struct tw_err *e, int status, const char *fact, const char *cure)
+{
+	tw_fail(e, status, "cannot jump");
+	tw_fact(e, "%s", fact);
+	return tw_cure(e, "%s", cure);
+}
+
+/* A sign before a span says the same as none */
+static const char *moment(const char *word)
+{
+	return *word == '+' ? word + 1 : word;
+}
+
+static int check(const struct tw_args *args, struct tw_err *e)
+{
+	struct timewarp_when when;
+	const char *why;
+
+	if (args->allow_backward)
+		return refuse(e, TW_UNSUPPORTED,
+			      "guest time never goes back: the kernel has no way to do it",
+			      "leave out --allow-backward");
+	if (args->operands.n != 1)
+		return refuse(e, TW_USAGE, "it is not said where to",
+			      "add a span or a date: +30d, 2038-01-19T03:14:00Z");
+	/* with the host booted at the epoch, every date lies ahead: this is about words */
+	if (tw_parse_when(moment(args->operands.v[0]), 0, &when, &why) ||
+	    when.kind == TIMEWARP_NEVER) {
+		tw_fail(e, TW_USAGE, "cannot jump to %s", TW_QUOTE(args->operands.v[0]));
+		tw_fact(e, "it is %s", when.kind == TIMEWARP_NEVER ? "no moment" : why);
+		return tw_cure(e, "give a span or a date: +30d, 2038-01-19T03:14:00Z");
+	}
+	if (when.kind == TIMEWARP_AT_HOST || when.kind == TIMEWARP_AFTER_HOST)
+		return refuse(e, TW_USAGE, "a guest cannot jump by the host's clock",
+			      "leave out 'host'");
+	return TW_OK;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_args attach = *args;
+	const char *params[1];
+	char *to;
+	int status;
+
+	if (check(args, e))
+		return e->status;
+	to = tw_asprintf("to=%s", moment(args->operands.v[0]));
+	params[0] = to;
+	attach.policy = "jump";
+	attach.params = (struct tw_strings){ .v = params, .n = 1 };
+	attach.operands = (struct tw_strings){ 0 };
+	attach.exit_when_done = true;
+	status = tw_find_verb("attach")->run(&attach, e);
+	free(to);
+	if (status == TW_THRESHOLD)
+		return TW_OK;
+	if (!status)
+		return refuse(e, TW_FAILED, "it ended before the guest was there",
+			      "twctl list shows what there is; jump again");
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "auto, scaled, trapped or offset",
+		  "auto scaled trapped offset"),
+	TW_OPTION("allow-backward", 0, TW_FLAG, allow_backward, NULL,
+		  "refused: guest time never goes back", NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_jump = {
+	.name = "jump",
+	.synopsis = "--vm VM +SPAN|DATE [--tsc MODE]",
+	.summary = "move a guest forward, by a span or to a date",
+	.more = "The guest goes in leaps that its watchdogs bear, with 5 ms of the host between\n"
+		"them: of 10 minutes if it has kvmclock, by which it is told of them, else of\n"
+		"10 seconds. A timer that lies on the way fires once, late. Then its clocks\n"
+		"go on at the host's rate. A year takes some five minutes; Ctrl-C leaves the\n"
+		"guest where it is by then.\n"
+		"\n"
+		"    twctl jump --vm my-guest +30d\n"
+		"    twctl jump --vm my-guest 2038-01-19T03:14:00Z\n"
+		"\n"
+		"It is the policy 'jump', attached until it is there, so no other may be. Status\n"
+		"5 if the moment has passed: there is no way back.\n",
+	.options = options,
+	.max_operands = 1,
+	.run = run,
+};
