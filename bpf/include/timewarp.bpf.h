@@ -78,6 +78,9 @@ typedef __u32 __wsum;
  *	     none. Timers that are passed fire at once, each once.
  * @answer: out: bits of enum kvm_timewarp_answer
  *
+ * Of several VMs, @idle_ns and @next_timer_ns are the least, and bits of @state are set that hold for
+ * all; a leap takes all of them to the same guest time.
+ *
  * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
  * permits and counts each clamp; 16 bad answers in a row eject the policy.  While guest time stands
  * still (KVM_TIMEWARP_HOLD) @next_guest_ns never comes: ask for @next_host_ns, or wait for

@@ -9,7 +9,7 @@
 #ifndef TIMEWARP_H
 #define TIMEWARP_H
 
-#define TIMEWARP_ABI 1
+#define TIMEWARP_ABI 2
 
 enum kvm_timewarp_abi {
 	KVM_TIMEWARP_ABI = TIMEWARP_ABI,
