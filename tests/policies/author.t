@@ -7,6 +7,7 @@ root=$PWD twctl=$PWD/build/twctl
 dir=$(mktemp -d) || exit 1
 trap 'rm -rf "$dir"' EXIT
 n=0 failed=0
+abi=$(sed -n 's/^#define TIMEWARP_ABI //p' bpf/include/timewarp.h)
 # says STATUS PATTERN ARG...: "twctl policy ARG..." ends so, and prints what the pattern matches
 says() {
 	local status=$1 pattern=$2 rc
@@ -30,7 +31,7 @@ says 0 '^wrote mine.bpf.c' new mine
 says 1 'File exists' new mine
 says 2 'a name is' new 9x
 says 0 'policy mine, 2 parameters' build mine.bpf.c
-says 0 '"ops_version":"1"' -j inspect ./mine.bpf.o
+says 0 "\"ops_version\":\"$abi\"" -j inspect ./mine.bpf.o
 says 1 'there is no' inspect nosuch
 says 0 '^ramp ' list
 for p in bpf/policies/*.bpf.c bpf/policies/examples/*.bpf.c; do
