@@ -78,7 +78,7 @@ install-kvm:			## modules to where modprobe prefers them; prints how to load, ho
 bench-ready: all kvm guest
 
 check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## every test
-	@prove -j2 --timer --comments --exec '' $(UNIT_TESTS) $(TESTS)
+	@prove -j2 --timer --comments --failures --exec '' $(UNIT_TESTS) $(TESTS)
 
 fuzz: $(FUZZERS)		## the fuzzers, for FUZZ_SECONDS=60 each
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/fuzz.t
