@@ -30,6 +30,7 @@ CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wno-unused-parameter
 PREFIX ?= /usr/local
 DESTDIR ?=
+PREFIXED = $(abspath $(DESTDIR)/$(PREFIX))
 
 # KERNEL=release chooses the kernel that the modules are built for: the bench's, or $(uname -r).
 KERNEL ?=
@@ -44,7 +45,7 @@ CLEAN :=
 all:
 
 # Whoever only asks for help or for an empty desk gets no download.
-NO_SETUP := help setup clean distclean kvm install-kvm
+NO_SETUP := help setup clean distclean kvm install-kvm install uninstall
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_SETUP),$(MAKECMDGOALS)),all),)
 include $(BUILD)/env.mk
 endif
@@ -70,6 +71,21 @@ guest:				## the guest's image
 	@tools/build-guest
 
 ##@ Use on a real host
+# Of what make built, so that sudo needs no cache of its own.
+install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/local)
+	@[ -x $(BUILD)/twctl ] || { echo "make install: there is no $(BUILD)/twctl: make builds it" >&2; exit 1; }
+	install -D -m 755 $(BUILD)/twctl $(PREFIXED)/bin/twctl
+	install -d $(PREFIXED)/lib/timewarp/policies $(PREFIXED)/include/timewarp/check $(PREFIXED)/include/timewarp/bpf
+	install -m 644 $(POLICIES) $(PREFIXED)/lib/timewarp/policies
+	cd $(BUILD)/include && for f in $(AUTHOR_FILES:$(BUILD)/include/%=%); do \
+		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
+	install -d $(PREFIXED)/share/bash-completion/completions
+	$(BUILD)/twctl help --completion bash >$(PREFIXED)/share/bash-completion/completions/twctl
+
+uninstall:			## remove what make install puts there
+	rm -rf $(PREFIXED)/bin/twctl $(PREFIXED)/lib/timewarp $(PREFIXED)/include/timewarp \
+		$(PREFIXED)/share/bash-completion/completions/twctl
+
 install-kvm:			## modules to where modprobe prefers them; prints how to load, how to go back
 	@tools/build-kvm --install
 
@@ -96,5 +112,5 @@ help:				## this list
 		/^[a-z-]+:.*## / { n = $$1; sub(/:.*/, "", n); printf "  make %-14s %s\n", n, $$2 }' Makefile $(wildcard */Makefile.inc)
 	@printf '\nVariables: KERNEL=release V=1 DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm guest install-kvm bench-ready check fuzz clean distclean help FORCE
+.PHONY: all setup kvm guest install uninstall install-kvm bench-ready check fuzz clean distclean help FORCE
 FORCE:

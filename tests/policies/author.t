@@ -47,5 +47,25 @@ sed 's/ctx->factor_num = .*/&\n\tctx->leap_ns = ctx->guest_ns + 2 * TIMEWARP_MAX
 says 5 '^crime: leaps further than half an hour' check far.bpf.c --count 200
 sed 's/ctx->factor_num = .*/&\n\tctx->answer = 64;/' "$dir/mine.bpf.c" >"$dir/bits.bpf.c"
 says 5 '^crime: answers with bits that there are not' check bits.bpf.c --count 200
+# What make install puts there serves as well as this tree, and make uninstall leaves nothing.
+prefix=$dir/inst/usr/local
+env -u MAKEFLAGS -u MAKELEVEL make -s install DESTDIR="$dir/inst" >"$dir/install.out" 2>&1 || sed 's/^/# /' "$dir/install.out"
+twctl=$prefix/bin/twctl
+says 0 'policy mine, 2 parameters' build mine.bpf.c
+says 0 'crimes 0$' check mine.bpf.c --count 200
+export TIMEWARP_POLICY_PATH=$prefix/lib/timewarp/policies
+for p in bpf/policies/*.bpf.c; do
+	p=${p##*/}
+	says 0 "/policies/${p%.c}.o$" list
+done
+env -u MAKEFLAGS -u MAKELEVEL make -s uninstall DESTDIR="$dir/inst" >"$dir/install.out" 2>&1
+n=$((n + 1))
+left=$(find "$dir/inst" -type f)
+if [ -z "$left" ]; then
+	echo "ok $n - make uninstall leaves no file"
+else
+	echo "not ok $n - make uninstall leaves $left"
+	failed=1
+fi
 echo "1..$n"
 exit $failed
