@@ -81,10 +81,12 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
 	install -d $(PREFIXED)/share/bash-completion/completions
 	$(BUILD)/twctl help --completion bash >$(PREFIXED)/share/bash-completion/completions/twctl
+	install -d $(PREFIXED)/share/man/man8
+	$(BUILD)/twctl help --man >$(PREFIXED)/share/man/man8/twctl.8
 
 uninstall:			## remove what make install puts there
 	rm -rf $(PREFIXED)/bin/twctl $(PREFIXED)/lib/timewarp $(PREFIXED)/include/timewarp \
-		$(PREFIXED)/share/bash-completion/completions/twctl
+		$(PREFIXED)/share/bash-completion/completions/twctl $(PREFIXED)/share/man/man8/twctl.8
 
 install-kvm:			## modules to where modprobe prefers them; prints how to load, how to go back
 	@tools/build-kvm --install

@@ -1,19 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
-/* twctl help: help and completion, out of the table of verbs. */
+/* twctl help: help, manual page and completion, out of the table of verbs. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "twctl.h"
 
+static const char words[] =
+	"A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them.\n"
+	"A factor is guest seconds per host second: 50, 0.02, 1/3.\n";
+static const char statuses[] =
+	"0 done, 1 failed, 2 usage, 3 kernel or CPU lacks it, 4 no such VM\n"
+	"or ambiguous, 5 policy refused, 6 policy ejected, 10 a threshold was hit.\n";
+
 static void print_options(FILE *f, const struct tw_option *o)
 {
+	const char *help;
 	char left[40];
 
 	for (; o && o->name; o++) {
 		snprintf(left, sizeof(left), "%s%c%s--%s%s%s", o->letter ? "-" : "",
 			 o->letter ? o->letter : ' ', o->letter ? ", " : "   ", o->name,
 			 o->arg ? " " : "", o->arg ? o->arg : "");
-		fprintf(f, "  %-24s %s\n", left + !o->letter, o->help);
+		fprintf(f, "  %-24s ", left + !o->letter);
+		for (help = o->help; strlen(help) > 53; help += strlen(help) > 0) {
+			const char *cut = help + 53;
+
+			while (cut > help && *cut != ' ')
+				cut--;
+			fprintf(f, "%.*s\n%27s", (int)(cut - help), help, "");
+			help = cut;
+		}
+		fprintf(f, "%s\n", help);
 	}
 }
 
@@ -36,11 +54,7 @@ static void print_all(FILE *f)
 	      "usage: twctl VERB [OPTION]...\n\n", f);
 	for (v = tw_verbs; *v; v++)
 		fprintf(f, "  %-8s %s\n", (*v)->name, (*v)->summary);
-	fputs("\nEach verb: -j for JSON, -h for its help.\n"
-	      "A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them.\n"
-	      "A factor is guest seconds per host second: 50, 0.02, 1/3.\n\n"
-	      "Exit status: 0 done, 1 failed, 2 usage, 3 kernel or CPU lacks it, 4 no such VM or\n"
-	      "ambiguous, 5 policy refused, 6 policy ejected, 10 a threshold was hit.\n", f);
+	fprintf(f, "\nEach verb: -j for JSON, -h for its help.\n%s\nExit status: %s", words, statuses);
 }
 
 void tw_print_help(FILE *f, const struct tw_verb *verb)
@@ -107,6 +121,98 @@ static int print_completion(void)
 	return TW_OK;
 }
 
+static void man_words(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\\' || *text == '-')
+			putchar('\\');
+		putchar(*text == '\\' ? 'e' : *text);
+		/* What man would take for a request */
+		if (*text == '\n' && (text[1] == '.' || text[1] == '\''))
+			fputs("\\&", stdout);
+	}
+}
+
+/* Paragraphs; a line that begins with a space is shown as it stands. */
+static void man_text(const char *text)
+{
+	bool shown = false;
+	char *line, *rest = tw_strdup(text), *all = rest;
+
+	while ((line = strsep(&rest, "\n"))) {
+		if (!rest && !*line)
+			break;
+		if ((*line == ' ') != shown)
+			puts(shown ? ".fi\n.PP" : ".PP\n.nf");
+		shown = *line == ' ';
+		if (*line == '.' || *line == '\'')
+			fputs("\\&", stdout);
+		man_words(*line ? line : ".PP");
+		putchar('\n');
+	}
+	if (shown)
+		puts(".fi");
+	free(all);
+}
+
+static void man_options(const struct tw_option *o)
+{
+	for (; o && o->name; o++) {
+		puts(".TP");
+		if (o->letter)
+			printf(".BR \\-%c \", \"\\c\n", o->letter);
+		printf(o->arg ? ".BI \\-\\-" : ".B \\-\\-");
+		man_words(o->name);
+		if (o->arg) {
+			fputs(" \" ", stdout);
+			man_words(o->arg);
+			putchar('"');
+		}
+		putchar('\n');
+		man_text(o->help);
+	}
+}
+
+static void man_verb(const struct tw_verb *v)
+{
+	printf(".SS twctl %s\n", v->name);
+	man_text(v->summary);
+	printf(".PP\n.nf\ntwctl %s ", v->name);
+	man_words(v->synopsis);
+	puts("\n.fi\n.PP");
+	if (v->more)
+		man_text(v->more);
+	man_options(v->options);
+}
+
+static int print_man(void)
+{
+	const struct tw_verb *const *v;
+
+	puts(".TH TWCTL 8 \"\" timewarp \"System Administration\"");
+	puts(".SH NAME\ntwctl \\- give a virtual machine a time of its own\n"
+	     ".SH SYNOPSIS\n.B twctl\n.I VERB\n.RI [ OPTION ]...\n.SH DESCRIPTION\n"
+	     "Lets an unmodified guest of KVM live faster or slower than its host, and tells what happens\n"
+	     "to its clocks and timer interrupts.  All of the guest's clocks follow one timeline, which a\n"
+	     "policy, a BPF program, decides while the guest runs.\n.PP");
+	man_text(words);
+	puts(".SH VERBS");
+	for (v = tw_verbs; *v; v++)
+		man_verb(*v);
+	puts(".SH COMMON OPTIONS");
+	man_options(tw_common_options);
+	puts(".SH EXIT STATUS");
+	man_text(statuses);
+	puts(".SH ENVIRONMENT\n.TP\n.B TIMEWARP_POLICY_PATH\ndirectories of policies, separated by colons\n"
+	     ".TP\n.B TIMEWARP_INCLUDE\nwhere timewarp.bpf.h is, for\n.B twctl policy build\n"
+	     ".TP\n.B NO_COLOR\nno colours on a terminal\n"
+	     ".SH FILES\n.TP\n.I /sys/fs/bpf/timewarp\npolicies that outlive the command\n"
+	     ".TP\n.I /sys/kernel/debug/kvm/PID\\-FD/timewarp\nhow the time of a VM stands\n"
+	     ".TP\n.I /usr/local/lib/timewarp/policies\nwhere policies are installed\n"
+	     ".SH SEE ALSO\n.BR bpftrace (8),\n.BR perf\\-kvm (1),\n.BR virsh (1)");
+	return TW_OK;
+}
+
 static void write_options(struct tw_json *j, const struct tw_option *o)
 {
 	for (; o && o->name; o++) {
@@ -160,6 +266,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	}
 	if (args->completion)
 		return print_completion();
+	if (args->man)
+		return print_man();
 	if (args->json)
 		print_json(verb);
 	else
@@ -170,12 +278,13 @@ static int run(const struct tw_args *args, struct tw_err *e)
 static const struct tw_option options[] = {
 	TW_OPTION("completion", 0, TW_TEXT, completion, "SHELL",
 		  "print completion for a shell: bash", "bash"),
+	TW_OPTION("man", 0, TW_FLAG, man, NULL, "print the manual page, for man -l", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_help = {
 	.name = "help",
-	.synopsis = "[VERB] [--completion bash]",
+	.synopsis = "[VERB] [--completion bash | --man]",
 	.summary = "show help",
 	.options = options,
 	.max_operands = 1,

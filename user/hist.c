@@ -310,8 +310,8 @@ const struct tw_verb tw_verb_hist = {
 		"host    from the deadline until the host's timer fired\n"
 		"inject  until KVM had made it an interrupt (the vCPU was not running)\n"
 		"entry   until the entry that carries it (the guest had interrupts off)\n"
-		"Percentiles are tops of buckets: never too small, and at most a quarter (log2) or\n"
-		"WIDTH (linear) too big.\n",
+		"Percentiles are tops of buckets: never too small, and at most a quarter (log2)\n"
+		"or WIDTH (linear) too big.\n",
 	.options = options,
 	.run = run,
 };

@@ -207,7 +207,7 @@ const struct tw_verb tw_verb_step = {
 		"    twctl detach --vm my-guest\n"
 		"\n"
 		"With - it reads one span a line from standard input and answers each with a line\n"
-		"(with -j, a JSON object: step_ns, lived_ns, guest_ns, host_ns) once it has passed:\n"
+		"(with -j, an object: step_ns, lived_ns, guest_ns, host_ns) once it has passed:\n"
 		"the protocol for a scheduler that keeps the guest in step with something else.\n"
 		"A program may do without twctl: it raises the parameter 'budget' in the policy's\n"
 		"map '.data.params', calls the kfunc kvm_timewarp_kick() from a BPF program of\n"

@@ -520,7 +520,8 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_trace = {
 	.name = "trace",
-	.synopsis = "[--vm VM]... [-d TIME] [armed|delivered|lost|clock|pvclock|timeline|all]...",
+	.synopsis = "[--vm VM]... [-d TIME]\n"
+		    "                   [armed|delivered|lost|clock|pvclock|timeline|all]...",
 	.summary = "show what happens to ticks and clocks, a line each",
 	.more = "Works on a stock kernel. TIME/s counts from the start. DETAILS of a delivered\n"
 		"tick are the parts of LATE: host timer + vCPU not running + guest not ready.\n"

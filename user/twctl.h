@@ -17,7 +17,7 @@
 /* All that command lines can say; each verb's option rows point into it */
 struct tw_args {
 	bool json, verbose, help;
-	bool pin, ids;
+	bool pin, ids, man;
 	bool exit_when_done;
 	bool chaos, allow_backward;
 	bool csv;

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Each verb's help fits a terminal and names its verb; JSON, completion and manual page are what their
+# readers take. On this machine, without a test host.
+cd "$(dirname "$0")/../.." || exit 1
+twctl=build/twctl
+n=0 failed=0
+# ok NAME COMMAND...: the command holds
+ok() {
+	local name=$1
+	shift
+	n=$((n + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		sed 's/^/# /' <<<"$out"
+		failed=1
+	fi
+}
+fits() { ! "$@" | expand | grep -nE '.{81}'; }
+verbs=$($twctl help -j | perl -MJSON::PP -0777 -ne 'print "$_->{name}\n" for @{ decode_json($_)->{verbs} }')
+ok "twctl help fits 80 columns" fits $twctl help
+for v in $verbs; do
+	ok "twctl $v --help fits 80 columns" fits $twctl "$v" --help
+	ok "twctl help $v says the same as twctl $v --help" cmp <($twctl help "$v") <($twctl "$v" --help)
+done
+ok "at least fifteen verbs" test "$(wc -w <<<"$verbs")" -ge 15
+# shellcheck disable=SC2016 # the inner shell's
+ok "bash completes verbs and options" bash -c '
+	. <('$twctl' help --completion bash)
+	COMP_WORDS=(twctl att) COMP_CWORD=1; _twctl; [ "${COMPREPLY[*]}" = attach ] || exit 1
+	COMP_WORDS=(twctl attach --fac) COMP_CWORD=2; _twctl; [ "${COMPREPLY[*]}" = --factor ]'
+quiet() { local said; said=$("$@" 2>&1 >/dev/null); echo "$said"; [ -z "$said" ]; }
+ok "groff has nothing to say about the manual page" quiet groff -man -ww -Tutf8 <($twctl help --man)
+page=$(groff -man -Tascii -P-cbou <($twctl help --man))
+for v in $verbs; do
+	ok "the manual page has $v" grep -q "twctl $v\$" <<<"$page"
+done
+ok "the manual page has every option as help names it" bash -c '
+	for v in '"$(echo $verbs)"'; do
+		for o in $('$twctl' help $v | grep -o -- "--[a-z-]*" | sort -u); do
+			grep -q -- "$o" <<<"$0" || { echo "$v: $o"; exit 1; }
+		done
+	done' "$page"
+echo "1..$n"
+exit $failed
