@@ -863,11 +863,14 @@ static void pit_single(struct vcpu_area *v, u32 kind, u64 *rnd)
 	v->progress++;
 }
 
+/* How many periods may pass until a tick that is owed comes: at 50x one is some 100 us of the host. */
+#define PIT_PATIENCE 4000
+
 static void pit_periodic(struct vcpu_area *v, u32 mode, u64 ticks)
 {
 	struct timer_result *r = &v->pit[PIT_PERIODIC];
-	u64 cycles = pit_cycles(sh->period_ns), count = pit_timer.count, start, end, n = 0;
-	u64 due_ticks, owed;
+	u64 cycles = pit_cycles(sh->period_ns), count = pit_timer.count, start, loaded, end;
+	u64 n = 0, due, most;	/* ticks by now, at least and at most */
 	/* KVM's period is in whole ns. */
 	u64 period = pit_ns(cycles);
 
@@ -876,42 +879,41 @@ static void pit_periodic(struct vcpu_area *v, u32 mode, u64 ticks)
 	start = clock_ns(v);
 	v->armed_now = 1;
 	pit_load(0, mode, cycles);
+	loaded = clock_ns(v);
 	while (n < ticks && !sh->stop) {
 		wait_irq_either(&pit_timer, count + n, n);
 		n++;
 		v->progress++;
 		judge(r, pit_timer.fire_clk, start + n * period, CLK_SLACK(n * period), 0);
 	}
+	/* A tick that is due while the channel is being stopped comes, or does not. */
+	due = (clock_ns(v) - loaded) / period;
 	pit_stop();
 	end = clock_ns(v);
+	most = (end - start) / period;
 	n = pit_timer.count - count;
 	v->armed_now = 0;
-
-	due_ticks = (end - start) / period;
-	owed = due_ticks > n ? due_ticks - n : 0;
 	r->elapsed_ns += end - start;
-	r->armed += n + owed;
-	r->fired += n;
 
 	/*
 	 * With re-injection on, KVM goes on with the ticks that it owes when the channel is stopped;
-	 * loading it anew would forgive them.
+	 * loading it anew would forgive them. Its thread may have to wait for a CPU first.
 	 */
-	count = pit_timer.count;
-	do {
-		n = pit_timer.count;
-		end = clock_ns(v) + 2 * period;
-		while (clock_ns(v) < end && !sh->stop)
-			pause();
-	} while (sh->pit_reinject && pit_timer.count != n && !sh->stop);
-	n = pit_timer.count - count;
-	if (sh->pit_reinject && n <= owed) {
-		r->fired += n;
-		owed -= n;
-	} else {
-		r->spurious += n;
+	end += (sh->pit_reinject && n < due ? PIT_PATIENCE : 2) * period;
+	while (clock_ns(v) < end && !sh->stop) {
+		if (sh->pit_reinject && pit_timer.count - count != n) {
+			n = pit_timer.count - count;
+			end = clock_ns(v) + (n < due ? PIT_PATIENCE : 2) * period;
+		}
+		pause();
 	}
-	r->merged += owed;
+	n = pit_timer.count - count;
+	if (sh->stop && due > n)
+		due = n;	/* cut short */
+	r->fired += n < most ? n : most;
+	r->spurious += n > most ? n - most : 0;
+	r->merged += n < due ? due - n : 0;
+	r->armed += n < due ? due : n < most ? n : most;
 }
 
 /* The counter of a channel that reloads itself: how far in its period it is. */
