@@ -15,6 +15,7 @@
 #include "trace_math.h"
 #include "tracer.h"
 #include "twctl.h"
+#include "vmm.h"
 
 #define KVM_PARAM "/sys/module/kvm/parameters/"
 
@@ -190,6 +191,23 @@ static int watch(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, struct
 	return status;
 }
 
+/* What becomes of the clocks that QEMU keeps, as status has it */
+static void gather_vmm(const struct tw_vm *vm, struct tw_facts *f)
+{
+	struct tw_vmm_look look;
+	struct vmm_state s;
+	bool follow = tw_vmm_find(vm->pid, &s) && s.phase == VMM_FOLLOW;
+
+	tw_vmm_look(vm, &look);
+	f->iothread_uring = f->q.iothread && tw_vmm_uring(vm->pid);
+	f->vmm = follow ? TW_VMM_FOLLOW : !look.possible ? TW_VMM_CANNOT : TW_VMM_COULD;
+	snprintf(f->vmm_why, sizeof(f->vmm_why), "%s", look.why);
+	f->vmm_rtc = f->vmm;
+	if (follow ? !s.rtc && !look.rtc_virtual : look.possible && *look.why_rtc)
+		f->vmm_rtc = TW_VMM_CANNOT;
+	snprintf(f->vmm_rtc_why, sizeof(f->vmm_rtc_why), "%s", look.possible ? look.why_rtc : look.why);
+}
+
 static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *st)
 {
 	struct tw_err ignored = { 0 };
@@ -232,6 +250,14 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 		f->warp_floors = st->floors;
 	}
 	tw_err_free(&ignored);
+	if (f->is_qemu)
+		gather_vmm(vm, f);
+	/* left out by --vmm off */
+	if (f->attached && f->vmm == TW_VMM_COULD) {
+		f->vmm = f->vmm_rtc = TW_VMM_CANNOT;
+		snprintf(f->vmm_why, sizeof(f->vmm_why), "attached with --vmm off");
+		snprintf(f->vmm_rtc_why, sizeof(f->vmm_rtc_why), "attached with --vmm off");
+	}
 }
 
 static void print_policy(const struct tw_facts *f, const struct tw_state *st)

@@ -14,6 +14,7 @@ static const struct tw_facts good = {
 	.min_timer_period_us = 200, .vmware_backdoor = 0, .offsets_differ = 0, .vcpus = 2,
 	.host_cpus = 4, .state = 'S', .tsc_tolerance_ppm = 250, .halt_poll_ns = 200000,
 	.timer_advance = 1, .advance_ns = 1000, .stable = -1,
+	.vmm = TW_VMM_FOLLOW, .vmm_rtc = TW_VMM_CANNOT,
 };
 
 /* The ids that are found, worst first, each followed by a blank */
@@ -71,11 +72,9 @@ static void each_provoked(void **state)
 	} rows[] = {
 #define ROW(words, expect) { CLEAN "\0" words, expect, sizeof(CLEAN "\0" words) }
 		ROW("-machine\0kernel-irqchip=off", "irqchip-off " ALWAYS),
-		ROW("-accel\0kvm,kernel-irqchip=split", "irqchip-split " ALWAYS),
-		ROW("-machine\0kernel_irqchip=split", "irqchip-split " ALWAYS),
+		ROW("-accel\0kvm,kernel-irqchip=split", ALWAYS),
 		ROW("-machine\0kernel-irqchip=on", ALWAYS),
-		ROW("-machine\0hpet=on", "hpet " ALWAYS),
-		ROW("-machine\0hpet=on\0-no-hpet", ALWAYS),
+		ROW("-machine\0hpet=on", ALWAYS),
 		ROW("-machine\0pit=on", ALWAYS),
 		ROW("-machine\0pit=on\0-global\0kvm-pit.lost_tick_policy=discard", "rtc pit-discard " PTP),
 		ROW("-machine\0pit=on\0-global\0kvm-pit.lost_tick_policy=delay", ALWAYS),
@@ -104,7 +103,7 @@ static void each_provoked(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_string_equal(of_cmdline(rows[i].words, rows[i].len), rows[i].expect);
-	assert_string_equal(OF("qemu"), "hpet network rtc no-invtsc " PTP "rtc-discard ");
+	assert_string_equal(OF("qemu"), "network rtc no-invtsc " PTP "rtc-discard ");
 }
 
 static void host_provoked(void **state)
@@ -138,6 +137,48 @@ static void host_provoked(void **state)
 	EXPECT(f.timer_advance = -1, ALWAYS);
 	EXPECT(f.advance_ns = 5000, ALWAYS);
 	EXPECT(f.advance_ns = 5001, ALWAYS "timer-advance ");
+}
+
+/* The clocks that QEMU keeps: they follow, would, or cannot */
+static void qemus_clocks(void **state)
+{
+	static const struct {
+		const char *words, *could, *cannot;
+		size_t len;
+	} rows[] = {
+#define ROW(words, could, cannot) { CLEAN "\0" words, could, cannot, sizeof(CLEAN "\0" words) }
+		ROW("-machine\0hpet=on", "acpi-pm hpet ptp-kvm rtc ", "acpi-pm hpet rtc " PTP),
+		ROW("-machine\0hpet=on\0-no-hpet", "acpi-pm ptp-kvm rtc ", "acpi-pm rtc " PTP),
+		ROW("-no-acpi", "ptp-kvm rtc ", ALWAYS),
+		ROW("-machine\0acpi=off,pit=on,kernel_irqchip=split", "irqchip-split ptp-kvm rtc ",
+		    "irqchip-split " ALWAYS),
+		ROW("-machine\0acpi=off,kernel-irqchip=split", "ptp-kvm rtc ", ALWAYS),
+		ROW("-machine\0acpi=off,kernel-irqchip=off", "irqchip-off lapic ptp-kvm rtc ",
+		    "irqchip-off lapic " ALWAYS),
+		ROW("-no-acpi\0-object\0iothread,id=a", "iothread ptp-kvm rtc ", "rtc iothread " PTP),
+		ROW("-no-acpi\0-object\0{\"qom-type\":\"iothread\",\"id\":\"a\"}",
+		    "iothread ptp-kvm rtc ", "rtc iothread " PTP),
+#undef ROW
+	};
+	struct tw_finding found[TW_FINDINGS_MAX];
+	struct tw_facts f;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		f = good;
+		tw_qemu_time_parse(rows[i].words, rows[i].len, &f.q);
+		f.iothread_uring = f.q.iothread;
+		f.vmm = f.vmm_rtc = TW_VMM_COULD;
+		assert_string_equal(ids(&f), rows[i].could);
+		f.vmm = f.vmm_rtc = TW_VMM_CANNOT;
+		assert_string_equal(ids(&f), rows[i].cannot);
+	}
+	EXPECT((f.vmm = f.vmm_rtc = TW_VMM_FOLLOW), PTP);
+	EXPECT((f.attached = f.factor_met = f.iothread_uring = true), "iothread rtc " PTP);
+	strcpy(f.vmm_rtc_why, "it was told to");
+	assert_true(tw_diagnose(&f, found) > 1 && !strcmp(found[1].id, "rtc"));
+	assert_string_equal(found[1].fact, "RTC: base utc, clock host; it was told to");
 }
 
 static void counts_provoked(void **state)
@@ -256,6 +297,7 @@ int main(void)
 		cmocka_unit_test(nothing_provoked),
 		cmocka_unit_test(each_provoked),
 		cmocka_unit_test(host_provoked),
+		cmocka_unit_test(qemus_clocks),
 		cmocka_unit_test(counts_provoked),
 		cmocka_unit_test(clocks_offered),
 		cmocka_unit_test(binary_stats),

@@ -59,6 +59,9 @@ size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 		add(&l, "ACPI PM timer", vmm, why);
 		add(&l, "RTC", rtc ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST, why_rtc);
 	}
+	if (q.iothread)
+		add(&l, "timers of iothreads", tw_vmm_uring(vm->pid) ? TW_CLOCK_HOST : vmm,
+		    probes ? "iothreads wait by io_uring" : why);
 	add(&l, "other timers of the VMM", vmm, why);
 	return l.n;
 }

@@ -167,6 +167,8 @@ static void read_option(const char *option, const char *arg, struct tw_qemu_time
 		t->network = true;
 	else if (!strcmp(option, "nic") || !strcmp(option, "net"))
 		t->network = strcmp(arg, "none") != 0;
+	else if (!strcmp(option, "object"))
+		t->iothread |= strstr(arg, "iothread") != NULL;
 	else if (!strcmp(option, "device") || !strcmp(option, "chardev"))
 		t->agent |= strstr(arg, "org.qemu.guest_agent") != NULL;
 }
@@ -352,27 +354,54 @@ static void judge_counts(const struct tw_facts *f, struct list *l)
 		    "its kvmclock lacks the stable bit: no master clock");
 }
 
-static void judge_devices(const struct tw_qemu_time *q, struct list *l)
+/* A clock that QEMU keeps: what becomes of it at a factor */
+static void judge_kept(struct list *l, const char *id, enum tw_vmm_clocks by, const char *why,
+		       const char *cure, const char *fact)
 {
-	if (q->irqchip == TW_IRQCHIP_USER)
-		add(l, "irqchip-off", TW_WRONG,
-		    "LAPIC and PIT are QEMU's: late under load, and on host time in a warped guest",
+	if (by == TW_VMM_FOLLOW)
+		return;
+	if (by == TW_VMM_COULD)
+		add(l, id, TW_NOTE, "QEMU keeps it; it follows the factor by probes on QEMU",
+		    "nothing, or: twctl attach without --vmm off", "%s", fact);
+	else
+		add(l, id, TW_LEAK, "QEMU keeps it, and it stays on host time", cure, "%s%s%s", fact,
+		    *why ? "; " : "", why);
+}
+
+static void judge_devices(const struct tw_facts *f, struct list *l)
+{
+	const struct tw_qemu_time *q = &f->q;
+	char rtc[64];
+
+	if (q->irqchip == TW_IRQCHIP_USER) {
+		add(l, "irqchip-off", TW_WRONG, "LAPIC and PIT are QEMU's: late under load",
 		    "take kernel-irqchip=off out of -machine", "kernel-irqchip=off");
-	if (q->irqchip == TW_IRQCHIP_SPLIT)
-		add(l, "irqchip-split", TW_LEAK, "the PIT is QEMU's and stays on host time",
-		    "kernel-irqchip=on", "kernel-irqchip=split");
+		judge_kept(l, "lapic", f->vmm, f->vmm_why, "kernel-irqchip=on",
+			   "LAPIC timer and PIT of QEMU");
+	}
+	if (q->irqchip == TW_IRQCHIP_SPLIT && q->pit)
+		judge_kept(l, "irqchip-split", f->vmm, f->vmm_why, "kernel-irqchip=on",
+			   "PIT of QEMU: kernel-irqchip=split");
 	if (q->hpet)
-		add(l, "hpet", TW_LEAK, "the HPET is QEMU's and stays on host time",
-		    "hpet=off in -machine (before QEMU 8: -no-hpet)", "the guest has an HPET");
+		judge_kept(l, "hpet", f->vmm, f->vmm_why,
+			   "hpet=off in -machine (before QEMU 8: -no-hpet)", "the guest has an HPET");
+	if (q->acpi_pm)
+		judge_kept(l, "acpi-pm", f->vmm, f->vmm_why,
+			   "keep the guest from clocksource acpi_pm", "the guest has an ACPI PM timer");
 	if (q->pit && q->irqchip == TW_IRQCHIP_KERNEL && q->pit_discard)
 		add(l, "pit-discard", TW_NOTE,
 		    "PIT ticks are not made up for: a guest that counts them falls behind",
 		    "-global kvm-pit.lost_tick_policy=delay, if the guest counts ticks",
 		    "lost-tick policy of the PIT: discard");
-	add(l, "rtc", TW_LEAK, "the RTC is QEMU's and stays on host time",
-	    "keep the guest from reading it once it is up (hwclock, Windows' clock)",
-	    "RTC: base %s, clock %s", q->rtc_localtime ? "localtime" : q->rtc_fixed ? "a date" : "utc",
-	    q->rtc_clock_vm ? "vm" : "host");
+	snprintf(rtc, sizeof(rtc), "RTC: base %s, clock %s",
+		 q->rtc_localtime ? "localtime" : q->rtc_fixed ? "a date" : "utc",
+		 q->rtc_clock_vm ? "vm" : "host");
+	judge_kept(l, "rtc", f->vmm_rtc, f->vmm_rtc_why,
+		   "keep the guest from reading it once it is up (hwclock, Windows' clock)", rtc);
+	if (f->iothread_uring)
+		add(l, "iothread", f->attached ? TW_LEAK : TW_NOTE,
+		    "timers of its iothreads, as of throttled disks, stay on host time",
+		    "no -object iothread, if such timers matter", "an event loop of QEMU waits by io_uring");
 	if (!q->rtc_slew)
 		add(l, "rtc-discard", TW_NOTE,
 		    "periodic RTC interrupts that are coalesced are lost: Windows without hv-time falls behind",
@@ -440,7 +469,7 @@ size_t tw_diagnose(const struct tw_facts *f, struct tw_finding found[TW_FINDINGS
 	judge_vm(f, &l);
 	judge_counts(f, &l);
 	if (f->is_qemu) {
-		judge_devices(&f->q, &l);
+		judge_devices(f, &l);
 		judge_cpu(&f->q, &l);
 		judge_outside(&f->q, &l);
 	} else {

@@ -25,6 +25,7 @@ struct tw_qemu_time {
 	char tsc_frequency[24];		/* in Hz, or empty */
 	bool agent;			/* a channel of the guest agent */
 	bool network;
+	bool iothread;			/* event loops beside the main one */
 };
 
 /**
@@ -47,10 +48,20 @@ struct tw_watched {
 
 #define TW_WATCHED_MAX 16		/* as many sources as trace.h has, or more */
 
+/* Whether the clocks that QEMU keeps follow the timeline, through probes on it */
+enum tw_vmm_clocks {
+	TW_VMM_CANNOT,			/* nobody can make them */
+	TW_VMM_COULD,			/* attach would, without --vmm off */
+	TW_VMM_FOLLOW,			/* they do */
+};
+
 /* All that doctor looks at; -1 and empty strings: not known */
 struct tw_facts {
 	bool is_qemu;
 	struct tw_qemu_time q;
+	enum tw_vmm_clocks vmm, vmm_rtc;	/* of QEMU's virtual clock; of the RTC */
+	char vmm_why[160], vmm_rtc_why[160];	/* why not */
+	bool iothread_uring;		/* an event loop of QEMU waits by io_uring */
 	char clocksource[32];		/* of the host */
 	int tsc_invariant;		/* constant_tsc and nonstop_tsc in the host's cpuinfo */
 	int periodic_sync;		/* kvm.kvmclock_periodic_sync */
@@ -80,7 +91,7 @@ enum tw_severity { TW_WRONG, TW_LEAK, TW_NOTE };
 struct tw_finding {
 	const char *id;
 	enum tw_severity severity;	/* wrong: its time suffers; leak: host time in a warped guest */
-	char fact[128];
+	char fact[256];
 	const char *meaning;
 	const char *cure;		/* NULL where none is needed */
 };

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -338,6 +339,41 @@ static bool locked_down(void)
 	return yes;
 }
 
+bool tw_vmm_uring(pid_t pid)
+{
+	char *path = tw_asprintf("/proc/%d/fd", pid), to[64];
+	DIR *dir = opendir(path);
+	bool found = false;
+	struct dirent *d;
+	ssize_t len;
+
+	free(path);
+	while (dir && !found && (d = readdir(dir))) {
+		len = readlinkat(dirfd(dir), d->d_name, to, sizeof(to) - 1);
+		to[len > 0 ? len : 0] = 0;
+		found = !strcmp(to, "anon_inode:[io_uring]");
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* KVM has a directory for each, PID-FD */
+static int vms_of(const struct tw_vm *vm)
+{
+	char *pattern = tw_asprintf("%.*s/%d-*", (int)(strrchr(vm->dir, '/') - vm->dir), vm->dir,
+				    vm->pid);
+	glob_t g;
+	int n = 0;
+
+	if (!glob(pattern, GLOB_NOSORT, NULL, &g)) {
+		n = g.gl_pathc;
+		globfree(&g);
+	}
+	free(pattern);
+	return n;
+}
+
 void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
@@ -349,6 +385,8 @@ void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 		no(look, "KVM's state files are not to be seen");
 	else if (locked_down())
 		no(look, "the kernel is locked down");
+	else if (vms_of(vm) > 1)
+		no(look, "its process has %d VMs, and clocks can follow only one timeline", vms_of(vm));
 	else if (!tw_code_open(&p.code, exe))
 		no(look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
 	else

@@ -46,6 +46,9 @@ struct tw_vmm_look {
  */
 void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look);
 
+/* Whether a process has an io_uring: QEMU's iothreads then wait by it, and not by ppoll() */
+bool tw_vmm_uring(pid_t pid);
+
 struct tw_vmm {
 	struct bpf_object *obj;
 	struct bpf_link *sites, *wake;
