@@ -12,10 +12,13 @@
  *
  * The main loop sleeps in ppoll() for as long as its earliest timer has to wait. Each timer's wait
  * is converted here on its own, as some of them are in guest time and others in host time. When the
- * segment changes, a vCPU that passes the checkpoint wakes the main loop, which then asks anew.
+ * segment changes, a vCPU wakes the main loop, which then asks anew: at the checkpoint, which it passes if it
+ * was in KVM, or else when it enters KVM again. Where vCPUs halt in user space (kernel-irqchip=off) they may do
+ * neither for long: the main loop then sleeps for a bounded time, and twctl wakes it for each change of its own.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "vmm_state.h"
 
@@ -186,7 +189,9 @@ static __always_inline u64 new_wait(u64 wait)
 	/* None of these asked for so short a sleep: a block device's timer did, on either clock. */
 	if (wait < asked)
 		host = smaller(host, smaller(wait, host_delay(wait)));
-	return host == NEVER ? wait : host;
+	if (host == NEVER)
+		host = wait;
+	return vmm.longest_ns ? smaller(host, vmm.longest_ns) : host;
 }
 
 static __always_inline int sleeps(u64 timeout)
@@ -223,12 +228,36 @@ int vmm_site(struct pt_regs *ctx)
 	return 0;
 }
 
-SEC("fexit/__kvm_timeline_checkpoint")
-int vmm_wake(void *ctx)
+static __always_inline int wake_main_loop(void)
 {
-	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.phase != VMM_FOLLOW)
+	u32 changes = *(volatile u32 *)&vmm.changes;
+
+	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.phase != VMM_FOLLOW ||
+	    vmm.told == changes)
 		return 0;
+	vmm.told = changes;
 	bpf_send_signal(VMM_WAKE_SIGNAL);
 	__sync_fetch_and_add(&vmm.wakes, 1);
 	return 0;
+}
+
+/* Called for each VM of a change while its vCPUs are held: none passes by before it counts */
+SEC("fexit/kvm_hv_request_tsc_page_update")
+int BPF_PROG(vmm_change, struct kvm *kvm)
+{
+	if ((u32)BPF_CORE_READ(kvm, userspace_pid) == vmm.pid)
+		__sync_fetch_and_add(&vmm.changes, 1);
+	return 0;
+}
+
+SEC("fexit/__kvm_timeline_checkpoint")
+int vmm_wake(void *ctx)
+{
+	return wake_main_loop();
+}
+
+SEC("fentry/kvm_arch_vcpu_ioctl_run")
+int vmm_enter(void *ctx)
+{
+	return wake_main_loop();
 }

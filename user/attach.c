@@ -554,6 +554,7 @@ static int attach(struct attachment *a, unsigned int mode, enum vmm_wish wish, s
 	status = attach_vmms(a, wish, e);
 	if (!status)
 		status = load_and_attach(a, mode, e);
+	tw_vmm_wake_all();
 	if (!status && a->args->pin)
 		status = pin(a, e);
 	if (status)

@@ -6,6 +6,7 @@
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
+#include "vmm.h"
 
 static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_live *live,
 			 struct tw_err *e)
@@ -19,6 +20,7 @@ static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_liv
 	status = tw_policy_load(p, fd, live->tsc_mode, e);
 	if (!status)
 		status = tw_policy_swap(p, live->link_fd, t->vm, e);
+	tw_vmm_wake_all();
 	close(fd);
 	return status;
 }

@@ -34,7 +34,10 @@ struct vmm_state {
 	unsigned int pid;
 	unsigned int phase;		/* enum vmm_phase */
 	unsigned int rtc;		/* CLOCK_REALTIME is rewritten as well */
+	unsigned int changes;		/* of the segment, */
+	unsigned int told;		/* and those that the main loop was woken for */
 	unsigned int pad;
+	unsigned long long longest_ns;	/* that the main loop may sleep, of the host; or 0 */
 	long long mono_base_ns;		/* what the timeline was ahead by before, and is in the */
 	long long wall_base_ns;		/* VMM's own offsets, or not to be shown */
 	unsigned long long seqlock;	/* int, odd while the next two change */

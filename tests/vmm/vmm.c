@@ -1187,26 +1187,35 @@ static void run_xen(void)
 /* setclock: the VMM's own means to move the guest's clocks */
 
 struct set_check {
-	u64 sets, bad, worst, skipped;
+	u64 sets, bad, worst, skipped, by_realtime;
 };
 
 /*
  * KVM_SET_CLOCK took effect between host TSCs h0 and h1; from there on the
- * clock has to run on from the value set.
+ * clock has to run on from the value set. By realtime it runs on from when
+ * the value was got, as KVM adds what the wall clock has gone on by since.
  */
-static void try_set_clock(struct set_check *c, u64 forward)
+static void try_set_clock(struct set_check *c, u64 forward, bool by_realtime)
 {
 	struct kvm_clock_data d = { 0 };
 	struct model before, after;
 	unsigned int i, j;
 	u64 h0, h1;
 
-	IOCTL(vm_fd, KVM_GET_CLOCK, &d);
-	d.clock += forward;
-	d.flags = 0;
 	h0 = rdtsc();
-	IOCTL(vm_fd, KVM_SET_CLOCK, &d);
+	IOCTL(vm_fd, KVM_GET_CLOCK, &d);
 	h1 = rdtsc();
+	if (by_realtime && !(d.flags & KVM_CLOCK_REALTIME))
+		return;
+	d.clock += forward;
+	d.flags = by_realtime ? KVM_CLOCK_REALTIME : 0;
+	if (by_realtime)
+		usleep(1000);
+	else
+		h0 = rdtsc();
+	IOCTL(vm_fd, KVM_SET_CLOCK, &d);
+	if (!by_realtime)
+		h1 = rdtsc();
 	if (!read_model(&before) || !take_batch())
 		return;
 	if (!before.valid && !read_model(&before))
@@ -1216,6 +1225,7 @@ static void try_set_clock(struct set_check *c, u64 forward)
 		return;
 	}
 	c->sets++;
+	c->by_realtime += by_realtime;
 	for (i = 0; i < opt.nr_vcpus; i++)
 		for (j = 0; j < sh->vcpu[i].nr_samples; j++) {
 			struct clock_sample *s = &sh->vcpu[i].sample[j];
@@ -1260,14 +1270,15 @@ static void run_setclock(void)
 	if (!take_batch())
 		return;
 	do {
-		try_set_clock(&c, 3600ULL * 1000000000);
-		try_set_clock(&c, 1000000);
+		try_set_clock(&c, 3600ULL * 1000000000, false);
+		try_set_clock(&c, 1000000, false);
+		try_set_clock(&c, 60ULL * 1000000000, true);
 		check_stall();
 	} while (time_left(start));
 	clk = sh->vcpu[0].sample[0].clk;
 	finish_case();
-	ok(c.sets > 0, "KVM_SET_CLOCK was tried (%" PRIu64 " times, %" PRIu64 " dropped)",
-	   c.sets, c.skipped);
+	ok(c.by_realtime > 0, "KVM_SET_CLOCK was tried (%" PRIu64 " times, %" PRIu64
+	   " by realtime, %" PRIu64 " dropped)", c.sets, c.by_realtime, c.skipped);
 	ok(c.bad == 0, "kvmclock goes on from what KVM_SET_CLOCK set (%" PRIu64 " off, worst %"
 	   PRIu64 " ns)", c.bad, c.worst);
 	ok(SUM(back_clk) == 0, "KVM_SET_CLOCK forward takes no vCPU back (%" PRIu64 ")",

@@ -12,6 +12,7 @@
 #include "host.h"
 #include "policy_priv.h"
 #include "text.h"
+#include "vmm.h"
 
 #define MAX_MAPS 64
 
@@ -289,6 +290,7 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 	err = kick(id, &loaded);
 	if (!err) {
 		memcpy(l->old, l->data, l->size);
+		tw_vmm_wake_all();
 		return TW_OK;
 	}
 	memcpy(l->data, l->old, l->size);

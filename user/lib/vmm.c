@@ -22,10 +22,14 @@
 #include <unistd.h>
 
 #include "code.h"
+#include "diagnose.h"
 #include "host.h"
 #include "policy.h"
 #include "policy_priv.h"
 #include "text.h"
+
+/* By so much may a timer be late after a change that nobody told the main loop of */
+#define LONGEST_SLEEP_NS 20000000
 
 extern const char tw_vmm_bpf[], tw_vmm_bpf_end[];
 
@@ -311,6 +315,20 @@ static bool signal_is_blocked(pid_t pid)
 	return all;
 }
 
+/* Whether vCPUs halt in user space, as they do with a LAPIC there, and so may pass KVM's hooks late */
+static bool halts_in_user_space(pid_t pid)
+{
+	char *path = tw_asprintf("/proc/%d/cmdline", pid), *argv;
+	struct tw_qemu_time q;
+	size_t len = 0;
+
+	argv = tw_read_file(path, &len);
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
+	free(argv);
+	free(path);
+	return q.irqchip == TW_IRQCHIP_USER;
+}
+
 static bool look_inside(struct place *p)
 {
 	struct tw_vmm_look *look = p->look;
@@ -326,6 +344,7 @@ static bool look_inside(struct place *p)
 	if (!signal_is_blocked(p->vm->pid))
 		return no(look, "one of its threads would be ended by the signal that wakes it");
 	find_rtc(p);
+	look->state.longest_ns = halts_in_user_space(p->vm->pid) ? LONGEST_SLEEP_NS : 0;
 	return true;
 }
 
@@ -386,7 +405,8 @@ void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 	else if (locked_down())
 		no(look, "the kernel is locked down");
 	else if (vms_of(vm) > 1)
-		no(look, "its process has %d VMs, and clocks can follow only one timeline", vms_of(vm));
+		no(look, "its process has %d VMs, and clocks follow one timeline only",
+		   vms_of(vm));
 	else if (!tw_code_open(&p.code, exe))
 		no(look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
 	else
@@ -445,6 +465,8 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	return bpf_object__load(v->obj);
 }
 
+static const char *const wakes[TW_VMM_WAKES] = { "vmm_change", "vmm_wake", "vmm_enter" };
+
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		  struct tw_err *e)
 {
@@ -452,7 +474,7 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 		    .cnt = look->nr_sites);
 	struct bpf_program *prog;
 	char path[48];
-	int err;
+	int err, i;
 
 	memset(v, 0, sizeof(*v));
 	v->keeper_pipe = -1;
@@ -464,9 +486,11 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	v->sites = bpf_program__attach_uprobe_multi(prog, vm->pid, path, NULL, &opts);
 	if (!v->sites)
 		return explain(e, "the probes do not attach", -errno);
-	v->wake = bpf_program__attach(bpf_object__find_program_by_name(v->obj, "vmm_wake"));
-	if (!v->wake)
-		return explain(e, "the probe on KVM does not attach", -errno);
+	for (i = 0; i < TW_VMM_WAKES; i++) {
+		v->wake[i] = bpf_program__attach(bpf_object__find_program_by_name(v->obj, wakes[i]));
+		if (!v->wake[i])
+			return explain(e, "the probes on KVM do not attach", -errno);
+	}
 	/* its sleep, if it sleeps, was not looked at */
 	tw_vmm_wake(vm->pid);
 	return TW_OK;
@@ -486,38 +510,47 @@ static char *pin_path(const char *vm_id, const char *what)
 
 int tw_vmm_pin(struct tw_vmm *v, const char *vm_id)
 {
-	char *sites = pin_path(vm_id, "vmm"), *wake = pin_path(vm_id, "wake");
-	int err;
+	char *path = pin_path(vm_id, "vmm");
+	int err, i;
 
 	tw_vmm_unpin(vm_id);
 	mkdir(TW_BPFFS "/timewarp", 0700);
-	err = bpf_link__pin(v->sites, sites);
-	if (!err)
-		err = bpf_link__pin(v->wake, wake);
-	free(sites);
-	free(wake);
+	err = bpf_link__pin(v->sites, path);
+	free(path);
+	for (i = 0; !err && i < TW_VMM_WAKES; i++) {
+		path = pin_path(vm_id, wakes[i]);
+		err = bpf_link__pin(v->wake[i], path);
+		free(path);
+	}
 	return err;
 }
 
 void tw_vmm_unpin(const char *vm_id)
 {
-	char *sites = pin_path(vm_id, "vmm"), *wake = pin_path(vm_id, "wake");
+	char *path = pin_path(vm_id, "vmm");
+	int i;
 
-	unlink(sites);
-	unlink(wake);
-	free(sites);
-	free(wake);
+	unlink(path);
+	free(path);
+	for (i = 0; i < TW_VMM_WAKES; i++) {
+		path = pin_path(vm_id, wakes[i]);
+		unlink(path);
+		free(path);
+	}
 }
 
 void tw_vmm_close(struct tw_vmm *v)
 {
+	int i;
+
 	if (v->keeper > 0) {
 		kill(v->keeper, SIGKILL);
 		waitpid(v->keeper, NULL, 0);
 		close(v->keeper_pipe);
 	}
 	bpf_link__destroy(v->sites);
-	bpf_link__destroy(v->wake);
+	for (i = 0; i < TW_VMM_WAKES; i++)
+		bpf_link__destroy(v->wake[i]);
 	bpf_object__close(v->obj);
 	memset(v, 0, sizeof(*v));
 }
@@ -564,31 +597,52 @@ static void set_state(int map, const struct vmm_state *s)
 	bpf_map_update_elem(map, &zero, s, BPF_EXIST);
 }
 
-/* The map of the probes on a process; -1 if there are none */
-static int find_map(pid_t pid, struct vmm_state *s)
+/* The map of the next probes after link *ID, on PID or, if that is 0, any process; -1 if none */
+static int next_map(unsigned int *id, pid_t pid, struct vmm_state *s)
 {
 	struct bpf_link_info info;
-	unsigned int id = 0, len;
+	unsigned int len;
 	int fd, map;
 
-	while (!bpf_link_get_next_id(id, &id)) {
-		fd = bpf_link_get_fd_by_id(id);
+	while (!bpf_link_get_next_id(*id, id)) {
+		fd = bpf_link_get_fd_by_id(*id);
 		if (fd < 0)
 			continue;
 		memset(&info, 0, sizeof(info));
 		len = sizeof(info);
 		map = -1;
 		if (!bpf_link_get_info_by_fd(fd, &info, &len) &&
-		    info.type == BPF_LINK_TYPE_UPROBE_MULTI && info.uprobe_multi.pid == (unsigned int)pid)
+		    info.type == BPF_LINK_TYPE_UPROBE_MULTI &&
+		    (!pid || info.uprobe_multi.pid == (unsigned int)pid))
 			map = map_of_prog(info.prog_id);
 		close(fd);
 		if (map < 0)
 			continue;
-		if (get_state(map, s) && s->pid == (unsigned int)pid)
+		if (get_state(map, s) && (!pid || s->pid == (unsigned int)pid))
 			return map;
 		close(map);
 	}
 	return -1;
+}
+
+static int find_map(pid_t pid, struct vmm_state *s)
+{
+	unsigned int id = 0;
+
+	return next_map(&id, pid, s);
+}
+
+void tw_vmm_wake_all(void)
+{
+	struct vmm_state s;
+	unsigned int id = 0;
+	int map;
+
+	while ((map = next_map(&id, 0, &s)) >= 0) {
+		close(map);
+		if (s.phase == VMM_FOLLOW)
+			tw_vmm_wake(s.pid);
+	}
 }
 
 bool tw_vmm_find(pid_t pid, struct vmm_state *state)

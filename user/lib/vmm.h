@@ -24,6 +24,7 @@ struct bpf_object;
 struct bpf_link;
 
 #define TW_VMM_MAX_SITES 32
+#define TW_VMM_WAKES 3			/* programs that wake its main loop */
 
 /* What there is to probe in a VMM */
 struct tw_vmm_look {
@@ -51,7 +52,7 @@ bool tw_vmm_uring(pid_t pid);
 
 struct tw_vmm {
 	struct bpf_object *obj;
-	struct bpf_link *sites, *wake;
+	struct bpf_link *sites, *wake[TW_VMM_WAKES];
 	pid_t keeper;			/* 0 if none */
 	int keeper_pipe;
 };
@@ -93,5 +94,8 @@ bool tw_vmm_finish(const struct tw_vm *vm);
 
 /* Has QEMU's main loop ask anew how long to sleep */
 void tw_vmm_wake(pid_t pid);
+
+/* Those of all VMMs that are probed; for whoever has just changed a timeline */
+void tw_vmm_wake_all(void);
 
 #endif /* TW_VMM_H */
