@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * warped.so - LD_PRELOADed into a test of KVM: each VM that it creates is attached to at once
+ * warped.so - LD_PRELOADed into a test of KVM: each VM is attached to when it has its first vCPU
  *
  * TW_WARP names the factor. The policy is pinned, and goes with the VM.
  */
@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define CREATE_VM 0xae01
+#define CREATE_VCPU 0xae41
+#define MAX_FDS 1024
 
 static void attach(int fd)
 {
@@ -38,6 +40,7 @@ static void attach(int fd)
 int ioctl(int fd, unsigned long request, ...)
 {
 	static int (*real)(int, unsigned long, void *);
+	static char attached[MAX_FDS];
 	va_list ap;
 	void *arg;
 	int ret;
@@ -48,7 +51,9 @@ int ioctl(int fd, unsigned long request, ...)
 	if (!real)
 		real = dlsym(RTLD_NEXT, "ioctl");
 	ret = real(fd, request, arg);
-	if (request == CREATE_VM && ret >= 0 && getenv("TW_WARP"))
-		attach(ret);
+	if (ret >= 0 && request == CREATE_VM && ret < MAX_FDS)
+		attached[ret] = 0;
+	if (ret >= 0 && request == CREATE_VCPU && fd < MAX_FDS && !attached[fd]++)
+		attach(fd);
 	return ret;
 }
