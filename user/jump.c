@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* twctl jump: move a guest forward.  The policy 'jump', attached until it has arrived. */
+/* twctl jump: move a guest forward, or back.  The policy 'jump', attached until it has arrived. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,10 +14,12 @@ static int refuse(struct tw_err *e, int status, const char *fact, const char *cu
 	return tw_cure(e, "%s", cure);
 }
 
-/* A sign before a span says the same as none */
-static const char *moment(const char *word)
+/* A plus before a span says the same as none, a minus that it is to go back */
+static const char *moment(const struct tw_args *args)
 {
-	return *word == '+' ? word + 1 : word;
+	const char *word = args->operands.v[0];
+
+	return *word == '+' || (*word == '-' && args->allow_backward) ? word + 1 : word;
 }
 
 static int check(const struct tw_args *args, struct tw_err *e)
@@ -25,15 +27,11 @@ static int check(const struct tw_args *args, struct tw_err *e)
 	struct timewarp_when when;
 	const char *why;
 
-	if (args->allow_backward)
-		return refuse(e, TW_UNSUPPORTED,
-			      "guest time never goes back: the kernel has no way to do it",
-			      "leave out --allow-backward");
 	if (args->operands.n != 1)
 		return refuse(e, TW_USAGE, "it is not said where to",
 			      "add a span or a date: +30d, 2038-01-19T03:14:00Z");
 	/* with the host booted at the epoch, every date lies ahead: this is about words */
-	if (tw_parse_when(moment(args->operands.v[0]), 0, &when, &why) ||
+	if (tw_parse_when(moment(args), 0, &when, &why) ||
 	    when.kind == TIMEWARP_NEVER) {
 		tw_fail(e, TW_USAGE, "cannot jump to %s", TW_QUOTE(args->operands.v[0]));
 		tw_fact(e, "it is %s", when.kind == TIMEWARP_NEVER ? "no moment" : why);
@@ -42,22 +40,26 @@ static int check(const struct tw_args *args, struct tw_err *e)
 	if (when.kind == TIMEWARP_AT_HOST || when.kind == TIMEWARP_AFTER_HOST)
 		return refuse(e, TW_USAGE, "a guest cannot jump by the host's clock",
 			      "leave out 'host'");
+	if (args->allow_backward && when.kind == TIMEWARP_AFTER_GUEST && *args->operands.v[0] != '-')
+		return refuse(e, TW_USAGE, "that is forward",
+			      "back by a span: --allow-backward -- -10s; or leave out --allow-backward");
 	return TW_OK;
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_args attach = *args;
-	const char *params[1];
+	const char *params[2];
 	char *to;
 	int status;
 
 	if (check(args, e))
 		return e->status;
-	to = tw_asprintf("to=%s", moment(args->operands.v[0]));
+	to = tw_asprintf("to=%s", moment(args));
 	params[0] = to;
+	params[1] = "backward=1";
 	attach.policy = "jump";
-	attach.params = (struct tw_strings){ .v = params, .n = 1 };
+	attach.params = (struct tw_strings){ .v = params, .n = args->allow_backward ? 2 : 1 };
 	attach.operands = (struct tw_strings){ 0 };
 	attach.exit_when_done = true;
 	status = tw_find_verb("attach")->run(&attach, e);
@@ -75,13 +77,13 @@ static const struct tw_option options[] = {
 	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "auto, scaled, trapped or offset",
 		  "auto scaled trapped offset"),
 	TW_OPTION("allow-backward", 0, TW_FLAG, allow_backward, NULL,
-		  "refused: guest time never goes back", NULL),
+		  "also to a date that has passed, or back by a span", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_jump = {
 	.name = "jump",
-	.synopsis = "--vm VM +SPAN|DATE [--tsc MODE]",
+	.synopsis = "--vm VM +SPAN|DATE [--tsc MODE] [--allow-backward] [-- -SPAN]",
 	.summary = "move a guest forward, by a span or to a date",
 	.more = "The guest goes in leaps that its watchdogs bear, with 5 ms of the host between\n"
 		"them: of 10 minutes if it has kvmclock, by which it is told of them, else of\n"
@@ -93,7 +95,10 @@ const struct tw_verb tw_verb_jump = {
 		"    twctl jump --vm my-guest 2038-01-19T03:14:00Z\n"
 		"\n"
 		"It is the policy 'jump', attached until it is there, so no other may be. Status\n"
-		"5 if the moment has passed: there is no way back.\n",
+		"5 if the moment has passed, unless --allow-backward is given, to see what the\n"
+		"guest does when its clocks go back:\n"
+		"\n"
+		"    twctl jump --vm my-guest --allow-backward -- -10s\n",
 	.options = options,
 	.max_operands = 1,
 	.run = run,

@@ -49,6 +49,7 @@ static struct timewarp {
 	__u64 lost_ticks, floors, asked_ns;
 	__u64 idle_ns;			/* all vCPUs are halted since */
 	bool held;
+	__u64 stop_ns;			/* guest time at which it will be, or 0 */
 	__u32 event;
 } tl;
 
@@ -200,9 +201,9 @@ static const char *const crimes[NR_CRIMES] = {
 	[ZERO] = "a factor with a zero in it",
 	[RANGE] = "a factor outside 1/10000 to 10000",
 	[PAST] = "asks to be called at a time that has passed",
-	[BACK] = "leaps to a guest time that has passed",
+	[BACK] = "leaps to a guest time that has passed, or too far back",
 	[FAR] = "leaps further than half an hour at once",
-	[BITS] = "answers with bits that there are not",
+	[BITS] = "answers with bits that there are not, or do not go with the rest",
 	[CODE] = "returns what is neither 0 nor a negative errno",
 	[SLOW] = "takes longer than 20 ms to decide",
 	[CRASH] = "divides by zero, or touches memory that it has no business with",
@@ -244,9 +245,15 @@ static bool rate_ok(const struct kvm_timewarp_ctx *c)
 	return num <= den * TIMEWARP_FACTOR_LIMIT && num * TIMEWARP_FACTOR_LIMIT >= den;
 }
 
+static bool may_go_back(__u64 ns)
+{
+	return tw_check_ops->flags & KVM_TIMEWARP_F_BACKWARD && ns <= TIMEWARP_MAX_LEAP_NS;
+}
+
 /* Returns false if the answer is one of those that add up to an ejection */
 static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_ctx *ctx)
 {
+	__u64 known = KVM_TIMEWARP_HOLD | KVM_TIMEWARP_IF_IDLE;
 	bool fine = true;
 
 	if (!ctx->factor_num || !ctx->factor_den) {
@@ -261,14 +268,17 @@ static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_c
 		crime(PAST, in, ctx);
 		fine = false;
 	}
-	if (ctx->leap_ns && ctx->leap_ns < ctx->guest_ns) {
+	if (ctx->leap_ns && ctx->leap_ns < ctx->guest_ns && !may_go_back(ctx->guest_ns - ctx->leap_ns)) {
 		crime(BACK, in, ctx);
 		fine = false;
-	} else if (ctx->leap_ns && ctx->leap_ns - ctx->guest_ns > TIMEWARP_MAX_LEAP_NS) {
+	} else if (ctx->leap_ns > ctx->guest_ns &&
+		   ctx->leap_ns - ctx->guest_ns > TIMEWARP_MAX_LEAP_NS) {
 		crime(FAR, in, ctx);
 		fine = false;
 	}
-	if (ctx->answer & ~(__u64)(KVM_TIMEWARP_HOLD | KVM_TIMEWARP_IF_IDLE)) {
+	if (ctx->next_guest_ns > ctx->guest_ns && !(ctx->answer & KVM_TIMEWARP_HOLD))
+		known |= KVM_TIMEWARP_HOLD_NEXT;
+	if (ctx->answer & ~known) {
 		crime(BITS, in, ctx);
 		fine = false;
 	}
@@ -286,6 +296,8 @@ static void leap(const struct kvm_timewarp_ctx *ctx)
 {
 	__u64 to = ctx->leap_ns;
 
+	if (to && to < tl.guest_ns && may_go_back(tl.guest_ns - to))
+		tl.guest_ns = to;
 	if (to <= tl.guest_ns || to - tl.guest_ns > TIMEWARP_MAX_LEAP_NS)
 		return;
 	if (ctx->answer & KVM_TIMEWARP_IF_IDLE) {
@@ -358,6 +370,7 @@ static int decide(__u32 event)
 	tl.next_idle = ctx.next_idle_ns;
 	leap(&ctx);
 	tl.held = ctx.answer & KVM_TIMEWARP_HOLD;
+	tl.stop_ns = !tl.held && ctx.answer & KVM_TIMEWARP_HOLD_NEXT ? ctx.next_guest_ns : 0;
 	return 0;
 }
 
@@ -368,6 +381,11 @@ static void let_pass(__u64 host_ns)
 	tl.host_ns += host_ns;
 	if (!tl.held)
 		tl.guest_ns += guest == ~0ULL ? 0 : guest;
+	if (tl.stop_ns && tl.guest_ns >= tl.stop_ns) {
+		tl.guest_ns = tl.stop_ns;
+		tl.held = true;
+		tl.stop_ns = 0;
+	}
 	if (rnd() % 4 == 0) {
 		tl.lost_ticks += rnd_size(0, 10000);
 		tl.floors += rnd_size(0, 10000);

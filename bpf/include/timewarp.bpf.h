@@ -75,7 +75,8 @@ typedef __u32 __wsum;
  * @next_idle_ns: out: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many
  *		  host ns, at least a millisecond; once for each time that they halt; 0 for never
  * @leap_ns: out: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of @guest_ns; 0 for
- *	     none. Timers that are passed fire at once, each once.
+ *	     none. Timers that are passed fire at once, each once. As far behind it only under
+ *	     KVM_TIMEWARP_F_BACKWARD.
  * @answer: out: bits of enum kvm_timewarp_answer
  *
  * Of several VMs, @idle_ns and @next_timer_ns are the least, and bits of @state are set that hold for
@@ -84,7 +85,8 @@ typedef __u32 __wsum;
  * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
  * permits and counts each clamp; 16 bad answers in a row eject the policy.  While guest time stands
  * still (KVM_TIMEWARP_HOLD) @next_guest_ns never comes: ask for @next_host_ns, or wait for
- * KVM_TIMEWARP_PARAMS.
+ * KVM_TIMEWARP_PARAMS.  With KVM_TIMEWARP_HOLD_NEXT it comes to stand at @next_guest_ns, to the
+ * nanosecond and however late the policy is asked then; if it has passed meanwhile, where it is.
  */
 struct kvm_timewarp_ctx {
 	__u32 event;
@@ -134,7 +136,8 @@ struct kvm_timewarp_exit {
  * @exit: optional; the last call that the policy gets.  Not called if the attach failed.
  * @vm_fd: set by the loader: the VM
  * @tsc_mode: set by the loader: enum kvm_timewarp_tsc_mode
- * @flags: must be 0
+ * @flags: enum kvm_timewarp_flags: what it may want. The loader takes away what the user has not
+ *	   allowed: to go backward, with --chaos or --allow-backward
  * @name: shown by twctl and in tracepoints
  * @nr_peers: set by the loader: how many @peer_fd there are
  * @peer_fd: set by the loader: VMs that share the timeline: each change applies to all or none

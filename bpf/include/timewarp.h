@@ -9,7 +9,7 @@
 #ifndef TIMEWARP_H
 #define TIMEWARP_H
 
-#define TIMEWARP_ABI 2
+#define TIMEWARP_ABI 3
 
 enum kvm_timewarp_abi {
 	KVM_TIMEWARP_ABI = TIMEWARP_ABI,
@@ -44,6 +44,12 @@ enum kvm_timewarp_state {
 enum kvm_timewarp_answer {
 	KVM_TIMEWARP_HOLD = 1,		/* guest time stands still until an answer without it */
 	KVM_TIMEWARP_IF_IDLE = 2,	/* leap only if no vCPU has run since, and past no timer */
+	KVM_TIMEWARP_HOLD_NEXT = 4,	/* the same as HOLD from next_guest_ns on, to the ns */
+};
+
+/* What a policy may do that others may not, as bits of its flags */
+enum kvm_timewarp_flags {
+	KVM_TIMEWARP_F_BACKWARD = 1,	/* have guest time leap back */
 };
 
 /* Guest time leaps by no more than this at once: half an hour */

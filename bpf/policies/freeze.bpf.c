@@ -9,13 +9,13 @@
  * While guest time stands, no vCPU enters the guest, and no timer of it fires; the VMM's other
  * threads run. "budget" is the guest time granted since the attach, in all, and may only grow: who
  * sets it (twctl step, twctl set, or a program of yours) lets the guest run until there. The guest then
- * stands at attach + budget to the nanosecond: it is stopped a little before, and the rest is left
- * out, so that a step never overshoots. "margin" is how much, in host time: it must be longer than
- * the host takes to stop the vCPUs. What could not be stopped in time is counted as late, and
- * missing from the next step, so that it does not add up.
+ * stands at attach + budget, to the nanosecond: the kernel has its clocks end there. Only where a
+ * vCPU reads its TSC without KVM and could not be stopped in time, and so may have seen more, does it
+ * stand where that was; that is counted as late, and missing from the next step, so that it does not
+ * add up.
  *
- * A step runs at "factor", or slower: a step is to take 4 ms of the host, since a policy is asked once a
- * millisecond at most.
+ * A step runs at "factor", or slower: a step is to take 4 ms of the host, so that the guest gets
+ * something done in it.
  */
 #include "timewarp.bpf.h"
 
@@ -24,8 +24,6 @@ TIMEWARP_SUMMARY("guest time stands still, but for what it is granted");
 TIMEWARP_PARAM(__u64, budget, 0, 0, 4611686018427387904ULL, "ns",
 	       "guest time granted since the attach, in all; may only grow");
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it runs, at most");
-TIMEWARP_PARAM(__u64, margin, 300000, 0, 1000000000, "ns",
-	       "host time before the end of a step at which the vCPUs are stopped");
 
 TIMEWARP_COUNTER(lived, "ns", "guest time that has passed since the attach, when it last stood");
 TIMEWARP_COUNTER(stands, "", "how often it has come to stand");
@@ -54,9 +52,11 @@ static __always_inline void set_pace(__u64 left)
 	pace.den = STEP_HOST_NS;
 }
 
-/* Where it stands is known for sure once it does */
-static __always_inline void settle(const struct kvm_timewarp_ctx *ctx, __u64 end)
+static __always_inline void stand(struct kvm_timewarp_ctx *ctx, __u64 end)
 {
+	ctx->answer = KVM_TIMEWARP_HOLD;
+	if (!runs)
+		return;
 	runs = 0;
 	lived = ctx->guest_ns - start_ns;
 	if (ctx->guest_ns - end > late)
@@ -65,38 +65,15 @@ static __always_inline void settle(const struct kvm_timewarp_ctx *ctx, __u64 end
 	timewarp_tell(ctx, TIMEWARP_EVENT_STEP, stands);
 }
 
-static __always_inline void stand(struct kvm_timewarp_ctx *ctx, __u64 end)
-{
-	ctx->answer = KVM_TIMEWARP_HOLD;
-	if (ctx->guest_ns < end) {
-		ctx->leap_ns = end - ctx->guest_ns > TIMEWARP_MAX_LEAP_NS ?
-			       ctx->guest_ns + TIMEWARP_MAX_LEAP_NS : end;
-		runs = 1;
-	} else if (ctx->state & KVM_TIMEWARP_HELD) {
-		if (runs)
-			settle(ctx, end);
-		return;
-	}
-	ctx->next_host_ns = ctx->host_ns + 2 * TIMEWARP_MIN_INTERVAL_NS;
-}
-
 static __always_inline void run(struct kvm_timewarp_ctx *ctx, __u64 end)
 {
-	__u64 left = ctx->guest_ns < end ? end - ctx->guest_ns : 0, spare, near;
-
-	if (left && (!runs || ctx->event <= KVM_TIMEWARP_PARAMS))
-		set_pace(left);
+	if (!runs || ctx->event <= KVM_TIMEWARP_PARAMS)
+		set_pace(end - ctx->guest_ns);
+	runs = 1;
 	ctx->factor_num = pace.num;
 	ctx->factor_den = pace.den;
-	spare = kvm_timewarp_mul_div(margin, pace.num, pace.den);
-	/* called a little early: to be called again would take a millisecond at least */
-	near = kvm_timewarp_mul_div(TIMEWARP_MIN_INTERVAL_NS, pace.num, pace.den);
-	if (left <= spare + near) {
-		stand(ctx, end);
-		return;
-	}
-	runs = 1;
-	ctx->next_guest_ns = end - spare;
+	ctx->next_guest_ns = end;
+	ctx->answer = KVM_TIMEWARP_HOLD_NEXT;
 }
 
 TIMEWARP_DECIDE(freeze_decide, ctx)
@@ -112,16 +89,14 @@ TIMEWARP_DECIDE(freeze_decide, ctx)
 	}
 	if (budget < granted_ns)
 		return -ERANGE;
-	if (!granted_ns)
-		set_pace(~0ULL);
 	/* until something is granted, it begins where the guest stands */
 	if (!granted_ns)
 		start_ns = ctx->guest_ns;
 	granted_ns = budget;
-	if (granted_ns)
+	if (ctx->guest_ns < start_ns + granted_ns)
 		run(ctx, start_ns + granted_ns);
 	else
-		ctx->answer = KVM_TIMEWARP_HOLD;
+		stand(ctx, start_ns + granted_ns);
 	return 0;
 }
 

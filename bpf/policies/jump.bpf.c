@@ -13,17 +13,24 @@
  * leaps of 10 s.
  *
  * It ends at the moment asked for, to the nanosecond, if that lies ahead by more than what the last
- * pause takes; a moment that has passed is refused with ETIME. Backward is not to be had.
+ * pause takes; a moment that has passed is refused with ETIME.
+ *
+ *	twctl jump   --vm my-guest --allow-backward -- -10s
+ *
+ * goes back, to see what the guest does about it. Nothing tells it. All its clocks go back together, and
+ * with them what waits for a time of theirs, as a TSC deadline does; timers that count down, the
+ * LAPIC's other ones and the PIT, go on as if nothing had happened.
  */
 #include "timewarp.bpf.h"
 
-TIMEWARP_SUMMARY("move the guest forward, to a date or by a span");
+TIMEWARP_SUMMARY("move the guest forward, to a date or by a span, or back if that is allowed");
 
 TIMEWARP_PARAM_WHEN(to, "a date of the guest, or a span of its time");
 TIMEWARP_PARAM(__u64, leap, 0, 0, 1800000000000ULL, "ns",
 	       "how far it goes at once; 0 for 10 minutes, or 10 s if it cannot be told");
 TIMEWARP_PARAM(__u64, pause, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
 	       "host time after each leap");
+TIMEWARP_PARAM(__u64, backward, 0, 0, 1, "", "1: 'to' is a date that has passed, or a span to go back by");
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, between leaps and afterwards");
 
 TIMEWARP_COUNTER(leaps, "", "how many it took so far");
@@ -35,6 +42,7 @@ TIMEWARP_EXIT_RECORD(jump_exit)
 #define LEAP_UNTOLD_NS (10 * TIMEWARP_NS_PER_SEC)
 
 static volatile __u64 at_ns;
+static volatile _Bool back, back_there;
 
 static __always_inline __u64 leap_of(const struct kvm_timewarp_ctx *ctx)
 {
@@ -43,31 +51,55 @@ static __always_inline __u64 leap_of(const struct kvm_timewarp_ctx *ctx)
 	return ctx->state & KVM_TIMEWARP_TELLS ? LEAP_TOLD_NS : LEAP_UNTOLD_NS;
 }
 
+/* Where to, or 0 if there is no such moment */
+static __always_inline __u64 target(const struct kvm_timewarp_ctx *ctx, __u64 kind)
+{
+	__u64 ns = to.ns, at;
+
+	/* where the host's clock will be is no place for the guest to go */
+	if (kind == TIMEWARP_NEVER || timewarp_on_host(kind))
+		return 0;
+	if (backward && kind == TIMEWARP_AFTER_GUEST)
+		return ns < ctx->guest_ns ? ctx->guest_ns - ns : 0;
+	at = timewarp_when_ns(kind, ns, ctx->host_ns, ctx->guest_ns);
+	return at >> 62 ? 0 : at;
+}
+
+static __always_inline void leap_to(struct kvm_timewarp_ctx *ctx, __u64 at)
+{
+	__u64 now = ctx->guest_ns, far = leap_of(ctx);
+
+	if (at > now)
+		ctx->leap_ns = at - now > far ? now + far : at;
+	else
+		ctx->leap_ns = now - at > far ? now - far : at;
+	/* it is behind the guest for ever, so having been there is what counts */
+	back_there = ctx->leap_ns == at;
+	ctx->next_host_ns = ctx->host_ns + pause;
+	leaps++;
+}
+
 TIMEWARP_DECIDE(jump_decide, ctx)
 {
 	_Bool first = ctx->event <= KVM_TIMEWARP_PARAMS;
-	__u64 kind = to.kind, at = at_ns, far;
+	__u64 at = at_ns;
 
 	if (first) {
-		/* where the host's clock will be is no place for the guest to go */
-		if (kind == TIMEWARP_NEVER || timewarp_on_host(kind))
+		at = target(ctx, to.kind);
+		if (!at)
 			return -EINVAL;
-		at = timewarp_when_ns(kind, to.ns, ctx->host_ns, ctx->guest_ns);
-		if (at == ~0ULL || at >> 62)
-			return -EINVAL;
-		if (at <= ctx->guest_ns)
+		if (at <= ctx->guest_ns && !backward)
 			return -ETIME;
 		at_ns = at;
+		back = at < ctx->guest_ns;
+		back_there = 0;
 		arrived = 0;
 		leaps = 0;
 	}
 	ctx->factor_num = factor.num;
 	ctx->factor_den = factor.den;
-	if (ctx->guest_ns < at) {
-		far = leap_of(ctx);
-		ctx->leap_ns = at - ctx->guest_ns > far ? ctx->guest_ns + far : at;
-		ctx->next_host_ns = ctx->host_ns + pause;
-		leaps++;
+	if (back ? !back_there : ctx->guest_ns < at) {
+		leap_to(ctx, at);
 	} else if (!arrived) {
 		arrived = 1;
 		timewarp_tell(ctx, TIMEWARP_EVENT_DONE, leaps);
@@ -76,5 +108,6 @@ TIMEWARP_DECIDE(jump_decide, ctx)
 }
 
 TIMEWARP_OPS(jump,
+	     .flags = KVM_TIMEWARP_F_BACKWARD,
 	     .decide = (void *)jump_decide,
 	     .exit = (void *)jump_exit);

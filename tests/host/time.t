@@ -1,14 +1,15 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
-# What holds or leaps guest time: jump, freeze and step, skip-idle. The segments that the kernel traces
+# What holds or leaps guest time: jump, freeze and step, skip-idle; of one VM and of two. The segments that the kernel traces
 # and the guest's own clocks and tick counts, against what was asked for, at random parameters.
 # TW_SEED=n starts the random numbers elsewhere; TW_STEPS=n single steps; TW_FREEZE=n seconds of
-# the host for which guests with periodic ticks are frozen; TW_PARTS="jump freeze ticks skip" takes some of it.
+# the host for which guests with periodic ticks are frozen; TW_PARTS="jump back freeze exact ticks skip group" takes some of it.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
 use Test::More;
 use JSON::PP;
+use List::Util qw(max min);
 use POSIX qw(strftime);
 use Time::HiRes qw(time sleep);
 use TwHost;
@@ -16,11 +17,12 @@ use TwHost;
 my $seed = $ENV{TW_SEED} // 1;
 srand $seed;
 diag("TW_SEED=$seed");
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'jump freeze ticks skip';
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'jump back freeze exact ticks skip group';
 # The check of one clocksource by another would make up for each half second that was left out, one a tick
 my $g = 'time';
 my $pid = guest($g, '--smp', 2, '--append', 'tsc=reliable');
 my $before = left_behind();
+my $clamps = state($pid)->{clamps};
 
 sub guest_uptime { return (guest_exec($_[0], 'cut', '-d ', '-f1', '/proc/uptime'))[1] + 0 }
 sub guest_date { return (guest_exec($_[0], 'date', '+%s'))[1] + 0 }
@@ -56,10 +58,10 @@ if ($part{jump}) {
 is(guest_says($g), '', 'jump: no watchdog of the guest spoke');
 	my ($rc, $out) = twctl('jump', '--vm', $g, strftime('%Y-%m-%dT%H:%M:%S', gmtime(time - 2)));
 	ok($rc == 5 && $out =~ /past the moment/, 'jump to a date that has passed: status 5') or diag("$rc $out");
-	($rc, $out) = twctl('jump', '--vm', $g, '+1h', '--allow-backward');
-	ok($rc == 3 && $out =~ /never goes back/, 'jump --allow-backward: status 3, and says so') or diag("$rc $out");
-	for my $bad ('', 'soon', '1x', '-1d', 'never', '5s host') {
-		($rc, $out) = twctl('jump', '--vm', $g, $bad);
+	($rc, $out) = twctl('attach', '--vm', $g, '--policy', 'jump', '--param', 'to=3s', '--param', 'backward=1');
+	is($rc, 5, 'a policy that goes back without being allowed to: status 5') or diag($out);
+	for my $bad ('', 'soon', '1x', '-1d', 'never', '5s host', '+1h --allow-backward') {
+		($rc, $out) = twctl('jump', '--vm', $g, $bad =~ s/ --.*//r, $bad =~ /(--\S+)/ ? $1 : ());
 		is($rc, 2, "jump '$bad': status 2") or diag($out);
 	}
 	is(state($pid)->{attached}, 0, 'jump: and nothing is attached');
@@ -75,6 +77,39 @@ is(guest_says($g), '', 'jump: no watchdog of the guest spoke');
 			sprintf 'leapback %d: the guest went on by %.1f s', $crime, $gained);
 		is(state($pid)->{factor_force}, '1/1', "leapback $crime: rate 1");
 	}
+}
+
+# ---- back: what Linux does is its clocks stand until they are where they were
+
+if ($part{back}) {
+	# The date first: what a guest is behind by when nothing is attached, a date does not know of
+	for my $how ('date', 'span') {
+		my $span = 2 + int rand 3;
+		my $asked = $how eq 'span' ? "-${span}s" : strftime('%Y-%m-%dT%H:%M:%S', gmtime(guest_date($g) - $span));
+		my $mono = guest_spawn($g, 'mono', 300000);
+		sleep 0.5;
+		trace_begin();
+		my ($rc, $out) = twctl('jump', '--vm', $g, '--allow-backward', '--', $asked);
+		my $t = trace_end();
+		is($rc, 0, "jump --allow-backward $asked: status 0") or diag($out);
+		my ($start, @rest) = grep { $_->{pid} == $pid } @{ $t->{segments} };
+		my @leaps = grep { $_->{change} eq 'leap' } @rest;
+		is(scalar @leaps, 1, "back $how: one leap");
+		my $went = $start->{guest_ns} - $leaps[0]{guest_ns};
+		# the attach itself takes some time; a second of a date may be nearly over
+		ok($how eq 'span' ? $went >= $span * 1e9 && $went < $span * 1e9 + 2e6 : $went > $span * 1e9 && $went < ($span + 3) * 1e9,
+			sprintf 'back %s: by %.6f s', $how, $went / 1e9);
+		my ($status, $seen) = finish($mono);
+		my %r = $seen =~ /(\w+) (\d+)/g;
+		ok($r{back_tsc} > 0 && abs($r{worst_tsc} - $went) < 0.05e9, sprintf 'back %s: the guest sees its TSC go back by %.3f s', $how, $r{worst_tsc} / 1e9)
+			or diag($seen);
+		ok(wait_until(20, sub { my $u = guest_uptime($g); sleep 0.2; guest_uptime($g) > $u }), "back $how: the guest's clock goes on again");
+	}
+	my $c = attach($g, '--policy', 'chaos', '--chaos', '--param', 'backs=500', '--param', 'back=1ms', '--param', 'step=10ms');
+	sleep 1;
+	my $back = decode_json((twctl('status', '--vm', $g, '-j'))[1])->{counters}{went_back};
+	ok($back > 10 && state($pid)->{clamps} == $clamps, "chaos: $back jumps back, nothing to clamp");
+	detach($c);
 }
 
 # ---- freeze and step
@@ -134,6 +169,35 @@ if ($part{freeze}) {
 	($rc, $out) = twctl('step', '--vm', $g, '10ms');
 	ok($rc == 5 && $out =~ /only freeze/, 'step under another policy: status 5') or diag("$rc $out");
 	detach($c);
+}
+
+# ---- exact, however late the kernel's threads come: the host's CPU is taken from them for up to 20 ms at a time,
+# and the guest reads its clocks all the while, by itself in offset mode
+
+for my $tsc ($part{exact} ? qw(auto offset) : ()) {
+	my $f = attach($g, '--policy', 'freeze', '--tsc', $tsc);
+	my $mono = guest_spawn($g, 'mono', 20000);
+	my $hog = spawn('chrt', '-f', 50, 'perl', '-MTime::HiRes=time,sleep', '-e',
+		'for (;;) { my $end = time + 0.02 * rand; 1 while time < $end; sleep 0.02 }');
+	my ($base, $n) = (state($pid)->{guest_ns}, 60);
+	trace_begin();
+	my ($rc, $out) = twctl('step', '--vm', $g, '10ms', '--count', $n, '-j');
+	my $t = trace_end();
+	my @at = map { decode_json($_)->{guest_ns} } grep { /^\{/ } split /\n/, $out;
+	my @off = map { $at[$_] - $base - ($_ + 1) * 10_000_000 } 0 .. $#at;
+	ok(!$rc && @at == $n && !grep({ $_ } @off), "$tsc: each of $n steps ends to the nanosecond on a host that comes late") or diag("$rc: @off");
+	my @seg = grep { $_->{pid} == $pid } @{ $t->{segments} };
+	my @late = grep { $seg[$_]{change} eq 'freeze' && $seg[$_ - 1]{change} eq 'rate' &&
+		$seg[$_]{host_tsc} - $seg[$_ - 1]{host_tsc} > 12e6 } 1 .. $#seg;
+	ok(@late > 3, "$tsc: late it was, by more than 2 ms, in " . @late . ' of them') or diag(explain \@seg);
+	my $late = decode_json((twctl('status', '--vm', $g, '-j'))[1])->{counters}{late};
+	is($late, '0ns', "$tsc: no step was late to the guest");
+	kill 'TERM', $hog->{pid};
+	finish($hog);
+	detach($f);
+	($rc, $out) = finish($mono);
+	my %r = $out =~ /(\w+) (\d+)/g;
+	ok($r{threads} == 2 && !$r{back_ns} && !$r{back_tsc}, "$tsc: $r{reads} reads in the guest, none goes back (worst $r{worst_ns} ns)") or diag($out);
 }
 
 my $frozen = $ENV{TW_FREEZE} // 10;
@@ -208,6 +272,52 @@ if ($part{skip}) {
 	detach($s);
 	kill 'TERM', $busy->{pid};
 	finish($busy);
+}
+
+# ---- two VMs
+
+if ($part{group}) {
+	my $h = 'time2';
+	my %pid = ($g => $pid, $h => guest($h, '--smp', 1, '--append', 'tsc=reliable'));
+	my $both = sub { my ($key) = @_; return map { state($pid{$_})->{$key} } $g, $h };
+	my $apart = sub { my ($a, $b) = $both->('guest_ns'); return abs($a - $b) };
+	my $f = attach($g, '--vm', $h, '--policy', 'freeze');
+	is(join(' ', $both->('held')), '1 1', 'group: both are held');
+	ok($apart->() <= 2, 'group: at one guest time') or diag($apart->());
+	my ($base, $worst) = (state($pid)->{guest_ns}, 0);
+	for my $i (1 .. 20) {
+		my ($rc, $out) = twctl('step', '--vm', $i % 2 ? $g : $h, '10ms');
+		$rc == 0 or diag($out);
+		my ($a, $b) = $both->('guest_ns');
+		$worst = max($worst, map { abs($_ - $base - $i * 10_000_000) } $a, $b);
+	}
+	is($worst, 0, 'group: stepped by the name of either, both stand at each of 20 steps, to the nanosecond');
+	is(join(' ', $both->('held')), '1 1', 'group: held again');
+	detach($f);
+	is(join(' ', $both->('held')), '0 0', 'group: detach lets both go');
+
+	my $s = attach($g, '--vm', $h, '--policy', 'skip-idle');
+	trace_begin();
+	my $h0 = host_s();
+	my @sleep = map { guest_spawn($_, 'sh', '-c', 'cut -d" " -f1 /proc/uptime; sleep 60; cut -d" " -f1 /proc/uptime') } $g, $h;
+	my @slept = map { my ($a, $b) = split ' ', (finish($_))[1]; $b - $a } @sleep;
+	my $took = host_s() - $h0;
+	my $t = trace_end();
+	ok(!grep({ $_ < 60 || $_ > 60.5 } @slept), sprintf 'group: sleep 60 took %.2f and %.2f s of the guests, %.1f of the host', @slept, $took);
+	ok($took < 40, 'group: which is less');
+	my ($a, $b) = map { my $p = $pid{$_}; [ grep { $_->{pid} == $p && $_->{change} eq 'leap' } @{ $t->{segments} } ] } $g, $h;
+	my @differ = grep { $a->[$_]{host_tsc} != $b->[$_]{host_tsc} || abs($a->[$_]{guest_ns} - $b->[$_]{guest_ns}) > 2 } 0 .. min($#$a, $#$b);
+	ok(@$a > 3 && @$a == @$b && !@differ, 'group: ' . @$a . ' leaps, of both at one moment and to one guest time');
+	my $busy = guest_spawn($h, 'sh', '-c', 'while :; do :; done');
+	sleep 0.5;
+	my @l0 = $both->('leaps');
+	sleep 2;
+	is(join(' ', $both->('leaps')), "@l0", 'group: one of them is busy, the other idle: no leap');
+	detach($s);
+	kill 'TERM', $busy->{pid};
+	finish($busy);
+	is(guest_says($_), '', "group: no watchdog of $_ spoke") for $g, $h;
+	stop_guest($h);
 }
 
 my ($rc, $out) = guest_exec($g, 'echo', 'alive');

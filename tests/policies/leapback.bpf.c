@@ -20,6 +20,8 @@ TIMEWARP_DECIDE(leapback_decide, ctx)
 	return 0;
 }
 
+/* As the user does not allow it, twctl takes that away */
 TIMEWARP_OPS(leapback,
+	     .flags = KVM_TIMEWARP_F_BACKWARD,
 	     .decide = (void *)leapback_decide,
 	     .exit = (void *)leapback_exit);

@@ -39,9 +39,14 @@ static int ask(__u32 event)
 
 	now.event = event;
 	now.next_host_ns = 0;
+	now.leap_ns = 0;
 	r = chaos_decide(args);
 	if (r)
 		return r;
+	/* The kernel lets no other leap pass */
+	assert_true(!now.leap_ns || (now.guest_ns > now.leap_ns && now.guest_ns - now.leap_ns == back));
+	if (now.leap_ns)
+		now.guest_ns = now.leap_ns;
 	f = (double)now.factor_num / now.factor_den;
 	assert_true(f >= 0.999999e-4 && f <= 10000 && now.next_host_ns >= now.host_ns + TIMEWARP_MIN_INTERVAL_NS);
 	return 0;
@@ -49,7 +54,7 @@ static int ask(__u32 event)
 
 static void begin(void)
 {
-	ppm = jitter = stalls = away = 0;
+	ppm = jitter = stalls = away = backs = went_back = 0;
 	period = 600 * SECOND, step = SECOND / 10, stall = SECOND / 10;
 	fastest.num = 10, fastest.den = 1;
 	stalled = steps = 0;
@@ -131,6 +136,17 @@ static void runs_away(void **state)
 	assert_true(f == 10 && most_f == 10);
 }
 
+static void goes_back(void **state)
+{
+	(void)state;
+	begin();
+	backs = 100;
+	back = SECOND / 100;
+	run(600);
+	assert_true(went_back > 450 && went_back < 750);
+	assert_true(off() > -0.01 * went_back - 1e-6 && off() < -0.01 * went_back + 1e-6);
+}
+
 static void refuses(void **state)
 {
 	(void)state;
@@ -151,6 +167,7 @@ int main(void)
 		cmocka_unit_test(drift),
 		cmocka_unit_test(stalls_and_rushes),
 		cmocka_unit_test(runs_away),
+		cmocka_unit_test(goes_back),
 		cmocka_unit_test(refuses),
 	};
 

@@ -237,14 +237,18 @@ int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct
 {
 	int *fd = ops_member(p, "vm_fd", sizeof(*fd));
 	unsigned int *mode = ops_member(p, "tsc_mode", sizeof(*mode));
+	__u64 *flags = ops_member(p, "flags", sizeof(*flags));
 
 	tw_fail(e, TW_FAILED, "cannot load policy %s", TW_QUOTE(p->title));
-	if (!fd || !mode) {
-		tw_fact(e, "its struct " OPS_TYPE " has no vm_fd or no tsc_mode");
+	if (!fd || !mode || !flags) {
+		tw_fact(e, "its struct " OPS_TYPE " has no vm_fd, no tsc_mode or no flags");
 		return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
 	}
 	*fd = vm_fd;
 	*mode = tsc_mode;
+	/* The user allows it, not the object */
+	if (!p->backward)
+		*flags &= ~(__u64)KVM_TIMEWARP_F_BACKWARD;
 	*p->log = 0;
 	if (bpf_object__load(p->obj))
 		return explain_load(p, errno, e);

@@ -34,6 +34,7 @@ struct tw_policy {
 	const char *abi;		/* version of the ops; NULL if it does not say */
 	bool tells;			/* has TIMEWARP_EVENTS() */
 	bool chaos;			/* has TIMEWARP_CHAOS_SUMMARY() */
+	bool backward;			/* is to be allowed to have guest time go back */
 	char name[16];			/* as it calls itself */
 	char *log;			/* of the verifier */
 };

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep clock_gettime CLOCK_MONOTONIC_RAW);
 
 our @EXPORT = qw(
 	guest guest_exec guest_spawn finish stop_guest host_s
-	twctl twctl_spawn attach detach state until_state policy
+	spawn twctl twctl_spawn attach detach state until_state policy
 	trace_begin trace_end segments marks
 	model_tsc model_ns segment_of pv_scale sub64 add64
 	samples_of page_steps steps continuous

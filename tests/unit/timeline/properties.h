@@ -194,6 +194,22 @@ static inline const char *must_pvclock_rate(u32 mul, s8 shift, u32 base_mul, s8 
 }
 
 /* For @period not 0 */
+static inline const char *must_host_cycles(u64 cycles, u64 ratio, unsigned int frac, u64 host)
+{
+	u64 n = timeline_host_cycles(cycles, ratio, frac);
+	struct wide have = wide_shl(wide(cycles), frac);
+
+	if (n == U64_MAX) {
+		MUST("it saturates only where it does not fit", wide_cmp(wide_mul64(n, ratio), have) <= 0);
+		return NULL;
+	}
+	MUST("they are the most", wide_is_floor(n, have, ratio));
+	MUST("the guest counts no more", host > U64_MAX - n ||
+	     timeline_tsc(host + n, ratio, frac, 0) - timeline_tsc(host, ratio, frac, 0) <= cycles);
+
+	return NULL;
+}
+
 static inline const char *must_periods(u64 behind, u64 period)
 {
 	MUST("periods is the least that is not behind",

@@ -152,6 +152,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		       mul, shift, base_mul, base_shift);
 
 	if (b)
+		EXPECT(must_host_cycles(a, b, 32, c), "%llu cycles, ratio %llu, from %llu", a, b, c);
+	if (b)
 		EXPECT(must_periods(a, b), "%llu behind, period %llu", a, b);
 
 	return 0;

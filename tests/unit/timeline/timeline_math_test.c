@@ -859,6 +859,24 @@ static void pvclock_cycles_at_random(void **state)
 	}
 }
 
+static void host_cycles_at_random(void **state)
+{
+	(void)state;
+	for (int i = 0; i < RANDOM_RUNS; i++) {
+		unsigned int frac = random64() % 2 ? 48 : 32;
+		u64 ratio = 1 + (random64() >> (random64() % 63)), cycles = random64() >> (random64() % 64);
+		u64 host = random64() >> (random64() % 64);
+
+		expect(must_host_cycles(cycles, ratio, frac, host), "%llu cycles, ratio %llu >> %u, from %llu", cycles, ratio,
+		       frac, host);
+	}
+	/* A factor of 50: what is less than a host cycle is none */
+	expect_eq(timeline_host_cycles(49, 50ULL << 32, 32), 0);
+	expect_eq(timeline_host_cycles(50, 50ULL << 32, 32), 1);
+	expect_eq(timeline_host_cycles(1, 1, 48), 1ULL << 48);
+	expect_eq(timeline_host_cycles(1ULL << 63, 1, 48), ~0ULL);
+}
+
 static void periods_at_random(void **state)
 {
 	(void)state;
@@ -935,6 +953,7 @@ int main(void)
 		     pvclock_does_not_wrap_in_292_years),
 		TEST("moving the anchor of a page changes no later reading, at random", advance_at_random),
 		TEST("the cycles that show so many ns are the fewest that do, at random", pvclock_cycles_at_random),
+		TEST("host cycles in which a guest counts no more than so many, the most, at random", host_cycles_at_random),
 		TEST("periods: figures by hand", periods_by_hand),
 		TEST("periods are the fewest that are not behind, at random", periods_at_random),
 	};
