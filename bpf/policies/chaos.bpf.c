@@ -6,17 +6,19 @@
  *	twctl attach --vm my-guest --policy chaos --chaos --param stalls=5 --param stall=200ms
  *	twctl attach --vm my-guest --policy chaos --chaos --param away=1h
  *
- * All of the guest's clocks are bad together, for it is their timeline that is bad. Once a "step" of host time its factor is chosen anew, as 1 plus:
+ * All of the guest's clocks are bad together, for it is their timeline that is bad. Once a "step" of host
+ * time its factor is chosen anew, as 1 plus:
  *
  *	drift	as a quartz that gets warm and cold: by up to "ppm", fast and slow, once in a "period"
  *	jitter	at random up to "jitter" ppm to either side
  *	away	a clock that runs away: what it is fast by doubles each "away", from "ppm" on, up to "fastest"
  *
- * "backs" of a thousand steps begin with a jump backwards by "back". And "stalls" of a thousand steps are stalls: for the span "stall" of host time the guest gets next to
- * none (1/10000); then it rushes at "fastest" until it has back what it lost. 0 switches each off.
+ * Of a thousand steps, "backs" begin with a jump backwards by "back", and "skips" with one forward by
+ * "skip", in which ticks are lost. "stalls" are stalls: for the span "stall" of host time the guest gets
+ * next to none (1/10000); then it rushes at "fastest" until it has back what it lost. 0 switches each off.
  *
- * Clocks that differ between vCPUs, and ticks that are lost on purpose, the kernel has no means for: a
- * VMM has (KVM_VCPU_TSC_OFFSET), and a stall of more than a tick loses some. The counter off_ns is the guest's time minus the host's, since the attach.
+ * TSCs that differ between vCPUs are not the timeline's: a VMM can set them apart (KVM_VCPU_TSC_OFFSET),
+ * and no policy brings them together. The counter off_ns is the guest's time minus the host's, since the attach.
  */
 #include "timewarp.bpf.h"
 
@@ -30,12 +32,15 @@ TIMEWARP_PARAM(__u64, stalls, 0, 0, 1000, "", "of a thousand steps");
 TIMEWARP_PARAM(__u64, stall, 100000000ULL, 2000000ULL, 10000000000ULL, "ns", "host time that one takes");
 TIMEWARP_PARAM(__u64, backs, 0, 0, 1000, "", "of a thousand steps");
 TIMEWARP_PARAM(__u64, back, 1000000ULL, 1, 60000000000ULL, "ns", "guest time by which one goes back");
+TIMEWARP_PARAM(__u64, skips, 0, 0, 1000, "", "of a thousand steps");
+TIMEWARP_PARAM(__u64, skip, 20000000ULL, 1, 60000000000ULL, "ns", "guest time that one leaves out");
 TIMEWARP_PARAM(__u64, away, 0, 0, 86400000000000ULL, "ns", "host time in which a clock that runs away doubles");
 TIMEWARP_PARAM_FACTOR(fastest, 10, 1, "of a rush, and of a clock that runs away; 2 to 10000");
 
 TIMEWARP_COUNTER(steps, "", "factors chosen");
 TIMEWARP_COUNTER(stalled, "", "stalls");
 TIMEWARP_COUNTER(went_back, "", "jumps backwards");
+TIMEWARP_COUNTER(skipped, "", "jumps forward");
 TIMEWARP_COUNTER(off_ppb, "ppb", "how far off the clock is now, fast or slow");
 TIMEWARP_COUNTER(off_ns, "ns", "guest time minus host time since the attach; below 0 it wraps");
 TIMEWARP_EXIT_RECORD(chaos_exit)
@@ -96,12 +101,15 @@ static __always_inline __u64 at_random(__u64 x)
 	return away ? running_away(x) : drifting(x);
 }
 
-static __always_inline void go_back(struct kvm_timewarp_ctx *ctx)
+static __always_inline void jump(struct kvm_timewarp_ctx *ctx)
 {
-	if (!backs || bpf_get_prandom_u32() % 1000 >= backs || ctx->guest_ns <= back)
-		return;
-	ctx->leap_ns = ctx->guest_ns - back;
-	went_back++;
+	if (backs && bpf_get_prandom_u32() % 1000 < backs && ctx->guest_ns > back) {
+		ctx->leap_ns = ctx->guest_ns - back;
+		went_back++;
+	} else if (skips && bpf_get_prandom_u32() % 1000 < skips) {
+		ctx->leap_ns = ctx->guest_ns + skip;
+		skipped++;
+	}
 }
 
 static __always_inline _Bool unusable(void)
@@ -139,7 +147,7 @@ TIMEWARP_DECIDE(chaos_decide, ctx)
 		if (stalling)
 			span = stall;
 		else
-			go_back(ctx);
+			jump(ctx);
 	}
 	steps++;
 	off_ppb = rate > BILLION ? rate - BILLION : BILLION - rate;
