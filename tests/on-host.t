@@ -9,8 +9,7 @@
 cd "$(dirname "$0")/.." || exit 1
 export TW_GUESTS=${TW_GUESTS:-k2 t2}
 export TW_SECONDS=${TW_SECONDS:-3} TW_FACTORS=${TW_FACTORS:-0.1 2 50}
-# Run when named: time has not come to its end in one run yet.
-[ $# -gt 0 ] || set -- agree errors monotonic nested policies rates robust sleepers backoff guide group
+[ $# -gt 0 ] || set -- agree errors monotonic nested policies rates robust sleepers backoff guide group time
 case " $* " in
 *' guide '*)
 	# Compiling takes minutes on the host

@@ -83,8 +83,9 @@ is(guest_says($g), '', 'jump: no watchdog of the guest spoke');
 if ($part{back}) {
 	for my $how ('date', 'span') {
 		my $span = 2 + int rand 3;
-		my $mono = guest_spawn($g, 'sh', '-c', 'rm -f /tmp/enough; until [ -e /tmp/enough ]; do mono 50000; done');
-		sleep 0.5;
+		# Busy vCPUs are what takes long under emulation: once is enough
+		my $mono = $how eq 'span' && guest_spawn($g, 'sh', '-c', 'rm -f /tmp/enough; until [ -e /tmp/enough ]; do mono 5000; done');
+		wait_until(5, sub { (guest_exec($g, 'pidof', 'mono'))[0] == 0 }) if $mono;
 		# What the guest is ahead by as nothing is attached, a date does not know of
 		my $asked = $how eq 'span' ? "-${span}s" : strftime('%Y-%m-%dT%H:%M:%S', gmtime(time - $span));
 		trace_begin();
@@ -98,10 +99,12 @@ if ($part{back}) {
 		# the attach itself takes some time; a second of a date may be nearly over
 		ok($how eq 'span' ? $went >= $span * 1e9 && $went < $span * 1e9 + 2e6 : $went > $span * 1e9 && $went < ($span + 3) * 1e9,
 			sprintf 'back %s: by %.6f s', $how, $went / 1e9);
-		guest_exec($g, 'touch', '/tmp/enough');
-		my ($status, $seen) = finish($mono);
-		my $worst = max($seen =~ /worst_tsc (\d+)/g);
-		ok(abs($worst - $went) < 0.05e9, sprintf 'back %s: the guest sees its TSC go back by %.3f s', $how, $worst / 1e9) or diag($seen);
+		if ($mono) {
+			guest_exec($g, 'touch', '/tmp/enough');
+			my ($status, $seen) = finish($mono);
+			my $worst = max($seen =~ /worst_tsc (\d+)/g);
+			ok(abs($worst - $went) < 0.05e9, sprintf 'back %s: the guest sees its TSC go back by %.3f s', $how, $worst / 1e9) or diag($seen);
+		}
 		ok(wait_until(20, sub { my $u = guest_uptime($g); sleep 0.2; guest_uptime($g) > $u }), "back $how: the guest's clock goes on again");
 	}
 	my $clamps = state($pid)->{clamps};
@@ -221,7 +224,7 @@ for my $k ([ 'lapic', 'LOC', '--append', 'nohz=off highres=off hpet=disable' ],
 	my $rings = sub { return (guest_exec($name, 'sed', '-n', 's/^ *8: *\([0-9]*\).*/\1/p', '/proc/interrupts'))[1] + 0 };
 	my $apart = sub { my ($rc, $out) = guest_exec($name, 'sh', '-c', "cat $rtc/since_epoch; date +%s"); my ($r, $d) = split ' ', $out; return $r - $d };
 	my ($r0, $apart0) = ($rings->(), $apart->());
-	my ($rc, $set) = guest_exec($name, 'sh', '-c', "echo 0 >$rtc/wakealarm; cut -d' ' -f1 /proc/uptime; echo +8 >$rtc/wakealarm");
+	my ($rc, $set) = guest_exec($name, 'sh', '-c', "echo 0 >$rtc/wakealarm; cut -d' ' -f1 /proc/uptime; echo +4 >$rtc/wakealarm");
 	$rc == 0 or diag($set);
 	my ($u0, $n0, $e0) = $count->();
 	my $f = attach($name, '--policy', 'freeze');
@@ -237,7 +240,7 @@ for my $k ([ 'lapic', 'LOC', '--append', 'nohz=off highres=off hpet=disable' ],
 	ok(abs($apart->() - $apart0) <= 1, "$name: the RTC's date and the guest's are as far apart as before");
 	ok(wait_until(20, sub { $rings->() > $r0 }), "$name: it comes");
 	my $u = guest_uptime($name) - $set;
-	ok($rings->() - $r0 == 1 && $u > 7 && $u < 10, sprintf '%s: once, within %.2f s of the guest', $name, $u);
+	ok($rings->() - $r0 == 1 && $u > 2.9 && $u < 6, sprintf '%s: once, within %.2f s of the guest', $name, $u);
 	is(guest_says($name), '', "$name: no watchdog spoke");
 	stop_guest($name);
 }
