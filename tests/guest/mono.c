@@ -4,15 +4,22 @@
  *
  * Each thread loads the last reading of anybody, reads the clock, and compares. Then it stores its
  * own if that is later. For kvmclock (or what clock_gettime reads) and for the TSC, READS times
- * each in each thread. Prints what it saw; status 1 if a clock went back.
+ * each in each thread, or until SIGTERM. Prints what it saw; status 1 if a clock went back.
  */
 #include "clock.h"
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 static _Atomic uint64_t last_ns, last_tsc;
 static _Atomic uint64_t back_ns, back_tsc, worst_ns, worst_tsc;
-static long reads = 1000000;
+static volatile long reads = 1000000;
+
+static void enough(int sig)
+{
+	(void)sig;
+	reads = 0;
+}
 
 static void raise_to(_Atomic uint64_t *v, uint64_t to)
 {
@@ -55,6 +62,7 @@ int main(int argc, char **argv)
 
 	if (argc > 1)
 		reads = atol(argv[1]);
+	signal(SIGTERM, enough);
 	for (i = 0; i < nr && i < 64; i++)
 		if (pthread_create(&t[i], NULL, reader, (void *)i))
 			return 2;

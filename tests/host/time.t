@@ -84,7 +84,7 @@ if ($part{back}) {
 	for my $how ('date', 'span') {
 		my $span = 2 + int rand 3;
 		# Busy vCPUs are what takes long under emulation: once is enough
-		my $mono = $how eq 'span' && guest_spawn($g, 'sh', '-c', 'rm -f /tmp/enough; until [ -e /tmp/enough ]; do mono 5000; done');
+		my $mono = $how eq 'span' && guest_spawn($g, 'mono', 1_000_000_000);
 		wait_until(5, sub { (guest_exec($g, 'pidof', 'mono'))[0] == 0 }) if $mono;
 		# What the guest is ahead by as nothing is attached, a date does not know of
 		my $asked = $how eq 'span' ? "-${span}s" : strftime('%Y-%m-%dT%H:%M:%S', gmtime(time - $span));
@@ -100,9 +100,9 @@ if ($part{back}) {
 		ok($how eq 'span' ? $went >= $span * 1e9 && $went < $span * 1e9 + 2e6 : $went > $span * 1e9 && $went < ($span + 3) * 1e9,
 			sprintf 'back %s: by %.6f s', $how, $went / 1e9);
 		if ($mono) {
-			guest_exec($g, 'touch', '/tmp/enough');
+			guest_exec($g, 'killall', 'mono');
 			my ($status, $seen) = finish($mono);
-			my $worst = max($seen =~ /worst_tsc (\d+)/g);
+			my ($worst) = $seen =~ /worst_tsc (\d+)/;
 			ok(abs($worst - $went) < 0.05e9, sprintf 'back %s: the guest sees its TSC go back by %.3f s', $how, $worst / 1e9) or diag($seen);
 		}
 		ok(wait_until(20, sub { my $u = guest_uptime($g); sleep 0.2; guest_uptime($g) > $u }), "back $how: the guest's clock goes on again");
