@@ -131,6 +131,7 @@ struct kvm_queued_interrupt {
 };
 
 struct kvm_vcpu_xen {
+	u8 upcall_vector;
 	u64 timer_expires;
 	atomic_t timer_pending;
 	struct hrtimer timer;

@@ -11,6 +11,7 @@
 #include "kvmstat.h"
 #include "parse.h"
 #include "proc.h"
+#include "qemu.h"
 #include "rows.h"
 #include "trace_math.h"
 #include "tracer.h"
@@ -107,15 +108,6 @@ static int read_timer_advance(void)
 	return -1;
 }
 
-/* By its program's name: qemu-system-x86_64, qemu-kvm, or kvm */
-static bool is_qemu(const char *program, const char *comm)
-{
-	const char *slash = strrchr(program, '/');
-
-	return strstr(slash ? slash : program, "qemu") || !strncmp(comm, "qemu", 4) ||
-	       !strcmp(comm, "kvm");
-}
-
 static void gather_stats(const struct tw_vm *vm, struct tw_facts *f)
 {
 	struct tw_kvmstats s;
@@ -147,8 +139,58 @@ static void note_source(struct tw_watched *w, unsigned int source, const struct 
 	w->policy = tw_lost_policy(source, s);
 }
 
+struct watch {
+	const struct tw_vm *vm;
+	uint64_t ns;
+	struct tw_facts *f;
+};
+
+static void note_vm(const struct tw_row *row, const struct tw_snapshot *s, struct tw_facts *f)
+{
+	const struct trace_clocks *c = &row->clocks;
+	size_t i;
+
+	for (i = 0; i < TRACE_NR_SOURCES; i++)
+		if (row->stats[i])
+			note_source(&f->watched[i], i, row->stats[i]);
+	f->back = c->kvmclock.back + c->tsc.back;
+	f->forward = c->kvmclock.forward + c->tsc.forward;
+	f->catchup = c->catchup;
+	/* The first record of a vCPU's clock tells */
+	for (i = 0; i < s->n; i++)
+		if (s->v[i].clocks.pvclock_updates)
+			f->stable = s->v[i].clocks.stable && f->stable;
+}
+
 /* Which timers are in use, and what becomes of them: the tracer looks on for a while */
-static int watch(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, struct tw_err *e)
+static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
+{
+	const struct watch *w = arg;
+	struct tw_facts *f = w->f;
+	struct tw_world before;
+	struct tw_snapshot s;
+	struct tw_rows rows;
+
+	(void)e;
+	tw_world_read(w->vm, &before);
+	tw_sleep_until(t->start_ns + w->ns);
+	tw_world_read(w->vm, &f->world);
+	f->world_ns = f->world.now_ns - before.now_ns;
+	tw_world_sub(&f->world, &before);
+	/* Of a vCPU that came or went meanwhile nothing can be said */
+	if (f->world.vcpus != before.vcpus)
+		f->world.vcpus = 0;
+	tw_tracer_read(t, &s);
+	tw_rows_collect(t, &s, &rows);
+	f->watched_ns = s.now_ns - t->start_ns;
+	if (rows.n)
+		note_vm(&rows.v[0], &s, f);
+	tw_rows_free(&rows);
+	tw_snapshot_free(&s);
+	return TW_OK;
+}
+
+static int watch_vm(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, struct tw_err *e)
 {
 	const char *id = vm->id;
 	struct tw_strings vms = { .v = &id, .n = 1 };
@@ -156,39 +198,9 @@ static int watch(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, struct
 		.vms = &vms, .doing = "watch", .armed = true, .sources = UINT32_MAX, .vcpu = -1,
 		.jump_ns = 1000,
 	};
-	struct tw_snapshot s;
-	struct tw_rows rows;
-	struct tw_tracer t;
-	unsigned int i;
-	int status;
+	struct watch w = { .vm = vm, .ns = ns, .f = f };
 
-	tw_catch_stop();
-	status = tw_tracer_start(&t, &opts, e);
-	if (!status) {
-		tw_tell_start(&t);
-		tw_sleep_until(t.start_ns + ns);
-		tw_tracer_read(&t, &s);
-		tw_rows_collect(&t, &s, &rows);
-		f->watched_ns = s.now_ns - t.start_ns;
-		for (i = 0; rows.n && i < TRACE_NR_SOURCES; i++)
-			if (rows.v[0].stats[i])
-				note_source(&f->watched[i], i, rows.v[0].stats[i]);
-		if (rows.n) {
-			const struct trace_clocks *c = &rows.v[0].clocks;
-
-			f->back = c->kvmclock.back + c->tsc.back;
-			f->forward = c->kvmclock.forward + c->tsc.forward;
-			f->catchup = c->catchup;
-			/* The first record of a vCPU's clock tells */
-			for (i = 0; i < s.n; i++)
-				if (s.v[i].clocks.pvclock_updates)
-					f->stable = s.v[i].clocks.stable && f->stable;
-		}
-		tw_rows_free(&rows);
-		tw_snapshot_free(&s);
-	}
-	tw_tracer_stop(&t);
-	return status;
+	return tw_watch(&opts, watch, &w, e);
 }
 
 /* What becomes of the clocks that QEMU keeps, as status has it */
@@ -219,7 +231,7 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 	path = tw_asprintf("/proc/%d/cmdline", vm->pid);
 	argv = tw_read_file(path, &len);
 	free(path);
-	f->is_qemu = argv && is_qemu(argv, vm->comm);
+	f->is_qemu = argv && tw_is_qemu(argv, vm->comm);
 	if (f->is_qemu)
 		tw_qemu_time_parse(argv, len, &f->q);
 	free(argv);
@@ -295,6 +307,19 @@ static void print_watched(const struct tw_facts *f)
 		puts("timer none was in use");
 }
 
+static void print_world(const struct tw_world *w, uint64_t span)
+{
+	double all = (double)span * w->vcpus / 100;
+
+	if (!w->vcpus || !span)
+		return;
+	printf("vCPUs: run %.1f %%, stolen %.1f %%, ", w->run_ns / all, w->steal_ns / all);
+	if (w->stats)
+		printf("halted %.1f %%, ", w->halt_ns / all);
+	printf("%s %.1f %%\n", w->stats ? "other" : "halted or other",
+	       tw_world_other_ns(w, span) / all);
+}
+
 static void print_text(const struct tw_target *t, const struct tw_facts *f,
 		       const struct tw_state *st, const struct tw_finding *found, size_t n)
 {
@@ -310,6 +335,7 @@ static void print_text(const struct tw_target *t, const struct tw_facts *f,
 		       f->halts, f->poll_ok_ns / 1000, f->poll_vain_ns / 1000);
 	if (f->watched_ns)
 		print_watched(f);
+	print_world(&f->world, f->world_ns);
 	for (i = 0; i < n; i++) {
 		printf("%-5s %-16s %s\n", tw_severity_name(found[i].severity), found[i].id,
 		       found[i].fact);
@@ -360,6 +386,7 @@ static void write_watched(struct tw_json *j, const struct tw_facts *f)
 	unsigned int i;
 
 	tw_json_u64(j, "watched_ns", f->watched_ns);
+	tw_json_world(j, &f->world, f->world_ns);
 	tw_json_open(j, "timers", '[');
 	for (i = 0; i < TRACE_NR_SOURCES; i++) {
 		const struct tw_watched *w = &f->watched[i];
@@ -420,7 +447,7 @@ static int examine(const struct tw_args *args, const struct tw_target *t, uint64
 	size_t n, i;
 
 	gather(t->vm, &f, &st);
-	if (watch_ns && watch(t->vm, watch_ns, &f, e))
+	if (watch_ns && watch_vm(t->vm, watch_ns, &f, e))
 		return e->status;
 	*e->what = 0;	/* what is found is no error of twctl's, whatever the status */
 	n = tw_diagnose(&f, found);

@@ -253,41 +253,46 @@ static void wait_for(const struct tw_tracer *t, uint64_t end)
 	struct tw_snapshot s;
 	bool gone = false;
 
+	/* Whoever was not named is not waited for */
+	if (!t->nr_wanted)
+		return tw_sleep_until(end);
 	while (!tw_stop && !gone && tw_now_ns() < end) {
 		uint64_t next = tw_now_ns() + 500000000;
 
 		tw_sleep_until(next < end ? next : end);
-		if (!t->nr_wanted)
-			continue;
 		tw_tracer_read(t, &s);
 		gone = tw_tracer_all_gone(t, &s);
 		tw_snapshot_free(&s);
 	}
 }
 
-static int run(const struct tw_args *args, struct tw_err *e)
-{
-	struct tw_tracer_opts opts;
-	struct tw_tracer t;
-	bool gone = false;
+struct watch {
+	const struct tw_args *args;
 	uint64_t span;
+};
+
+static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
+{
+	const struct watch *w = arg;
+	bool gone = false;
 	int status;
 
+	wait_for(t, w->span ? t->start_ns + w->span : UINT64_MAX);
+	status = show(w->args, t, &gone, e);
+	return status ? status : tw_tell_end(t, gone, e);
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct watch w = { .args = args };
+	struct tw_tracer_opts opts;
+
 	if (tw_args_tracer(args, "hist", &opts, e) ||
-	    tw_args_duration("hist", "--duration", args->duration, &span, e) ||
+	    tw_args_duration("hist", "--duration", args->duration, &w.span, e) ||
 	    tw_args_duration("hist", "--linear", args->linear, &opts.linear_ns, e))
 		return e->status;
-	tw_catch_stop();
-	status = tw_tracer_start(&t, &opts, e);
-	if (!status) {
-		tw_tell_start(&t);
-		wait_for(&t, span ? t.start_ns + span : UINT64_MAX);
-		status = show(args, &t, &gone, e);
-		if (!status)
-			status = tw_tell_end(&t, gone, e);
-	}
-	tw_tracer_stop(&t);
-	return status;
+	opts.parts = true;
+	return tw_watch(&opts, watch, &w, e);
 }
 
 static const struct tw_option options[] = {

@@ -11,6 +11,133 @@
 #include "tracer.h"
 #include "trace_math.h"
 #include "twctl.h"
+#include "world.h"
+
+/* The guests' worlds: each VM's from when it was first seen on */
+struct worlds {
+	struct followed {
+		char name[TRACE_NAME_LEN];
+		struct tw_world first, before, now;	/* as they were read */
+	} *v;
+	size_t n;
+	struct tw_vms later;		/* VMs that are younger than the tracer */
+};
+
+static const struct tw_vm *vm_named(const struct tw_vms *vms, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < vms->n; i++)
+		if (!strcmp(vms->v[i].id, id))
+			return &vms->v[i];
+	return NULL;
+}
+
+static struct followed *followed(struct worlds *w, const struct trace_info *info)
+{
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (!strcmp(w->v[i].name, info->name))
+			return &w->v[i];
+	w->v = tw_grow(w->v, w->n + 1, sizeof(*w->v));
+	memset(&w->v[w->n], 0, sizeof(*w->v));
+	memcpy(w->v[w->n].name, info->name, sizeof(w->v->name));
+	return &w->v[w->n++];
+}
+
+/* What a VM that has gone had last stays as it is */
+static void follow(struct worlds *w, const struct tw_tracer *t, const struct tw_rows *rows)
+{
+	const struct tw_vm *vm;
+	struct tw_world seen;
+	struct followed *f;
+	bool again = false;
+	size_t i;
+
+	for (i = 0; i < rows->n; i++) {
+		f = followed(w, &rows->v[i].info);
+		f->before = f->now;
+		if (rows->v[i].gone)
+			continue;
+		vm = vm_named(&t->vms, f->name);
+		if (!vm && !vm_named(&w->later, f->name) && !again) {
+			tw_vms_free(&w->later);
+			tw_vms_scan(&w->later);
+			again = true;
+		}
+		vm = vm ? vm : vm_named(&w->later, f->name);
+		if (!vm)
+			continue;
+		tw_world_read(vm, &seen);
+		if (!seen.vcpus)
+			continue;
+		f->now = seen;
+		if (!f->first.vcpus)
+			f->first = f->before = seen;
+	}
+}
+
+static void follow_from_start(struct worlds *w, const struct tw_tracer *t)
+{
+	struct tw_snapshot none = { 0 };
+	struct tw_rows rows;
+
+	tw_rows_collect(t, &none, &rows);
+	follow(w, t, &rows);
+	tw_rows_free(&rows);
+}
+
+static void worlds_free(struct worlds *w)
+{
+	free(w->v);
+	tw_vms_free(&w->later);
+}
+
+/* Since it was first seen, or in the last interval */
+static struct tw_world world_of(struct worlds *w, const struct tw_row *row, bool interval,
+				uint64_t *span)
+{
+	const struct followed *f = followed(w, &row->info);
+	struct tw_world d = f->now;
+
+	tw_world_sub(&d, interval ? &f->before : &f->first);
+	*span = f->now.now_ns - (interval ? f->before.now_ns : f->first.now_ns);
+	return d;
+}
+
+static void print_cpu_head(void)
+{
+	printf("%-*s %5s %7s %7s %7s %7s %7s %8s\n", TW_ROW_VM, "VM", "VCPUS", "RUN%", "STEAL%",
+	       "HALT%", "OTHER%", "POLL%", "IN-VAIN%");
+}
+
+static void print_cpu(struct worlds *w, const struct tw_row *row)
+{
+	uint64_t span;
+	struct tw_world d = world_of(w, row, true, &span);
+	double all = (double)span * d.vcpus / 100;
+
+	if (!span || !d.vcpus) {
+		printf("%-*.*s %5s\n", TW_ROW_VM, TW_ROW_VM, row->info.name, "-");
+		return;
+	}
+	printf("%-*.*s %5u %7.2f %7.2f ", TW_ROW_VM, TW_ROW_VM, row->info.name, d.vcpus,
+	       d.run_ns / all, d.steal_ns / all);
+	if (d.stats)
+		printf("%7.2f %7.2f %7.2f %8.2f\n", d.halt_ns / all, tw_world_other_ns(&d, span) / all,
+		       (d.poll_ok_ns + d.poll_vain_ns) / all, d.poll_vain_ns / all);
+	else
+		printf("%7s %7.2f %7s %8s\n", "-", tw_world_other_ns(&d, span) / all, "-", "-");
+}
+
+static void write_cpu(struct tw_json *j, struct worlds *w, const struct tw_row *row)
+{
+	uint64_t span;
+	struct tw_world d = world_of(w, row, false, &span);
+
+	tw_json_world(j, &d, span);
+}
 
 static void print_head(void)
 {
@@ -93,7 +220,8 @@ static void write_source(struct tw_json *j, unsigned int source, const struct tr
 	tw_json_close(j, '}');
 }
 
-static void write_vm(const struct tw_row *row, const struct tw_tracer *t, uint64_t now)
+static void write_vm(const struct tw_row *row, struct worlds *w, const struct tw_tracer *t,
+		     uint64_t now)
 {
 	struct tw_json j = { .f = stdout };
 	const struct trace_clocks *c = &row->clocks;
@@ -126,6 +254,7 @@ static void write_vm(const struct tw_row *row, const struct tw_tracer *t, uint64
 	tw_json_u64(&j, "tsc_apart_ticks", row->tsc_apart_ticks);
 	tw_json_u64(&j, "kvmclock_apart_ns", row->kvmclock_apart_ns);
 	tw_json_close(&j, '}');
+	write_cpu(&j, w, row);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
@@ -152,7 +281,35 @@ static void print_label(FILE *f, const struct tw_row *row)
 		fputc(*s == '"' || *s == '\\' || *s < ' ' ? '_' : *s, f);
 }
 
-static void write_metrics(FILE *f, const struct tw_rows *r)
+static void write_cpu_metrics(FILE *f, const struct tw_rows *r, struct worlds *w)
+{
+	size_t i, k;
+
+	fputs("# HELP timewarp_vcpu_seconds_total Where the vCPUs' time on the host went.\n"
+	      "# TYPE timewarp_vcpu_seconds_total counter\n", f);
+	for (i = 0; i < r->n; i++) {
+		uint64_t span;
+		struct tw_world d = world_of(w, &r->v[i], false, &span);
+		const struct {
+			const char *state;
+			uint64_t ns;
+			bool known;
+		} v[] = { { "run", d.run_ns, true }, { "steal", d.steal_ns, true },
+			  { "halt", d.halt_ns, d.stats },
+			  { "poll_success", d.poll_ok_ns, d.stats },
+			  { "poll_fail", d.poll_vain_ns, d.stats } };
+
+		for (k = 0; d.vcpus && k < sizeof(v) / sizeof(*v); k++) {
+			if (!v[k].known)
+				continue;
+			fputs("timewarp_vcpu_seconds_total", f);
+			print_label(f, &r->v[i]);
+			fprintf(f, "\",state=\"%s\"} %.9f\n", v[k].state, v[k].ns / 1e9);
+		}
+	}
+}
+
+static void write_metrics(FILE *f, const struct tw_rows *r, struct worlds *w)
 {
 	static const unsigned int quantile[] = { 500, 990, 999 };
 	size_t m, i, k, q;
@@ -223,17 +380,19 @@ static void write_metrics(FILE *f, const struct tw_rows *r)
 				v[k].n);
 		}
 	}
+	write_cpu_metrics(f, r, w);
 }
 
 /* A reader sees the old file or the new one, never a part */
-static int write_prometheus(const char *path, const struct tw_rows *r, struct tw_err *e)
+static int write_prometheus(const char *path, const struct tw_rows *r, struct worlds *w,
+			    struct tw_err *e)
 {
 	char *tmp = tw_asprintf("%s.%d.tmp", path, getpid());
 	FILE *f = fopen(tmp, "we");
 	int err = f ? 0 : errno;
 
 	if (f) {
-		write_metrics(f, r);
+		write_metrics(f, r, w);
 		if (fflush(f) || ferror(f))
 			err = errno;
 		if (fclose(f) && !err)
@@ -252,35 +411,50 @@ static int write_prometheus(const char *path, const struct tw_rows *r, struct tw
 	return tw_cure(e, "name a file in a directory that may be written");
 }
 
-static int loop(const struct tw_args *args, struct tw_tracer *t, uint64_t every, uint64_t times,
-		struct tw_err *e)
+struct watch {
+	const struct tw_args *args;
+	uint64_t every, times;
+};
+
+static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 {
+	const struct watch *how = arg;
+	const struct tw_args *args = how->args;
+	uint64_t times = how->times;
 	struct tw_rows before = { 0 }, now;
+	struct worlds w = { 0 };
 	struct tw_snapshot s;
 	uint64_t due = t->start_ns, last = t->start_ns, lines = 0;
 	bool gone = false;
 	int status = TW_OK;
 	size_t i;
 
+	follow_from_start(&w, t);
 	while (!status && !gone && !tw_stop && times--) {
-		due += every;
+		due += how->every;
 		tw_sleep_until(due);
 		tw_tracer_read(t, &s);
 		tw_rows_collect(t, &s, &now);
+		follow(&w, t, &now);
 		if (!args->json && (!lines || lines + now.n > 20)) {
-			print_head();
+			if (args->cpu)
+				print_cpu_head();
+			else
+				print_head();
 			lines = 0;
 		}
 		for (i = 0; i < now.n; i++, lines++) {
 			if (args->json)
-				write_vm(&now.v[i], t, s.now_ns);
+				write_vm(&now.v[i], &w, t, s.now_ns);
+			else if (args->cpu)
+				print_cpu(&w, &now.v[i]);
 			else
 				print_vm(&now.v[i], &before, (s.now_ns - last) / 1e9,
 					 t->opts.linear_ns);
 		}
 		fflush(stdout);
 		if (args->prometheus)
-			status = write_prometheus(args->prometheus, &now, e);
+			status = write_prometheus(args->prometheus, &now, &w, e);
 		last = s.now_ns;
 		gone = tw_tracer_all_gone(t, &s);
 		tw_rows_free(&before);
@@ -288,30 +462,23 @@ static int loop(const struct tw_args *args, struct tw_tracer *t, uint64_t every,
 		tw_snapshot_free(&s);
 	}
 	tw_rows_free(&before);
+	worlds_free(&w);
 	return status ? status : tw_tell_end(t, gone, e);
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
+	struct watch how = { .args = args };
 	struct tw_tracer_opts opts;
-	uint64_t every, times;
-	struct tw_tracer t;
-	int status;
 
 	if (tw_args_tracer(args, "stat", &opts, e) ||
-	    tw_args_interval(args, "stat", &every, &times, e))
+	    tw_args_interval(args, "stat", &how.every, &how.times, e))
 		return e->status;
 	if (!args->operands.n)
-		times = 1;
+		how.times = 1;
 	opts.armed = args->json || args->prometheus;
-	tw_catch_stop();
-	status = tw_tracer_start(&t, &opts, e);
-	if (!status) {
-		tw_tell_start(&t);
-		status = loop(args, &t, every, times, e);
-	}
-	tw_tracer_stop(&t);
-	return status;
+	opts.parts = args->json;
+	return tw_watch(&opts, watch, &how, e);
 }
 
 static const struct tw_option options[] = {
@@ -319,6 +486,8 @@ static const struct tw_option options[] = {
 	TW_OPTION_VCPU,
 	TW_OPTION_SOURCE,
 	TW_OPTION_JUMP,
+	TW_OPTION("cpu", 0, TW_FLAG, cpu, NULL,
+		  "where the vCPUs' time went instead: run, steal, halt, poll", NULL),
 	TW_OPTION("prometheus", 0, TW_TEXT, prometheus, "FILE",
 		  "write totals there too, for node_exporter's textfile collector", "@file"),
 	{ 0 },
@@ -333,6 +502,10 @@ const struct tw_verb tw_verb_stat = {
 		"RATE, lateness, LOST, REINJ and JUMPS are the interval's, OWED is now, and its\n"
 		"MAX is since the start. With -j, and in the Prometheus file, all is since the\n"
 		"start. Lateness is from the guest's deadline to the entry that carries the tick.\n"
+		"--cpu: shares of the vCPUs' time on the host. RUN has a CPU, POLL is the part of\n"
+		"it spent polling for a halted vCPU, IN-VAIN of that without success; STEAL is\n"
+		"waiting for a CPU, and what KVM tells the guest; HALT is halted; OTHER stopped,\n"
+		"or waiting in the VMM. -j and the Prometheus file have it always.\n"
 		"Status 4 when all VMs named with --vm have gone.\n",
 	.options = options,
 	.max_operands = 2,

@@ -15,9 +15,15 @@
 
 struct tracing {
 	const struct tw_args *args;
-	struct tw_tracer t;
+	struct tw_tracer *t;
+	uint64_t span;			/* 0: until it is ended */
 	struct tw_thresholds when;
 	struct tw_snapshot units;	/* who is who; read again when a new unit turns up */
+	struct policy {
+		uint32_t number;
+		struct tw_unit vm;
+	} *policies;
+	size_t nr_policies;
 	FILE *perfetto;
 	FILE *save;
 	const char *command;		/* for exec: */
@@ -28,21 +34,71 @@ struct tracing {
 	bool failed;			/* the output did */
 };
 
-static const struct tw_unit *unit_of(struct tracing *r, uint32_t id)
+/*
+ * Which VM a policy is attached to.  The kernel tells a policy's number alone; each VM's state file has
+ * the number of its policy.  Looked at whenever a timeline starts, as the file has the last one alone.
+ */
+static void learn_policies(struct tracing *r)
 {
-	/* The kernel tells a policy's number, and not its VM */
-	static const struct tw_unit policy = { .info = { .vcpu = -1, .name = "-" } };
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	struct tw_vms vms;
+	size_t i;
+
+	tw_vms_scan(&vms);
+	for (i = 0; i < vms.n; i++) {
+		struct policy *p;
+
+		if (!vms.v[i].dir || tw_state_read(vms.v[i].dir, &st, &ignored) || !st.id)
+			continue;
+		r->policies = tw_grow(r->policies, r->nr_policies + 1, sizeof(*r->policies));
+		p = &r->policies[r->nr_policies++];
+		memset(p, 0, sizeof(*p));
+		p->number = st.id;
+		p->vm.info.vcpu = -1;
+		p->vm.info.pid = vms.v[i].pid;
+		memcpy(p->vm.info.name, vms.v[i].id, sizeof(p->vm.info.name));
+	}
+	tw_err_free(&ignored);
+	tw_vms_free(&vms);
+}
+
+/* The last that was learnt counts; a policy of several VMs has no VM of its own */
+static const struct tw_unit *policy_vm(struct tracing *r, uint32_t id)
+{
+	static const struct tw_unit none = { .info = { .vcpu = -1, .name = "-" } };
+	const struct tw_unit *found = NULL;
+	size_t i;
+	int again;
+
+	for (again = 0; again < 2 && !found; again++) {
+		if (again)
+			learn_policies(r);
+		for (i = 0; i < r->nr_policies; i++) {
+			if (r->policies[i].number != id)
+				continue;
+			if (found && strcmp(found->info.name, r->policies[i].vm.info.name))
+				return &none;
+			found = &r->policies[i].vm;
+		}
+	}
+	return found ? found : &none;
+}
+
+static const struct tw_unit *unit_of(struct tracing *r, const struct trace_event *ev)
+{
+	uint32_t id = ev->unit;
 	size_t i;
 	int again;
 
 	if (!id)
-		return &policy;
+		return policy_vm(r, ev->c);
 	for (again = 0; again < 2; again++) {
 		for (i = 0; i < r->units.n; i++)
 			if (r->units.v[i].id == id)
 				return &r->units.v[i];
 		tw_snapshot_free(&r->units);
-		tw_tracer_read(&r->t, &r->units);
+		tw_tracer_read(r->t, &r->units);
 	}
 	return NULL;
 }
@@ -110,7 +166,7 @@ static uint64_t late_of(const struct trace_event *ev)
 
 static void print_text(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
 {
-	uint64_t since = ev->host_ns > r->t.start_ns ? ev->host_ns - r->t.start_ns : 0;
+	uint64_t since = ev->host_ns > r->t->start_ns ? ev->host_ns - r->t->start_ns : 0;
 	char more[64], late[16] = "", vcpu[12] = "-";
 
 	if (!(r->lines++ % 40))
@@ -319,12 +375,14 @@ static int on_event(void *ctx, void *data, size_t size)
 
 	if (r->stopped || size < sizeof(*ev))
 		return 0;
-	u = unit_of(r, ev->unit);
-	if (!u)
+	if (ev->kind == TRACE_EV_SEGMENT && !ev->text[0])
+		learn_policies(r);
+	u = unit_of(r, ev);
+	if (!u || (*u->info.name != '-' && !tw_tracer_wants(r->t, u->info.name)))
 		return 0;
 	if (ev->kind == TRACE_EV_GONE && u->info.vcpu < 0) {
 		r->gone_wanted++;
-		if (r->t.nr_wanted && r->gone_wanted >= r->t.nr_wanted)
+		if (r->t->nr_wanted && r->gone_wanted >= r->t->nr_wanted)
 			r->all_gone = true;
 	}
 	if (r->perfetto)
@@ -437,26 +495,25 @@ static int finish(struct tracing *r, struct tw_err *e)
 		}
 	}
 	fflush(stdout);
-	tw_tracer_losses(&r->t, &events, &units);
+	tw_tracer_losses(r->t, &events, &units);
 	fprintf(stderr, "twctl: %llu events, %llu lost\n", (unsigned long long)r->shown,
 		(unsigned long long)(events + units));
 	if (status)
 		return status;
 	if (r->hits)
 		return TW_THRESHOLD;
-	return r->all_gone ? tw_tell_end(&r->t, true, e) : TW_OK;
+	return r->all_gone ? tw_tell_end(r->t, true, e) : TW_OK;
 }
 
-static int trace(struct tracing *r, const struct tw_tracer_opts *opts, uint64_t span,
-		 struct tw_err *e)
+static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 {
+	struct tracing *r = arg;
 	struct ring_buffer *rb;
-	int status = tw_tracer_start(&r->t, opts, e);
+	int status;
 
-	if (status)
-		return status;
-	tw_tell_start(&r->t);
-	rb = ring_buffer__new(tw_tracer_ring_fd(&r->t), on_event, r, NULL);
+	r->t = t;
+	learn_policies(r);
+	rb = ring_buffer__new(tw_tracer_ring_fd(t), on_event, r, NULL);
 	if (!rb) {
 		tw_fail(e, TW_FAILED, "cannot trace");
 		tw_fact(e, "the ring buffer cannot be mapped: %s", strerror(errno));
@@ -464,7 +521,7 @@ static int trace(struct tracing *r, const struct tw_tracer_opts *opts, uint64_t 
 	}
 	if (r->perfetto)
 		fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", r->perfetto);
-	loop(r, rb, span ? r->t.start_ns + span : UINT64_MAX);
+	loop(r, rb, r->span ? t->start_ns + r->span : UINT64_MAX);
 	status = finish(r, e);
 	ring_buffer__free(rb);
 	return status;
@@ -474,12 +531,11 @@ static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tracing r = { .args = args };
 	struct tw_tracer_opts opts;
-	uint64_t span;
 	size_t i;
 	int status;
 
 	if (tw_args_tracer(args, "trace", &opts, e) || parse_what(args, &opts.kinds, e) ||
-	    tw_args_duration("trace", "--duration", args->duration, &span, e))
+	    tw_args_duration("trace", "--duration", args->duration, &r.span, e))
 		return e->status;
 	for (i = 0; i < args->thresholds.n; i++)
 		if (tw_threshold_parse(&r.when, args->thresholds.v[i], e))
@@ -489,12 +545,12 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	opts.kinds |= tw_threshold_kinds(&r.when);
 	opts.events = true;
 	opts.armed = opts.kinds >> TRACE_EV_ARMED & 1;
+	opts.parts = true;
 	if (args->perfetto && open_out(args->perfetto, &r.perfetto, e))
 		return e->status;
-	tw_catch_stop();
-	status = trace(&r, &opts, span, e);
+	status = tw_watch(&opts, watch, &r, e);
 	tw_snapshot_free(&r.units);
-	tw_tracer_stop(&r.t);
+	free(r.policies);
 	if (r.perfetto)
 		fclose(r.perfetto);
 	if (r.save)

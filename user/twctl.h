@@ -20,7 +20,7 @@ struct tw_args {
 	bool pin, ids, man;
 	bool exit_when_done;
 	bool chaos, allow_backward;
-	bool csv;
+	bool csv, cpu;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	struct tw_strings params;	/* --param */
@@ -71,7 +71,7 @@ struct tw_option {
 #define TW_OPTION_SOURCE								\
 	TW_OPTION("source", 0, TW_LIST, sources, "SOURCE",				\
 		  "only this source of ticks; may be repeated",				\
-		  "oneshot periodic deadline pit rtc irq0 stimer xen")
+		  "oneshot periodic deadline pit rtc irq0 stimer xen hvtimer")
 #define TW_OPTION_JUMP									\
 	TW_OPTION("jump", 0, TW_TEXT, jump, "TIME",					\
 		  "smaller steps of a clock are drift (default 1us)", NULL)
@@ -177,6 +177,10 @@ void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_fa
 
 struct tw_tracer;
 struct tw_tracer_opts;
+struct tw_world;
+
+/* Writes where the vCPUs' time of @span ns went, as "cpu" */
+void tw_json_world(struct tw_json *j, const struct tw_world *w, uint64_t span);
 
 /* What trace, hist, stat and top have in common: --vm, --vcpu, --source, --jump; 0 or TW_USAGE */
 int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_tracer_opts *o,
@@ -201,7 +205,23 @@ extern volatile int tw_stop;
 void tw_sleep_until(uint64_t ns);
 uint64_t tw_now_ns(void);
 
-/* Says, on stderr, that it has begun, and names what this kernel gave no place for */
+/* What a verb does while the tracer runs: 0 or an exit status */
+typedef int (*tw_watch_fn)(struct tw_tracer *t, void *arg, struct tw_err *e);
+
+/**
+ * tw_watch - run the tracer for as long as a verb looks
+ * @opts: of the tracer
+ * @watch: looks; what has begun was said on stderr, with what this kernel gave no place for
+ * @arg: for @watch
+ * @e: error
+ *
+ * From here on SIGINT and SIGTERM only set tw_stop.
+ *
+ * Return: 0 or an exit status
+ */
+int tw_watch(const struct tw_tracer_opts *opts, tw_watch_fn watch, void *arg, struct tw_err *e);
+
+/* For those that run a tracer themselves */
 void tw_tell_start(const struct tw_tracer *t);
 
 /* The last words: VMs that have gone, and how much was lost; 0, or TW_NO_VM with the error filled */

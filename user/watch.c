@@ -10,6 +10,7 @@
 #include "parse.h"
 #include "tracer.h"
 #include "twctl.h"
+#include "world.h"
 
 volatile int tw_stop;
 
@@ -125,6 +126,24 @@ int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_trac
 	return TW_OK;
 }
 
+void tw_json_world(struct tw_json *j, const struct tw_world *w, uint64_t span)
+{
+	tw_json_open(j, "cpu", '{');
+	tw_json_int(j, "vcpus", w->vcpus);
+	if (w->vcpus) {
+		tw_json_u64(j, "span_ns", span);
+		tw_json_u64(j, "run_ns", w->run_ns);
+		tw_json_u64(j, "steal_ns", w->steal_ns);
+		tw_json_u64(j, "other_ns", tw_world_other_ns(w, span));
+	}
+	if (w->vcpus && w->stats) {
+		tw_json_u64(j, "halt_ns", w->halt_ns);
+		tw_json_u64(j, "halt_poll_success_ns", w->poll_ok_ns);
+		tw_json_u64(j, "halt_poll_fail_ns", w->poll_vain_ns);
+	}
+	tw_json_close(j, '}');
+}
+
 void tw_tell_start(const struct tw_tracer *t)
 {
 	size_t i, n = t->nr_wanted ? t->nr_wanted : t->vms.n;
@@ -134,6 +153,21 @@ void tw_tell_start(const struct tw_tracer *t)
 			t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
 	fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
 		t->nr_wanted ? "" : ", and those to come");
+}
+
+int tw_watch(const struct tw_tracer_opts *opts, tw_watch_fn watch, void *arg, struct tw_err *e)
+{
+	struct tw_tracer t;
+	int status;
+
+	tw_catch_stop();
+	status = tw_tracer_start(&t, opts, e);
+	if (!status) {
+		tw_tell_start(&t);
+		status = watch(&t, arg, e);
+	}
+	tw_tracer_stop(&t);
+	return status;
 }
 
 int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e)

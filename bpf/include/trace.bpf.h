@@ -40,9 +40,9 @@ struct unit {
 	u32 stats[TRACE_NR_SOURCES];	/* index in the map "stats"; 0: none yet */
 	u64 armed;			/* LAPIC: last deadline seen, to tell arming from re-starting */
 	u64 target;			/* LAPIC, periodic: deadline that expired last, timer's clock */
+	u32 lvtt;			/* LAPIC: as it was when last looked at */
 	struct tick fired_tick[TRACE_NR_SOURCES];
 	struct tick injected_tick[TRACE_NR_SOURCES];
-	u8 fired_vector[TRACE_NR_SOURCES];
 	u8 injected_vector[TRACE_NR_SOURCES];
 	bool master_valid, master;
 	bool xen_starting;
@@ -70,6 +70,9 @@ const volatile u32 cfg_sources = 0xffffffff;	/* set: events of these only */
 const volatile s32 cfg_vcpu = -1;		/* events of this vCPU only */
 const volatile u64 cfg_late_ns = 0;	/* delivered: only what is later */
 const volatile u64 cfg_linear_ns = 0;	/* see trace_bucket() */
+const volatile u8 cfg_bucket[TRACE_BUCKET_TABLE] = {};	/* see trace_bucket_fill() */
+const volatile bool cfg_apicv = false;	/* the CPU may deliver on its own */
+const volatile bool cfg_parts = true;	/* count each part of the lateness, not only the sum */
 const volatile u64 cfg_jump_ns = 1000;	/* less is drift */
 const volatile u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
 const volatile u64 cfg_tk_fast = 0;	/* where the kernel has tk_fast_mono */
@@ -88,14 +91,16 @@ u64 units_lost;	/* a map was full: not counted at all */
 
 /*
  * Every tick comes by here several times, and a look-up in a hash costs hundreds of instructions, in an
- * array a handful.  So units have numbers, and in front of the hash that knows the number of an
- * address stands a cache of one word an entry: the low 48 bits of the address, less a constant, then
- * the number.
+ * array that is a map some fifteen, in one that is a variable a handful.  So units have numbers, and in
+ * front of the hash that knows the number of an address stands a cache of one word an entry: the low
+ * 48 bits of the address, less a constant, then the number.
  */
 #define IGNORED 0xffff		/* instead of a number: the user asked for others */
 #define CACHE_BITS 13
 
 u64 cache[1 << CACHE_BITS] SEC(".bss.cache");
+struct unit units[TRACE_MAX_UNITS] SEC(".bss.units");
+struct trace_stats stats[TRACE_MAX_STATS] SEC(".bss.stats");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -104,13 +109,6 @@ struct {
 	__type(key, u64);
 	__type(value, u32);
 } ids SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TRACE_MAX_UNITS);
-	__type(key, u32);
-	__type(value, struct unit);
-} units SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -125,13 +123,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct trace_clocks);
 } clocks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TRACE_MAX_STATS);
-	__type(key, u32);
-	__type(value, struct trace_stats);
-} stats SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -183,6 +174,24 @@ static __always_inline u64 *cache_of(u64 tag)
 }
 
 /*
+ * An element of an array that is a variable.  The compiler likes to compute the address before it
+ * compares the index, and the verifier then knows no bound; so it is given one that it must compute.
+ * Both arrays' sizes are powers of two.
+ */
+#define element(array, index, size)						\
+	({									\
+		u64 index_ = (index);						\
+										\
+		barrier_var(index_);						\
+		&(array)[index_ & ((size) - 1)];				\
+	})
+
+static __always_inline struct unit *unit_numbered(u32 id)
+{
+	return id && id < TRACE_MAX_UNITS ? element(units, id, TRACE_MAX_UNITS) : NULL;
+}
+
+/*
  * The number of the unit whose address is at *at, a new one if need be; 0 if there is none.  Through
  * memory an address becomes a number.  Functions of this kind, not static, the verifier goes
  * through once, and not for each way that leads here.
@@ -217,7 +226,7 @@ __noinline int unit_id(const u64 *at, u64 tag, bool is_vcpu)
 				id = IGNORED;
 			}
 		}
-		u = bpf_map_lookup_elem(&units, &id);
+		u = unit_numbered(id);
 		if (u)
 			u->id = id;
 		/* Two at a time: the other one's number is as good, and this one stays without a name */
@@ -240,22 +249,30 @@ __noinline int unit_id(const u64 *at, u64 tag, bool is_vcpu)
 
 static __always_inline struct unit *unit_at(u64 key, u64 tag, bool is_vcpu)
 {
-	u32 id = running ? unit_id(&key, tag, is_vcpu) : 0;
-
-	return id ? bpf_map_lookup_elem(&units, &id) : NULL;
+	return running ? unit_numbered(unit_id(&key, tag, is_vcpu)) : NULL;
 }
 
-/* The unit of a vCPU that a program was given, NULL if it is nobody's business */
+/*
+ * The unit of a vCPU that a program was given, NULL if it is nobody's business.  Before "running",
+ * nothing is in the cache.
+ */
 static __always_inline struct unit *vcpu_unit(struct kvm_vcpu *vcpu)
 {
 	u64 tag = tag_of(vcpu), hit = *cache_of(tag) ^ tag;
-	u32 id = hit;
 
-	if (!running)
-		return NULL;
-	if (!hit || hit >> 16)
-		return unit_at((u64)vcpu, tag, true);
-	return bpf_map_lookup_elem(&units, &id);
+	if (hit < TRACE_MAX_UNITS)
+		return element(units, hit, TRACE_MAX_UNITS);
+	return hit > IGNORED ? unit_at((u64)vcpu, tag, true) : NULL;
+}
+
+/* The same, by its LAPIC: that saves the way to the vCPU */
+static __always_inline struct unit *lapic_unit(struct kvm_lapic *apic)
+{
+	u64 tag = tag_of(apic), hit = *cache_of(tag) ^ tag;
+
+	if (hit < TRACE_MAX_UNITS)
+		return element(units, hit, TRACE_MAX_UNITS);
+	return hit > IGNORED ? unit_at((u64)apic->vcpu, tag, true) : NULL;
 }
 
 /* Those whose address was read from somewhere, and so is no longer one for the verifier */
@@ -271,9 +288,10 @@ static __always_inline struct unit *vm_unit(struct kvm *kvm)
 
 __noinline int make_stats(u32 id, u32 source)
 {
-	struct unit *u = bpf_map_lookup_elem(&units, &id);
+	struct unit *u = unit_numbered(id);
 	struct trace_info *info = bpf_map_lookup_elem(&infos, &id);
-	u32 i;
+	struct trace_stats *s;
+	u32 i, part;
 
 	if (!u || !info || source >= TRACE_NR_SOURCES)
 		return 0;
@@ -282,6 +300,9 @@ __noinline int make_stats(u32 id, u32 source)
 		__sync_fetch_and_add(&units_lost, 1);
 		i = TRACE_MAX_STATS;
 	}
+	s = i < TRACE_MAX_STATS ? element(stats, i, TRACE_MAX_STATS) : NULL;
+	for (part = 0; s && part < TRACE_NR_PARTS; part++)
+		s->late[part].min = ~0ULL;
 	__sync_val_compare_and_swap(&u->stats[source], 0, i);
 	info->stats[source] = u->stats[source];
 	return info->stats[source];
@@ -293,7 +314,7 @@ static __always_inline struct trace_stats *stats_of(struct unit *u, u32 source)
 
 	if (!i)
 		i = make_stats(u->id, source);
-	return i ? bpf_map_lookup_elem(&stats, &i) : NULL;
+	return i && i < TRACE_MAX_STATS ? element(stats, i, TRACE_MAX_STATS) : NULL;
 }
 
 static __always_inline struct trace_clocks *clocks_of(struct unit *u)
@@ -383,15 +404,15 @@ __noinline int send_event(u32 unit, u32 what, s64 a, s64 b, s64 c)
 			send_event((u)->id, (kind) | (u32)(source) << 16, a, b, c);	\
 	} while (0)
 
-static __always_inline void hist_add(struct trace_hist *h, u64 v)
+/* Each instruction counts here: a tick comes by four times.  See struct trace_hist. */
+static __always_inline void hist_add(struct trace_hist *h, u64 v, u64 linear)
 {
-	u32 i = trace_bucket(v, cfg_linear_ns);
+	u64 i = linear ? trace_bucket(v, linear) : trace_bucket_by(cfg_bucket, v);
 
-	if (!h->count || v < h->min)
+	if (v < h->min)
 		h->min = v;
 	if (v > h->max)
 		h->max = v;
-	count(h->count, 1);
 	count(h->sum, v);
 	if (i < TRACE_NR_BUCKETS)
 		count(h->bucket[i], 1);
@@ -402,13 +423,18 @@ static __always_inline void note_lost(struct unit *u, u32 source, u64 n, u32 how
 	event(u, TRACE_EV_LOST, source, n, how, 0);
 }
 
+static __always_inline u64 later(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
 /*
  * The guest has the tick that stands in injected_tick[]: each part is the time behind what had to
  * come before it.
  */
-__noinline int deliver(struct unit *u, u32 source)
+static __always_inline int deliver_tick(struct unit *u, u32 source)
 {
-	u64 now = bpf_ktime_get_ns(), mark, host = 0, inject = 0, entry = 0;
+	u64 now = bpf_ktime_get_ns(), due, fired, injected, linear;
 	struct trace_stats *s;
 	struct tick *t;
 
@@ -418,25 +444,25 @@ __noinline int deliver(struct unit *u, u32 source)
 	if (!s)
 		return 0;
 	t = &u->injected_tick[source];
-	mark = t->deadline_ns;
-	if (t->fired_ns > mark) {
-		host = t->fired_ns - mark;
-		mark = t->fired_ns;
+	due = t->deadline_ns;
+	fired = later(t->fired_ns, due);
+	injected = later(t->injected_ns, fired);
+	now = later(now, injected);
+	linear = cfg_linear_ns;
+	if (cfg_parts) {
+		hist_add(&s->late[TRACE_HOST], fired - due, linear);
+		hist_add(&s->late[TRACE_INJECT], injected - fired, linear);
+		hist_add(&s->late[TRACE_ENTRY], now - injected, linear);
 	}
-	if (t->injected_ns > mark) {
-		inject = t->injected_ns - mark;
-		mark = t->injected_ns;
-	}
-	if (now > mark)
-		entry = now - mark;
-	count(s->delivered, 1);
-	hist_add(&s->late[TRACE_HOST], host);
-	hist_add(&s->late[TRACE_INJECT], inject);
-	hist_add(&s->late[TRACE_ENTRY], entry);
-	hist_add(&s->late[TRACE_TOTAL], host + inject + entry);
-	if (cfg_events && host + inject + entry >= cfg_late_ns)
-		event(u, TRACE_EV_DELIVERED, source, host, inject, entry);
+	hist_add(&s->late[TRACE_TOTAL], now - due, linear);
+	if (cfg_events && now - due >= cfg_late_ns)
+		event(u, TRACE_EV_DELIVERED, source, fired - due, injected - fired, now - injected);
 	return 0;
+}
+
+__noinline int deliver(struct unit *u, u32 source)
+{
+	return deliver_tick(u, source);
 }
 
 /* What the host's TSC shows at a moment of CLOCK_MONOTONIC; 0 if it cannot be told */
@@ -448,11 +474,20 @@ static __noinline u64 host_tsc_at(u64 ns)
 
 	if (!fast)
 		return 0;
-	last = BPF_CORE_READ(fast, base[0].cycle_last);
-	base = BPF_CORE_READ(fast, base[0].base);
-	xtime = BPF_CORE_READ(fast, base[0].xtime_nsec);
-	mult = BPF_CORE_READ(fast, base[0].mult);
-	shift = BPF_CORE_READ(fast, base[0].shift);
+	if (bpf_ksym_exists(bpf_rdonly_cast)) {
+		fast = bpf_rdonly_cast(fast, bpf_core_type_id_kernel(struct tk_fast));
+		last = fast->base[0].cycle_last;
+		base = fast->base[0].base;
+		xtime = fast->base[0].xtime_nsec;
+		mult = fast->base[0].mult;
+		shift = fast->base[0].shift;
+	} else {
+		last = BPF_CORE_READ(fast, base[0].cycle_last);
+		base = BPF_CORE_READ(fast, base[0].base);
+		xtime = BPF_CORE_READ(fast, base[0].xtime_nsec);
+		mult = BPF_CORE_READ(fast, base[0].mult);
+		shift = BPF_CORE_READ(fast, base[0].shift);
+	}
 	if (!mult || shift > 40)
 		return 0;
 	return last + (s64)((((ns - base) << shift) - xtime) / mult);
@@ -460,9 +495,12 @@ static __noinline u64 host_tsc_at(u64 ns)
 
 static __always_inline u64 scale_tsc(struct kvm_vcpu *vcpu, u64 tsc)
 {
-	u64 ratio = BPF_CORE_READ(vcpu, arch.l1_tsc_scaling_ratio);
+	u64 ratio;
 
-	if (!cfg_ratio_bits || ratio == 1ULL << (cfg_ratio_bits & 63))
+	if (!cfg_ratio_bits)
+		return tsc;
+	ratio = vcpu->arch.l1_tsc_scaling_ratio;
+	if (ratio == 1ULL << (cfg_ratio_bits & 63))
 		return tsc;
 	return trace_mul_shr(tsc, ratio, cfg_ratio_bits & 63);
 }
@@ -474,8 +512,8 @@ static __always_inline s64 tsc_past_ns(struct kvm_vcpu *vcpu, u64 deadline, u64 
 
 	if (!tsc)
 		return 0;
-	tsc = scale_tsc(vcpu, tsc) + BPF_CORE_READ(vcpu, arch.l1_tsc_offset);
-	return trace_ticks_to_ns((s64)(tsc - deadline), BPF_CORE_READ(vcpu, arch.virtual_tsc_khz));
+	tsc = scale_tsc(vcpu, tsc) + vcpu->arch.l1_tsc_offset;
+	return trace_ticks_to_ns((s64)(tsc - deadline), vcpu->arch.virtual_tsc_khz);
 }
 
 #endif /* TIMEWARP_TRACE_BPF_H */

@@ -37,6 +37,8 @@ enum trace_part {
 /*
  * A histogram in ns.  Buckets: see trace_bucket().  Sums and counts are since the start of
  * tracing; min and max are of all values.
+ * The programs do no more than they must: they leave the count to whoever adds the buckets up, and
+ * what was delivered is the count of the whole's.  tw_tracer_read() makes that good.
  */
 #define TRACE_NR_BUCKETS 168
 struct trace_hist {
@@ -53,7 +55,7 @@ struct trace_stats {
 	unsigned long long fired;	/* deadlines that the host's timer came to, not lost at once */
 	unsigned long long overdue;	/* ... of them: past already when armed */
 	unsigned long long injected;	/* made an interrupt */
-	unsigned long long delivered;	/* went into the guest with an entry */
+	unsigned long long delivered;	/* went into the guest with an entry; by tw_tracer_read() */
 	unsigned long long lost_pending; /* expired while the one before was still pending */
 	unsigned long long lost_clamped; /* periods skipped as the timer was too far behind */
 	unsigned long long coalesced;	/* came to an irqchip that still had the one before */
@@ -63,8 +65,15 @@ struct trace_stats {
 	unsigned long long backlog_max;
 	unsigned long long period_ns;	/* of the last periodic deadline; 0 if there was none */
 	unsigned int reinject;		/* PIT: 1 delays lost ticks, 0 discards them */
-	unsigned int pad;
+	unsigned int policy;		/* RTC: enum trace_policy, by tw_tracer_read() */
 	struct trace_hist late[TRACE_NR_PARTS];
+};
+
+/* What a VMM does with lost ticks of its own timers, where its command line tells */
+enum trace_policy {
+	TRACE_POLICY_UNKNOWN = 0,
+	TRACE_POLICY_DISCARD,
+	TRACE_POLICY_CATCHUP,	/* raises them again: what is coalesced is not lost */
 };
 
 /* Who moved a clock, as far as can be told */

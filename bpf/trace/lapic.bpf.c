@@ -15,17 +15,20 @@
 #define LVT_MASKED (1 << 16)
 #define DM_LOWEST 0x100
 
+/* The sources that are modes of the LAPIC's timer: one of them at a time */
+#define LAPIC_SOURCES (1 << TRACE_ONESHOT | 1 << TRACE_PERIODIC | 1 << TRACE_DEADLINE | 1 << TRACE_HV)
+
 /* A register of the LAPIC's page.  Any type of the kernel's does that begins with a number. */
-static __always_inline u32 lapic_reg(struct kvm_lapic *apic, u32 offset)
+static __always_inline u32 lapic_reg(void *regs, u32 offset)
 {
 	struct timespec64 *word;
 	u32 v = 0;
 
 	if (bpf_ksym_exists(bpf_rdonly_cast)) {
-		word = bpf_rdonly_cast(apic->regs + offset, bpf_core_type_id_kernel(struct timespec64));
+		word = bpf_rdonly_cast(regs + offset, bpf_core_type_id_kernel(struct timespec64));
 		return word->tv_sec;
 	}
-	bpf_probe_read_kernel(&v, sizeof(v), apic->regs + offset);
+	bpf_probe_read_kernel(&v, sizeof(v), regs + offset);
 	return v;
 }
 
@@ -46,7 +49,7 @@ int BPF_PROG(lapic_armed, struct kvm_lapic *apic)
 	struct unit *u;
 	u64 deadline;
 
-	u = vcpu_unit(apic->vcpu);
+	u = lapic_unit(apic);
 	if (!u)
 		return 0;
 	deadline = source == TRACE_DEADLINE ? apic->lapic_timer.tscdeadline :
@@ -71,24 +74,27 @@ int BPF_PROG(lapic_armed, struct kvm_lapic *apic)
 	return 0;
 }
 
+/* Each look into KVM's structures is checked, and costs nine instructions */
 SEC("fentry/apic_timer_expired")
 int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 {
-	u32 mode = lapic_mode(apic), source = mode, lvtt;
 	u64 now = bpf_ktime_get_ns(), due;
 	struct trace_stats *s;
+	u32 mode, source;
 	struct unit *u;
 	struct tick *t;
 
-	u = vcpu_unit(apic->vcpu);
+	u = lapic_unit(apic);
 	if (!u)
 		return 0;
+	mode = source = lapic_mode(apic);
 	if (!from_timer_fn && apic->lapic_timer.hv_timer_in_use)
 		source = TRACE_HV;
 	s = stats_of(u, source);
 	if (!s)
 		return 0;
-	u->target = apic->lapic_timer.target_expiration;
+	if (mode == TRACE_PERIODIC)
+		u->target = apic->lapic_timer.target_expiration;
 	if (apic->lapic_timer.pending.counter > 0) {
 		/* For one-shot modes this is no second tick: the timer is looked at again */
 		if (mode == TRACE_PERIODIC) {
@@ -109,13 +115,9 @@ int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 	count(s->fired, 1);
 	if (!from_timer_fn && source != TRACE_HV)
 		count(s->overdue, 1);
-	lvtt = lapic_reg(apic, APIC_LVTT);
-	if (lvtt & LVT_MASKED)
-		return 0;
 	t = &u->fired_tick[source];
 	t->deadline_ns = due;
 	t->fired_ns = now;
-	u->fired_vector[source] = lvtt;
 	put_in(&u->fired, source);
 	return 0;
 }
@@ -127,7 +129,7 @@ int BPF_PROG(lapic_advanced, struct kvm_lapic *apic)
 	struct unit *u;
 	u64 n;
 
-	u = vcpu_unit(apic->vcpu);
+	u = lapic_unit(apic);
 	if (!u)
 		return 0;
 	n = apic->lapic_timer.target_expiration;
@@ -142,13 +144,22 @@ int BPF_PROG(lapic_advanced, struct kvm_lapic *apic)
 	return 0;
 }
 
+/* While an event of Xen's timer is being sent: whether this is the interrupt that announces it */
+static __always_inline bool is_xen_upcall(struct kvm_lapic *apic, int vector)
+{
+	/* 6.1 may be built without Xen, 6.0 knows no vectors */
+	if (!bpf_core_field_exists(struct kvm_vcpu_xen, upcall_vector))
+		return false;
+	return BPF_CORE_READ(apic, vcpu, arch.xen.upcall_vector) == (u32)vector;
+}
+
 /* Every interrupt of the VM comes by here, so whatever is of no interest shall leave early */
 SEC("fentry/__apic_accept_irq")
 int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int level, int trig)
 {
+	u32 irr, source, fired;
 	struct raise *r = NULL;
 	struct trace_stats *s;
-	u32 irr, source;
 	struct unit *u;
 	struct tick *t;
 
@@ -161,22 +172,35 @@ int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int lev
 		if (r && r->vector != 256 && r->vector != (u32)vector)
 			r = NULL;
 	}
-	u = vcpu_unit(apic->vcpu);
-	if (!u || (!r && !u->fired))
+	u = lapic_unit(apic);
+	if (!u)
 		return 0;
-	if (r)
+	fired = u->fired & (LAPIC_SOURCES | 1 << TRACE_XEN);
+	if (!r && !fired)
+		return 0;
+	if (r) {
 		source = r->source;
-	else if (is_in(&u->fired, TRACE_DEADLINE))
-		source = TRACE_DEADLINE;
-	else if (is_in(&u->fired, TRACE_PERIODIC))
-		source = TRACE_PERIODIC;
-	else if (is_in(&u->fired, TRACE_HV))
-		source = TRACE_HV;
-	else
-		source = TRACE_ONESHOT;
-	if (source >= TRACE_NR_SOURCES || (!r && u->fired_vector[source] != (u8)vector))
-		return 0;
-	irr = lapic_reg(apic, APIC_IRR + (vector >> 5 & 7) * 16) >> (vector & 31) & 1;
+		if (source >= TRACE_NR_SOURCES)
+			return 0;
+	} else if (fired & 1 << TRACE_XEN && is_xen_upcall(apic, vector)) {
+		source = TRACE_XEN;
+	} else {
+		if (!(fired & LAPIC_SOURCES))
+			return 0;
+		/* Masked, the timer's interrupt was not made, and this is another with its vector */
+		if (u->lvtt != (u32)vector) {
+			u->lvtt = lapic_reg(apic->regs, APIC_LVTT) & (LVT_MASKED | 0xff);
+			if (u->lvtt != (u32)vector)
+				return 0;
+		}
+		source = fired & 1 << TRACE_DEADLINE ? TRACE_DEADLINE :
+			 fired & 1 << TRACE_PERIODIC ? TRACE_PERIODIC :
+			 fired & 1 << TRACE_HV ? TRACE_HV : TRACE_ONESHOT;
+	}
+	/* The last one of this source was taken out of the IRR when it was delivered */
+	irr = 0;
+	if (r || cfg_apicv || is_in(&u->injected, source))
+		irr = lapic_reg(apic->regs, APIC_IRR + (vector >> 5 & 7) * 16) >> (vector & 31) & 1;
 	take_out(&u->fired, source);
 	if (r && irr) {
 		/* It is lost only if no other LAPIC takes it: whoever raises it decides */
@@ -199,7 +223,8 @@ int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int lev
 	} else {
 		*t = u->fired_tick[source];
 	}
-	t->injected_ns = bpf_ktime_get_ns();
+	if (cfg_parts)
+		t->injected_ns = bpf_ktime_get_ns();
 	u->injected_vector[source] = vector;
 	put_in(&u->injected, source);
 	return 0;
@@ -246,7 +271,7 @@ static __always_inline int all_entered(struct kvm_vcpu *vcpu, int vector)
 		return 0;
 	if (u->injected == 1 << TRACE_DEADLINE && u->injected_vector[TRACE_DEADLINE] == vector) {
 		take_out(&u->injected, TRACE_DEADLINE);
-		return deliver(u, TRACE_DEADLINE);
+		return deliver_tick(u, TRACE_DEADLINE);
 	}
 	return entered(u, vector);
 }

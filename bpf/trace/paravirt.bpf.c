@@ -130,10 +130,15 @@ int BPF_PROG(xen_started, struct kvm_vcpu *vcpu)
 	return 0;
 }
 
+static __always_inline struct kvm_vcpu *xen_vcpu(void *ctx)
+{
+	return first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
+}
+
 SEC("fentry/xen_timer_callback")
 int BPF_PROG(xen_fired, struct hrtimer *timer)
 {
-	struct kvm_vcpu *vcpu = first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
+	struct kvm_vcpu *vcpu = xen_vcpu(ctx);
 	struct trace_stats *s;
 	struct unit *u;
 	struct tick *t;
@@ -151,47 +156,42 @@ int BPF_PROG(xen_fired, struct hrtimer *timer)
 	t = &u->fired_tick[TRACE_XEN];
 	t->fired_ns = bpf_ktime_get_ns();
 	t->deadline_ns = u->xen_starting ? t->fired_ns : (u64)BPF_CORE_READ(vcpu, arch.xen.timer._softexpires);
+	put_in(&u->fired, TRACE_XEN);
 	return 0;
 }
 
-/* An event channel has no vector of its own, so this is as far as it can be followed */
+/*
+ * The event is sent.  If the guest has it announced by a vector of the vCPU's, lapic_accept has seen
+ * that, and follows it to the entry; else, by the platform's callback, this is as far as it goes.
+ */
+static __always_inline int xen_event_sent(struct unit *u)
+{
+	struct trace_stats *s = u && is_in(&u->fired, TRACE_XEN) ? stats_of(u, TRACE_XEN) : NULL;
+	struct tick *t;
+
+	if (!s)
+		return 0;
+	take_out(&u->fired, TRACE_XEN);
+	count(s->injected, 1);
+	t = &u->injected_tick[TRACE_XEN];
+	*t = u->fired_tick[TRACE_XEN];
+	t->injected_ns = bpf_ktime_get_ns();
+	return deliver(u, TRACE_XEN);
+}
+
 SEC("fexit/xen_timer_callback")
 int BPF_PROG(xen_sent, struct hrtimer *timer)
 {
-	struct kvm_vcpu *vcpu = first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
-	struct trace_stats *s;
-	struct unit *u;
-	struct tick *t;
+	struct kvm_vcpu *vcpu = xen_vcpu(ctx);
 
-	u = vcpu_unit_at(vcpu);
-	s = u ? stats_of(u, TRACE_XEN) : NULL;
-	if (!s || BPF_CORE_READ(vcpu, arch.xen.timer_pending.counter))
+	/* Else the vCPU's thread will have to do it */
+	if (BPF_CORE_READ(vcpu, arch.xen.timer_pending.counter))
 		return 0;
-	count(s->injected, 1);
-	t = &u->injected_tick[TRACE_XEN];
-	*t = u->fired_tick[TRACE_XEN];
-	t->injected_ns = bpf_ktime_get_ns();
-	deliver(u, TRACE_XEN);
-	return 0;
+	return xen_event_sent(vcpu_unit_at(vcpu));
 }
 
-SEC("fentry/kvm_xen_inject_timer_irqs")
+SEC("fexit/kvm_xen_inject_timer_irqs")
 int BPF_PROG(xen_injected, struct kvm_vcpu *vcpu)
 {
-	struct trace_stats *s;
-	struct unit *u;
-	struct tick *t;
-
-	if (vcpu->arch.xen.timer_pending.counter <= 0)
-		return 0;
-	u = vcpu_unit(vcpu);
-	s = u ? stats_of(u, TRACE_XEN) : NULL;
-	if (!s)
-		return 0;
-	count(s->injected, 1);
-	t = &u->injected_tick[TRACE_XEN];
-	*t = u->fired_tick[TRACE_XEN];
-	t->injected_ns = bpf_ktime_get_ns();
-	deliver(u, TRACE_XEN);
-	return 0;
+	return xen_event_sent(vcpu_unit(vcpu));
 }

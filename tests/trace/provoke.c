@@ -20,11 +20,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define MSR_DEADLINE 0x6e0
 #define MSR_KVMCLOCK 0x4b564d01
+#define MSR_STEAL_TIME 0x4b564d03
 #define X2APIC_SVR 0x80f
 #define X2APIC_LVTT 0x832
 #define X2APIC_TMICT 0x838
@@ -40,6 +42,7 @@ enum step {
 	STEP_TAKE,		/* interrupts on until the handlers have counted to target */
 	STEP_SPIN,		/* nothing, interrupts off, for value TSC ticks */
 	STEP_NOP,
+	STEP_RUN,		/* as STEP_TAKE, but awake all the time */
 };
 
 /* Shared with the guest, whose code knows the offsets */
@@ -68,6 +71,7 @@ asm(".section .rodata\n"
     "	cmp $3, %ax\n	je 30f\n"
     "	cmp $4, %ax\n	je 40f\n"
     "	cmp $5, %ax\n	je 50f\n"
+    "	cmp $7, %ax\n	je 70f\n"
     "	jmp 1b\n"
     "10:	movl 0x2004, %ecx\n"
     "	movl 0x2008, %eax\n"
@@ -105,6 +109,12 @@ asm(".section .rodata\n"
     "	subl %esi, %eax\n"
     "	sbbl %edi, %edx\n"
     "	jc 51b\n"
+    "	jmp 1b\n"
+    "70:	movl 0x2010, %eax\n"
+    "	sti\n"
+    "71:	cmpl %eax, 0x2014\n"
+    "	jb 71b\n"
+    "	cli\n"
     "	jmp 1b\n"
     /* LAPIC */
     ".org guest_code + 0x200\n"
@@ -613,9 +623,74 @@ static void xen(void)
 		CALL(vcpu[0], KVM_XEN_VCPU_SET_ATTR, &v[3]);
 		take(i);
 	}
+	/* Once more, and the guest does not look: late by all of that */
+	CALL(vm, KVM_GET_CLOCK, &d);
+	v[3].u.timer.expires_ns = d.clock + 2000000;
+	CALL(vcpu[0], KVM_XEN_VCPU_SET_ATTR, &v[3]);
+	memset(mem + XEN_SHINFO + 2048, 0, 512);
+	memset(mem + XEN_VCPU_INFO, 0, 16);
+	step(STEP_SPIN, 0, ticks(9000000));
+	take(i);
 	printf("guest %u\n", box->taken);
-	printf("expect xen.armed 7\nexpect xen.fired 7\nexpect xen.delivered %u\nexpect xen.lost 0\n"
-	       "expect xen.late.host.max_ns 0 50000\n", box->taken);
+	printf("expect xen.armed 8\nexpect xen.fired 8\nexpect xen.delivered %u\nexpect xen.lost 0\n"
+	       "expect xen.late.host.max_ns 0 50000\nexpect xen.late.entry.max_ns 6500000 9000000\n",
+	       box->taken);
+}
+
+/*
+ * A vCPU that halts for 200 ms, then has to share its CPU for as long; KVM tells the guest how much
+ * it was kept waiting.
+ */
+static void stolen(void)
+{
+	const volatile uint64_t *steal = (uint64_t *)(mem + PAGE);
+	unsigned int i;
+	char line[16];
+	pid_t pid;
+
+	step(STEP_WRMSR, MSR_STEAL_TIME, PAGE | 1);
+	step(STEP_WRMSR, X2APIC_LVTT, LVT_DEADLINE | VECTOR);
+	for (i = 1; i <= 4; i++) {
+		step(STEP_DEADLINE, 0, ticks(50000000));
+		take(i);
+	}
+	pid = fork();
+	if (!pid)
+		for (;;)
+			now_ns();
+	step(STEP_SPIN, 0, ticks(400000000));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	sleep_until(now_ns() + 1000000);
+	step(STEP_NOP, 0, 0);
+	printf("stolen %llu\n", (unsigned long long)*steal);
+	fflush(stdout);
+	if (fgets(line, sizeof(line), stdin))
+		return;
+}
+
+/*
+ * A guest that is awake and has interrupts on, so that KVM takes the VMX preemption timer, where
+ * there is one: deadlines, then periods.
+ */
+static void hvtimer(void)
+{
+	unsigned int i;
+
+	step(STEP_WRMSR, X2APIC_LVTT, LVT_DEADLINE | VECTOR);
+	for (i = 1; i <= 7; i++) {
+		step(STEP_DEADLINE, 0, ticks(2000000));
+		box->target = i;
+		step(STEP_RUN, 0, 0);
+	}
+	start_periodic();
+	box->target = 7 + 4;
+	step(STEP_RUN, 0, 0);
+	stop_periodic();
+	printf("guest %u\n", box->taken);
+	printf("expect deadline.armed 7\nexpect periodic.armed 1\nexpect hvtimer.fired %u\n"
+	       "expect hvtimer.injected %u\nexpect hvtimer.delivered %u\nexpect hvtimer.lost 0\n"
+	       "expect hvtimer.overdue 0\n", box->taken, box->taken, box->taken);
 }
 
 /* Some of everything, until standard input ends: for whoever wants something to look at */
@@ -645,7 +720,7 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 	int vcpus;
-	bool hyperv, hidden;
+	bool hyperv, hidden;	/* hidden: not for every host */
 } scenarios[] = {
 	{ "nothing", nothing, .vcpus = 1 },
 	{ "irqs-off", irqs_off, .vcpus = 1 },
@@ -661,6 +736,8 @@ static const struct {
 	{ "tsc-guest", tsc_guest, .vcpus = 1 },
 	{ "stimer", stimer, .vcpus = 1, .hyperv = true },
 	{ "xen", xen, .vcpus = 1 },
+	{ "stolen", stolen, .vcpus = 1, .hidden = true },
+	{ "hvtimer", hvtimer, .vcpus = 1, .hidden = true },
 	{ "steady", steady, .vcpus = 1, .hidden = true },
 };
 

@@ -9,6 +9,7 @@
 #include "threshold.h"
 #include "tracer.h"
 #include "trace_math.h"
+#include "world.h"
 
 /* In double-wide arithmetic, bit by bit: another way to the same */
 static unsigned int slow_log2(uint64_t v)
@@ -82,6 +83,55 @@ static void buckets(void **state)
 	}
 	in_its_bucket(UINT64_MAX, 0);
 	in_its_bucket(UINT64_MAX, 1);
+}
+
+static void buckets_by_table(void **state)
+{
+	unsigned char table[TRACE_BUCKET_TABLE];
+	unsigned int i;
+
+	(void)state;
+	trace_bucket_fill(table);
+	for (i = 0; i < 1000000; i++)
+		assert_int_equal(trace_bucket_by(table, i), trace_bucket(i, 0));
+	for (i = 0; i < 64; i++) {
+		assert_int_equal(trace_bucket_by(table, 1ULL << i), trace_bucket(1ULL << i, 0));
+		assert_int_equal(trace_bucket_by(table, (1ULL << i) - 1),
+				 trace_bucket((1ULL << i) - 1, 0));
+	}
+	for (i = 0; i < 100000; i++) {
+		uint64_t v = rnd() >> (rnd() & 63);
+
+		assert_int_equal(trace_bucket_by(table, v), trace_bucket(v, 0));
+	}
+}
+
+static void worlds(void **state)
+{
+	struct tw_world now = { .vcpus = 2, .run_ns = 900, .steal_ns = 50, .stats = true, .halt_ns = 400,
+				.poll_ok_ns = 30, .poll_vain_ns = 20 };
+	struct tw_world before = { .vcpus = 2, .run_ns = 300, .steal_ns = 20, .stats = true,
+				   .halt_ns = 100, .poll_ok_ns = 10, .poll_vain_ns = 20 };
+	uint64_t run, wait;
+
+	(void)state;
+	assert_true(tw_world_parse("123 45 6\n", &run, &wait));
+	assert_int_equal(run, 123);
+	assert_int_equal(wait, 45);
+	assert_false(tw_world_parse("123 45\n", &run, &wait));
+	assert_false(tw_world_parse("", &run, &wait));
+	tw_world_sub(&now, &before);
+	assert_int_equal(now.run_ns, 600);
+	assert_int_equal(now.steal_ns, 30);
+	assert_int_equal(now.halt_ns, 300);
+	assert_int_equal(now.poll_ok_ns, 20);
+	assert_int_equal(now.poll_vain_ns, 0);
+	assert_int_equal(tw_world_other_ns(&now, 500), 70);
+	/* The clocks are read one after the other: no time is left over, nor less */
+	assert_int_equal(tw_world_other_ns(&now, 400), 0);
+	before.stats = false;
+	tw_world_sub(&now, &before);
+	assert_false(now.stats);
 }
 
 static int by_value(const void *a, const void *b)
@@ -280,6 +330,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(logarithm),
 		cmocka_unit_test(buckets),
+		cmocka_unit_test(buckets_by_table),
+		cmocka_unit_test(worlds),
 		cmocka_unit_test(percentiles),
 		cmocka_unit_test(skipped),
 		cmocka_unit_test(wide),

@@ -337,6 +337,15 @@ static void judge_counts(const struct tw_facts *f, struct list *l)
 			    tw_short_ns(avg, sizeof(avg), w->avg_ns),
 			    tw_short_ns(max, sizeof(max), w->max_ns));
 	}
+	/* An idle guest, too, finds its CPU taken now and then */
+	if (f->world.vcpus && f->world.steal_ns > f->world_ns * f->world.vcpus / 100 &&
+	    f->world.steal_ns > (f->world.run_ns + f->world.steal_ns) / 20)
+		add(l, "steal", TW_WRONG,
+		    "the guest waits for CPUs that others have; its ticks come late meanwhile",
+		    "fewer vCPUs or VMs on this host, or pin them; twctl stat --cpu goes on watching",
+		    "%llu %% of the time in which its vCPUs could have run was stolen",
+		    (unsigned long long)(f->world.steal_ns * 100 /
+					 (f->world.run_ns + f->world.steal_ns)));
 	if (f->back)
 		add(l, "clock-back", TW_WRONG, "what the guest has measured by it is wrong, or negative",
 		    "twctl trace clock tells who moves it", "%llu backward jumps of its clocks", f->back);

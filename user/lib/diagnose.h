@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "world.h"
+
 enum tw_irqchip { TW_IRQCHIP_KERNEL, TW_IRQCHIP_SPLIT, TW_IRQCHIP_USER };
 
 /* Time in QEMU's command line: what it asks for, with QEMU's defaults where it is silent */
@@ -80,6 +82,8 @@ struct tw_facts {
 	bool stats;			/* KVM's statistics are known */
 	unsigned long long halts, poll_ok_ns, poll_vain_ns;
 	unsigned long long watched_ns;	/* for how long; 0: not at all */
+	struct tw_world world;		/* meanwhile; no vCPUs: not known */
+	unsigned long long world_ns;	/* for how long */
 	struct tw_watched watched[TW_WATCHED_MAX];	/* by enum trace_source */
 	unsigned long long back, forward;	/* jumps of its clocks meanwhile */
 	bool catchup;			/* KVM corrects its TSC by catch-up */

@@ -172,3 +172,11 @@ bool tw_uuid_normalize(const char *text, char uuid[37])
 	uuid[36] = 0;
 	return true;
 }
+
+bool tw_is_qemu(const char *program, const char *comm)
+{
+	const char *slash = strrchr(program, '/');
+
+	return strstr(slash ? slash : program, "qemu") || !strncmp(comm, "qemu", 4) ||
+	       !strcmp(comm, "kvm");
+}

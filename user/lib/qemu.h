@@ -22,6 +22,9 @@ struct tw_guest_names {
  */
 void tw_qemu_names(const char *argv, size_t len, struct tw_guest_names *names);
 
+/* Whether a process is QEMU, by its program's name: qemu-system-x86_64, qemu-kvm, or kvm */
+bool tw_is_qemu(const char *program, const char *comm);
+
 /* A walk over QEMU's options, with the same care */
 struct tw_qemu_option {
 	const char *option;		/* without its dashes */

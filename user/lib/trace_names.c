@@ -94,6 +94,9 @@ const char *tw_lost_policy(unsigned int source, const struct trace_stats *s)
 		return "merge";		/* one stays pending, the others are gone */
 	case TRACE_PIT:
 		return s->reinject ? "delay" : "discard";
+	case TRACE_RTC:
+		return s->policy == TRACE_POLICY_CATCHUP ? "catchup" :
+		       s->policy == TRACE_POLICY_DISCARD ? "discard" : "-";
 	default:
 		return "-";		/* one-shot, or the VMM's affair */
 	}

@@ -13,8 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "diagnose.h"
 #include "host.h"
 #include "policy_priv.h"
+#include "proc.h"
+#include "qemu.h"
 #include "trace_math.h"
 
 extern const char tw_trace_bpf[], tw_trace_bpf_end[];
@@ -26,6 +29,15 @@ static uint64_t monotonic_ns(void)
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000000ULL + ts.tv_nsec;
 }
+
+/* Kept for VMs that have gone meanwhile */
+struct tw_vmms {
+	struct vmm {
+		int pid;
+		enum trace_policy rtc;
+	} *v;
+	size_t n;
+};
 
 static bool touched(const char *name)
 {
@@ -312,6 +324,7 @@ static uint64_t kernel_variable(const char *name)
 
 static void configure(struct tw_tracer *t)
 {
+	unsigned char bucket[TRACE_BUCKET_TABLE];
 	uint32_t bits = 0;
 
 	/* Where the CPU cannot scale, the ratio is 1 and its form does not matter */
@@ -329,6 +342,10 @@ static void configure(struct tw_tracer *t)
 	SET(t, "cfg_jump_ns", uint64_t, t->opts.jump_ns);
 	SET(t, "cfg_ratio_bits", uint32_t, bits);
 	SET(t, "cfg_tk_fast", uint64_t, t->tk_fast);
+	SET(t, "cfg_parts", bool, t->opts.parts);
+	trace_bucket_fill(bucket);
+	set_var(t, "cfg_bucket", bucket, sizeof(bucket));
+	SET(t, "cfg_apicv", bool, has_apicv());
 	SET(t, "cfg_irq_entry", bool,
 	    kernel_func_takes("kvm_ioapic_set_irq", "kvm_kernel_irq_routing_entry"));
 }
@@ -446,12 +463,15 @@ static void fill_wanted(struct tw_tracer *t)
 	}
 }
 
-/* One of the programs' variables, mapped: as it is now.  NULL if it is not there, or of another size. */
-static void *bss_place(const struct tw_tracer *t, const char *name, size_t size)
+/*
+ * One of the programs' variables, mapped: as it is now.  NULL if it is not there, or of another size.
+ * Small ones are in ".bss"; each large one has a section of its own.
+ */
+static void *bss_place(const struct tw_tracer *t, const char *section, const char *name, size_t size)
 {
 	const struct btf *btf = bpf_object__btf(t->obj);
-	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, ".bss");
-	int id = btf__find_by_name_kind(btf, ".bss", BTF_KIND_DATASEC), i;
+	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, section);
+	int id = btf__find_by_name_kind(btf, section, BTF_KIND_DATASEC), i;
 	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
 	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
 	size_t len = 0;
@@ -466,21 +486,21 @@ static void *bss_place(const struct tw_tracer *t, const char *name, size_t size)
 
 static uint32_t bss_u32(const struct tw_tracer *t, const char *name)
 {
-	const volatile uint32_t *v = bss_place(t, name, sizeof(*v));
+	const volatile uint32_t *v = bss_place(t, ".bss", name, sizeof(*v));
 
 	return v ? *v : 0;
 }
 
 static uint64_t bss_u64(const struct tw_tracer *t, const char *name)
 {
-	const volatile uint64_t *v = bss_place(t, name, sizeof(*v));
+	const volatile uint64_t *v = bss_place(t, ".bss", name, sizeof(*v));
 
 	return v ? *v : 0;
 }
 
 static void let_run(const struct tw_tracer *t)
 {
-	volatile uint32_t *running = bss_place(t, "running", sizeof(*running));
+	volatile uint32_t *running = bss_place(t, ".bss", "running", sizeof(*running));
 
 	if (running)
 		*running = 1;
@@ -493,6 +513,8 @@ int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, stru
 	memset(t, 0, sizeof(*t));
 	t->memfd = -1;
 	t->opts = *opts;
+	t->vmms = tw_grow(NULL, 1, sizeof(*t->vmms));
+	memset(t->vmms, 0, sizeof(*t->vmms));
 	status = tw_host_require(TW_NEED_TRACE, e);
 	if (status)
 		return tw_what(e, "cannot %s: %s", opts->doing, tw_strdup(e->what));
@@ -521,6 +543,9 @@ void tw_tracer_stop(struct tw_tracer *t)
 	free(t->missing.v);
 	free(t->wanted);
 	tw_vms_free(&t->vms);
+	if (t->vmms)
+		free(t->vmms->v);
+	free(t->vmms);
 	if (t->memfd >= 0)
 		close(t->memfd);
 	memset(t, 0, sizeof(*t));
@@ -539,10 +564,50 @@ static int by_vm_and_vcpu(const void *pa, const void *pb)
 	return r ? r : (int)a->id - (int)b->id;
 }
 
+static enum trace_policy rtc_policy(struct tw_vmms *vmms, int pid)
+{
+	enum trace_policy policy = TRACE_POLICY_UNKNOWN;
+	struct tw_qemu_time q;
+	struct tw_proc p;
+	char *path, *argv;
+	size_t i, len;
+
+	for (i = 0; i < vmms->n; i++)
+		if (vmms->v[i].pid == pid)
+			return vmms->v[i].rtc;
+	path = tw_asprintf("/proc/%d/cmdline", pid);
+	argv = tw_read_file(path, &len);
+	free(path);
+	if (argv && tw_proc_read(pid, &p) && tw_is_qemu(argv, p.comm)) {
+		tw_qemu_time_parse(argv, len, &q);
+		policy = q.rtc_slew ? TRACE_POLICY_CATCHUP : TRACE_POLICY_DISCARD;
+	}
+	free(argv);
+	vmms->v = tw_grow(vmms->v, vmms->n + 1, sizeof(*vmms->v));
+	vmms->v[vmms->n++] = (struct vmm){ .pid = pid, .rtc = policy };
+	return policy;
+}
+
+/* What the programs leave to be done: see struct trace_hist */
+static void complete(struct trace_stats *s)
+{
+	unsigned int p, i;
+
+	for (p = 0; p < TRACE_NR_PARTS; p++) {
+		struct trace_hist *h = &s->late[p];
+
+		h->count = 0;
+		for (i = 0; i < TRACE_NR_BUCKETS; i++)
+			h->count += h->bucket[i];
+	}
+	s->delivered = s->late[TRACE_TOTAL].count;
+}
+
 void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
 {
+	const struct trace_stats *stats = bss_place(t, ".bss.stats", "stats",
+						    TRACE_MAX_STATS * sizeof(*stats));
 	int infos = bpf_object__find_map_fd_by_name(t->obj, "infos");
-	int stats = bpf_object__find_map_fd_by_name(t->obj, "stats");
 	int clocks = bpf_object__find_map_fd_by_name(t->obj, "clocks");
 	uint32_t n = bss_u32(t, "next_unit"), id;
 	unsigned int source;
@@ -561,13 +626,15 @@ void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
 			continue;
 		bpf_map_lookup_elem(clocks, &id, &u->clocks);
 		for (source = 0; source < TRACE_NR_SOURCES; source++) {
-			struct trace_stats st;
 			uint32_t k = u->info.stats[source];
 
-			if (!k || bpf_map_lookup_elem(stats, &k, &st))
+			if (!k || k >= TRACE_MAX_STATS || !stats)
 				continue;
-			u->stats[source] = tw_grow(NULL, 1, sizeof(st));
-			*u->stats[source] = st;
+			u->stats[source] = tw_grow(NULL, 1, sizeof(*stats));
+			*u->stats[source] = stats[k];
+			complete(u->stats[source]);
+			if (source == TRACE_RTC)
+				u->stats[source]->policy = rtc_policy(t->vmms, u->info.pid);
 		}
 		s->n++;
 	}
@@ -647,6 +714,7 @@ void tw_stats_add(struct trace_stats *a, const struct trace_stats *b)
 	if (b->period_ns)
 		a->period_ns = b->period_ns;
 	a->reinject |= b->reinject;
+	a->policy |= b->policy;
 	for (p = 0; p < TRACE_NR_PARTS; p++)
 		hist_add(&a->late[p], &b->late[p]);
 }
@@ -705,7 +773,8 @@ void tw_clocks_add(struct trace_clocks *a, const struct trace_clocks *b)
 
 uint64_t tw_stats_lost(const struct trace_stats *s)
 {
-	return s->lost_pending + s->lost_clamped + s->coalesced + s->dropped;
+	return s->lost_pending + s->lost_clamped + s->dropped +
+	       (s->policy == TRACE_POLICY_CATCHUP ? 0 : s->coalesced);
 }
 
 uint64_t tw_clocks_jumps(const struct trace_clocks *c)

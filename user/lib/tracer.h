@@ -21,6 +21,7 @@ struct tw_tracer_opts {
 	const char *doing;		/* for errors: "trace" */
 	bool events;			/* fill the ring buffer */
 	bool armed;			/* count deadlines set by the guest: costs most */
+	bool parts;			/* count the parts of the lateness: costs, too */
 	uint32_t kinds, sources;	/* sets: events of these */
 	int vcpu;			/* events of this one; -1: all */
 	uint64_t late_ns;		/* delivered ticks: only later ones */
@@ -37,6 +38,7 @@ struct tw_tracer {
 	struct tw_vm **wanted;		/* those that were named; NULL: all */
 	size_t nr_wanted;
 	struct tw_tracer_opts opts;
+	struct tw_vmms *vmms;		/* what their command lines say of lost ticks */
 	uint64_t start_ns;		/* CLOCK_MONOTONIC */
 	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
 	int memfd;
