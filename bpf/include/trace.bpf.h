@@ -47,6 +47,10 @@ struct unit {
 	bool master_valid, master;
 	bool xen_starting;
 	u32 pit_pending;		/* PIT: as left by the last event */
+	u32 rtc_lowered_by;		/* RTC: the thread that acknowledged for the guest */
+	u32 rtc_coalesced;		/* RTC: not yet made up for */
+	u32 lines;			/* set: lines of the VMM's timers that are high, by chip */
+	u64 line_ns[4];			/* when they were raised last */
 	u32 segments;			/* VM: changes of its timeline; vCPU: as its clock has them */
 	u32 old_version;		/* kvmclock: of the record that the guest had last */
 	s64 old_kvmclock_offset;

@@ -60,7 +60,7 @@ struct trace_stats {
 	unsigned long long lost_clamped; /* periods skipped as the timer was too far behind */
 	unsigned long long coalesced;	/* came to an irqchip that still had the one before */
 	unsigned long long dropped;	/* PIT: owed, and given up when guest or VMM reset it */
-	unsigned long long reinjected;	/* PIT: delivered later for one that could not be before */
+	unsigned long long reinjected;	/* PIT, RTC: delivered later for one that could not be before */
 	unsigned long long backlog;	/* ticks owed now */
 	unsigned long long backlog_max;
 	unsigned long long period_ns;	/* of the last periodic deadline; 0 if there was none */

@@ -106,6 +106,39 @@ static __always_inline u32 line_source(int irq, int source_id)
 	return source_id ? TRACE_PIT : TRACE_IRQ0;
 }
 
+enum chip { CHIP_PIC = 0, CHIP_IOAPIC };
+enum edge { EDGE_NEW, EDGE_NONE, EDGE_TOLD };
+
+static __always_inline u32 line_of(u32 source, enum chip chip)
+{
+	return (source == TRACE_RTC) * 2 + chip;
+}
+
+static __always_inline void lowered(struct unit *u, u32 source, enum chip chip)
+{
+	take_out(&u->lines, line_of(source, chip));
+}
+
+/*
+ * What it means that a line is raised.  If it is high already, there is no edge, and a tick is lost
+ * whatever the chip says; unless it was raised a moment ago: QEMU tells of each change twice, by the
+ * PIC's line and by the I/O APIC's, which are one to KVM.
+ */
+static __always_inline enum edge raise_line(struct unit *u, u32 source, enum chip chip)
+{
+	u32 line = line_of(source, chip) & 3;
+	bool high = is_in(&u->lines, line);
+	u64 now, before;
+
+	if (source == TRACE_PIT)
+		return EDGE_NEW;
+	now = bpf_ktime_get_ns();
+	before = u->line_ns[line];
+	u->line_ns[line] = now;
+	put_in(&u->lines, line);
+	return !high ? EDGE_NEW : now - before < 50000 ? EDGE_TOLD : EDGE_NONE;
+}
+
 static __always_inline void raised(struct unit *u, u32 source)
 {
 	struct trace_stats *s;
@@ -121,13 +154,34 @@ static __always_inline void raised(struct unit *u, u32 source)
 		count(s->fired, 1);
 }
 
+/*
+ * A VMM that makes up for lost ticks of its RTC (QEMU with driftfix=slew) does so when the guest reads
+ * register C: the vCPU's thread lowers the line, and raises it again at once.  All others come from
+ * the thread that runs the VMM's timers.
+ */
+static __always_inline void rtc_accepted(struct unit *u)
+{
+	struct trace_stats *s;
+
+	if (!u->rtc_coalesced || u->rtc_lowered_by != (u32)bpf_get_current_pid_tgid())
+		return;
+	count(u->rtc_coalesced, -1);
+	s = stats_of(u, TRACE_RTC);
+	if (s)
+		count(s->reinjected, 1);
+}
+
 static __always_inline void outcome(struct unit *u, u32 source, bool accepted)
 {
 	struct trace_stats *s = accepted ? NULL : stats_of(u, source);
 
+	if (source == TRACE_RTC && accepted)
+		rtc_accepted(u);
 	if (!s)
 		return;
 	count(s->coalesced, 1);
+	if (source == TRACE_RTC)
+		count(u->rtc_coalesced, 1);
 	note_lost(u, source, 1, TRACE_LOST_COALESCED);
 }
 
@@ -168,17 +222,26 @@ int BPF_PROG(ioapic_raise, u64 first, u64 second, int source_id, int level)
 
 	irq = pin_of(first, second);
 	source = line_source(irq, source_id);
-	if (!level || source >= TRACE_NR_SOURCES)
+	if (source >= TRACE_NR_SOURCES)
 		return 0;
 	ioapic = ioapic_of(first, second);
+	kvm = BPF_CORE_READ(ioapic, kvm);
+	if (!level && source == TRACE_PIT)
+		return 0;
+	u = vm_unit(kvm);
+	if (!u)
+		return 0;
+	if (!level) {
+		lowered(u, source, CHIP_IOAPIC);
+		u->rtc_lowered_by = source == TRACE_RTC ? tid : u->rtc_lowered_by;
+		return 0;
+	}
+	if (raise_line(u, source, CHIP_IOAPIC) == EDGE_TOLD)
+		return 0;
 	entry = irq == 8 ? BPF_CORE_READ(ioapic, redirtbl[8].bits) :
 		irq == 2 ? BPF_CORE_READ(ioapic, redirtbl[2].bits) :
 			   BPF_CORE_READ(ioapic, redirtbl[0].bits);
 	if (entry & PIN_MASKED)
-		return 0;
-	kvm = BPF_CORE_READ(ioapic, kvm);
-	u = vm_unit(kvm);
-	if (!u)
 		return 0;
 	raised(u, source);
 	r.kvm = (u64)kvm;
@@ -219,6 +282,7 @@ int BPF_PROG(pic_raised, u64 first, u64 second, int source_id, int level)
 	u32 source = line_source(irq, source_id);
 	struct trace_stats *s;
 	struct kvm_pic *pic;
+	enum edge edge;
 	struct unit *u;
 	struct tick *t;
 
@@ -226,13 +290,22 @@ int BPF_PROG(pic_raised, u64 first, u64 second, int source_id, int level)
 		barrier();	/* not one load at a computed place, which 6.1 refuses */
 		ret = ctx[5];
 	}
-	/* Negative: masked, so the guest uses the other chip */
-	if (!level || ret < 0 || source >= TRACE_NR_SOURCES)
+	if (source >= TRACE_NR_SOURCES || (!level && source == TRACE_PIT))
 		return 0;
 	pic = pic_of(first, second);
 	u = vm_unit(BPF_CORE_READ(pic, kvm));
 	if (!u)
 		return 0;
+	if (!level) {
+		lowered(u, source, CHIP_PIC);
+		return 0;
+	}
+	edge = raise_line(u, source, CHIP_PIC);
+	/* Negative: masked, so the guest uses the other chip */
+	if (ret < 0 || edge == EDGE_TOLD)
+		return 0;
+	if (edge == EDGE_NONE)
+		ret = 0;
 	raised(u, source);
 	outcome(u, source, ret > 0);
 	s = ret > 0 ? stats_of(u, source) : NULL;

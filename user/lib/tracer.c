@@ -633,8 +633,11 @@ void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
 			u->stats[source] = tw_grow(NULL, 1, sizeof(*stats));
 			*u->stats[source] = stats[k];
 			complete(u->stats[source]);
-			if (source == TRACE_RTC)
-				u->stats[source]->policy = rtc_policy(t->vmms, u->info.pid);
+			if (source != TRACE_RTC)
+				continue;
+			u->stats[source]->policy = rtc_policy(t->vmms, u->info.pid);
+			if (u->stats[source]->policy != TRACE_POLICY_CATCHUP)
+				u->stats[source]->reinjected = 0;
 		}
 		s->n++;
 	}
