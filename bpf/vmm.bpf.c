@@ -15,11 +15,16 @@
  * segment changes, a vCPU wakes the main loop, which then asks anew: at the checkpoint, which it passes if it
  * was in KVM, or else when it enters KVM again. Where vCPUs halt in user space (kernel-irqchip=off) they may do
  * neither for long: the main loop then sleeps for a bounded time, and twctl wakes it for each change of its own.
+ *
+ * It does not where none of the timers in guest time is due for a while even now, as the main loop
+ * never sleeps longer than that at a time. Leaps come by the hundred a second, and an RTC has an alarm
+ * a day. What is known here of the main loop's next timer is told to the policy, which may want to leap.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "timewarp.h"
 #include "vmm_state.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -28,11 +33,16 @@ char LICENSE[] SEC("license") = "GPL";
 #define CLOCK_MONOTONIC 1
 #define NS_PER_SEC 1000000000ULL
 #define NEVER (~0ULL >> 2)
+/* The longest sleep, in host ns, for a timer in guest time */
+#define LONGEST_WAIT NS_PER_SEC
 
 extern u64 kvm_timewarp_clock(u32 pid, u32 clock) __ksym;
 extern u64 kvm_timewarp_host_delay(u32 pid, u64 guest_ns) __ksym;
 
 struct vmm_state vmm SEC(VMM_SECTION);
+
+/* For the policy */
+volatile struct timewarp_vmms vmms SEC(TIMEWARP_VMMS_SECTION);
 
 /* Calls under way: where the result will stand */
 struct vmm_call {
@@ -166,14 +176,40 @@ static __always_inline u64 smaller(u64 a, u64 b)
 	return a < b ? a : b;
 }
 
-/* How long to sleep instead, in host ns */
-static __always_inline u64 new_wait(u64 wait)
+static __always_inline bool is_main_loop(void)
 {
-	u64 id = bpf_get_current_pid_tgid(), asked = NEVER, host = NEVER, w;
+	u64 id = bpf_get_current_pid_tgid();
+
+	return (u32)id == id >> 32;
+}
+
+/* Whether a clock of the main loop's is one that the timeline moves */
+static __always_inline bool in_guest_time(u32 clock)
+{
+	return clock != VMM_CLOCK_REALTIME && (clock != VMM_CLOCK_HOST || vmm.rtc);
+}
+
+/* Tell the policy when the next timer in guest time is due: 0 while the main loop is awake */
+static __always_inline void tell_due(u64 due_ns)
+{
+	u32 nr = vmm.nr;
+
+	if (nr > TIMEWARP_MAX_PEERS)
+		return;
+	vmms.vm[nr].due_ns = due_ns;
+	vmms.vm[nr].pid = vmm.pid;
+}
+
+/* How long to sleep instead, in host ns, for whose sake, and how long it is in guest ns */
+static __always_inline u64 new_wait(u64 wait, u32 *awaits, u64 *guest_ns)
+{
+	u64 asked = NEVER, host = NEVER, guest = NEVER, w;
 	u32 clock;
 
+	*awaits = VMM_AWAITS_UNKNOWN;
+	*guest_ns = NEVER;
 	/* Other event loops: whose timer it is cannot be told, so too early rather than late. */
-	if ((u32)id != id >> 32 || !vmm.timerlists)
+	if (!is_main_loop() || !vmm.timerlists)
 		return smaller(wait, host_delay(wait));
 	for (clock = 0; clock < VMM_NR_CLOCKS; clock++) {
 		w = list_wait(clock);
@@ -181,23 +217,52 @@ static __always_inline u64 new_wait(u64 wait)
 		if (clock == VMM_CLOCK_HOST && !vmm.rtc)
 			w = w == NEVER ? NEVER : wait;
 		asked = smaller(asked, w);
-		if (clock == VMM_CLOCK_REALTIME || (clock == VMM_CLOCK_HOST && !vmm.rtc))
+		if (!in_guest_time(clock))
 			host = smaller(host, w);
-		else if (w != NEVER)
-			host = smaller(host, host_delay(w));
+		else if (w != NEVER) {
+			guest = smaller(guest, smaller(host_delay(w), LONGEST_WAIT));
+			*guest_ns = smaller(*guest_ns, w);
+		}
 	}
+	*awaits = guest == NEVER ? VMM_AWAITS_NOTHING : VMM_AWAITS_TIMERS;
+	host = smaller(host, guest);
 	/* None of these asked for so short a sleep: a block device's timer did, on either clock. */
-	if (wait < asked)
+	if (wait < asked) {
 		host = smaller(host, smaller(wait, host_delay(wait)));
+		*awaits = VMM_AWAITS_UNKNOWN;
+		*guest_ns = wait;
+	}
 	if (host == NEVER)
 		host = wait;
 	return vmm.longest_ns ? smaller(host, vmm.longest_ns) : host;
 }
 
+/* Whether the main loop, which sleeps, may have to do something before it wakes by itself */
+static __always_inline bool is_due_soon(void)
+{
+	u64 host = NEVER, w;
+	u32 clock;
+
+	for (clock = 0; clock < VMM_NR_CLOCKS; clock++) {
+		if (!in_guest_time(clock))
+			continue;
+		w = list_wait(clock);
+		if (w != NEVER)
+			host = smaller(host, host_delay(w));
+	}
+	return host < LONGEST_WAIT;
+}
+
 static __always_inline int sleeps(u64 timeout)
 {
-	u64 value[2], wait;
+	u64 value[2], wait, guest_ns;
+	u32 awaits;
 
+	if (timeout && is_main_loop()) {
+		vmm.awaits = VMM_AWAITS_NOTHING;
+		/* A change from here on wakes it, whatever this comes to; a barrier as well. */
+		__sync_fetch_and_add(&vmm.awaits, VMM_AWAITS_UNKNOWN);
+	}
 	if (!timeout || !following() || bpf_probe_read_user(value, sizeof(value), (void *)timeout))
 		return 0;
 	/* Beyond a year nobody waits for it */
@@ -206,7 +271,12 @@ static __always_inline int sleeps(u64 timeout)
 	wait = value[0] * NS_PER_SEC + value[1];
 	if (!wait)
 		return 0;
-	wait = new_wait(wait);
+	wait = new_wait(wait, &awaits, &guest_ns);
+	if (is_main_loop()) {
+		vmm.awaits = awaits;
+		tell_due(guest_ns >= NEVER ? ~0ULL :
+			 kvm_timewarp_clock(vmm.pid, CLOCK_MONOTONIC) + guest_ns);
+	}
 	rewrite(timeout, wait / NS_PER_SEC, wait % NS_PER_SEC);
 	__sync_fetch_and_add(&vmm.waits, 1);
 	return 0;
@@ -224,18 +294,32 @@ int vmm_site(struct pt_regs *ctx)
 		return returned();
 	case VMM_CALL_PPOLL:
 		return sleeps(ctx->dx);
+	case VMM_POLLS:
+		/* It has no timer. What it calls ppoll() with then may be no call but a jump. */
+		if ((s64)ctx->dx < 0 && is_main_loop()) {
+			vmm.awaits = VMM_AWAITS_NOTHING;
+			tell_due(~0ULL);
+		}
+		return 0;
+	case VMM_POLLED:
+		if (is_main_loop())
+			tell_due(0);
+		return 0;
 	}
 	return 0;
 }
 
 static __always_inline int wake_main_loop(void)
 {
-	u32 changes = *(volatile u32 *)&vmm.changes;
+	u32 changes = *(volatile u32 *)&vmm.changes, awaits;
 
 	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.phase != VMM_FOLLOW ||
 	    vmm.told == changes)
 		return 0;
 	vmm.told = changes;
+	awaits = *(volatile u32 *)&vmm.awaits;
+	if (awaits == VMM_AWAITS_NOTHING || (awaits == VMM_AWAITS_TIMERS && !is_due_soon()))
+		return 0;
 	bpf_send_signal(VMM_WAKE_SIGNAL);
 	__sync_fetch_and_add(&vmm.wakes, 1);
 	return 0;

@@ -36,6 +36,8 @@ struct attachment {
 	bool done;			/* it told that it is */
 	struct probed *probed;		/* one for each VM, the first is the target's */
 	unsigned int nr_probed;
+	unsigned int nr_vmms;		/* of them are on */
+	int view_fd;			/* what the policy can know of these */
 	char name[TW_TARGET_NAME_MAX + 16];
 };
 
@@ -185,8 +187,11 @@ static int attach_vmm(struct attachment *a, struct probed *p, enum vmm_wish wish
 		tw_fact(e, "the clocks of VMM %s cannot follow: %s", p->vm->id, p->look.why);
 		return tw_cure(e, "leave them on host time: --vmm auto, --vmm off");
 	}
-	if (!tw_vmm_attach(&p->vmm, p->vm, &p->look, &reason)) {
+	if (!tw_vmm_attach(&p->vmm, p->vm, &p->look, a->nr_vmms,
+			   a->nr_vmms ? a->view_fd : -1, &reason)) {
 		p->on = true;
+		a->view_fd = p->vmm.view_fd;
+		a->nr_vmms++;
 		if (!a->args->pin)
 			tw_vmm_keep(&p->vmm, p->vm);
 		return TW_OK;
@@ -246,6 +251,8 @@ static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_er
 	if (fd < 0)
 		return e->status;
 	status = take_peers(a, peers, &n, e);
+	if (!status && a->nr_vmms)
+		status = tw_policy_see_vmms(&a->p, a->view_fd, e);
 	if (!status)
 		status = tw_policy_load(&a->p, fd, mode, e);
 	if (!status)

@@ -72,6 +72,12 @@ __u32 bpf_get_prandom_u32(void)
 	return rnd() >> 32;
 }
 
+__u64 kvm_timewarp_clock(__u32 pid, __u32 clock)
+{
+	(void)pid, (void)clock;
+	return tw_check_now_ns;
+}
+
 __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
 {
 	unsigned __int128 q = c ? (unsigned __int128)a * b / c : 0;

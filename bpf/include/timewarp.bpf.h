@@ -8,6 +8,7 @@
  *				TIMEWARP_PARAM_SCHEDULE()
  *   - counters, if any:	TIMEWARP_COUNTER()
  *   - events, if any:		TIMEWARP_EVENTS(), timewarp_tell()
+ *   - the VMM's timers, if they matter: TIMEWARP_VMMS(), timewarp_vmm_due_ns()
  *   - one decision function:	TIMEWARP_DECIDE()
  *   - an exit record:		TIMEWARP_EXIT_RECORD()
  *   - the table naming them:	TIMEWARP_OPS()
@@ -156,6 +157,9 @@ struct kvm_timewarp_ops {
 /* floor(a * b / c), with the product in 128 bits; U64_MAX where it does not fit or c is 0 */
 extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 
+/* CLOCK_MONOTONIC (1) of the host as a VM's timeline continues it: what its VMM goes by */
+extern __u64 kvm_timewarp_clock(__u32 pid, __u32 clock) __ksym;
+
 #ifndef TIMEWARP_CHECK
 #define __TIMEWARP_NUMBER(name, lo, hi)
 #define __TIMEWARP_STRUCT(name, kind)
@@ -288,6 +292,38 @@ extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
 	}										\
 	extern int __timewarp_events_end
+
+/**
+ * TIMEWARP_VMMS - have timewarp_vmm_due_ns() know of the timers that VMMs keep themselves
+ *
+ * One in an object. twctl shares it with its probes on the VMMs, where there are some.
+ */
+#define TIMEWARP_VMMS()									\
+	volatile struct timewarp_vmms timewarp_vmms SEC(TIMEWARP_VMMS_SECTION) = {};	\
+	/* When a VMM's timer is due next, in guest time: 0 while one is awake, U64_MAX	\
+	 * if none is armed, or nothing is known of them				\
+	 */										\
+	static __always_inline __u64 timewarp_vmm_due_ns(const struct kvm_timewarp_ctx *ctx)	\
+	{										\
+		__u64 due = ~0ULL, one, now;						\
+		__u32 pid;								\
+											\
+		for (int i = 0; i <= TIMEWARP_MAX_PEERS; i++) {				\
+			pid = timewarp_vmms.vm[i].pid;					\
+			one = timewarp_vmms.vm[i].due_ns;				\
+			if (!pid)							\
+				break;							\
+			now = kvm_timewarp_clock(pid, 1);				\
+			if (one == ~0ULL || !now)					\
+				continue;						\
+			/* Read later than guest_ns: rather too early than too late */	\
+			one = one > now ? ctx->guest_ns + (one - now) : 0;		\
+			if (one < due)							\
+				due = one;						\
+		}									\
+		return due;								\
+	}										\
+	extern int __timewarp_vmms_end
 
 /* A piece's number, in bounds that the verifier can see */
 static __always_inline __u64 timewarp_piece_nr(__u64 i)

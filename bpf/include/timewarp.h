@@ -136,7 +136,22 @@ struct timewarp_exit_record {
 	char message[TIMEWARP_MESSAGE_LEN];
 };
 
+/*
+ * What the probes on the VMMs tell a policy, one VMM each.  They fill it in from the first on;
+ * without probes all of it is 0.  A time of 0 means that the VMM is awake.
+ */
+struct timewarp_vmm_view {
+	unsigned int pid;		/* the VMM; 0 ends the list */
+	unsigned int pad;
+	unsigned long long due_ns;	/* its next timer in guest time, by its clock; ~0: none */
+};
+
+struct timewarp_vmms {
+	struct timewarp_vmm_view vm[TIMEWARP_MAX_PEERS + 1];
+};
+
 /* Data sections, by the names of which user space finds the maps behind them */
+#define TIMEWARP_VMMS_SECTION ".data.vmms"
 #define TIMEWARP_PARAMS_SECTION ".data.params"
 #define TIMEWARP_EXIT_SECTION ".data.exit"
 #define TIMEWARP_COUNTERS_SECTION ".data.counts"

@@ -9,12 +9,21 @@ enum vmm_site {
 	VMM_CALL_REALTIME = 2,	/* call of gettimeofday(): in RDI */
 	VMM_RETURNED = 3,	/* the instruction that either returns to */
 	VMM_CALL_PPOLL = 4,	/* call of ppoll(): the time-out's address in RDX */
+	VMM_POLLED = 5,		/* the instruction that it returns to */
+	VMM_POLLS = 6,		/* qemu_poll_ns(): ns to sleep in RDX, negative for as long as it takes */
 };
 
 enum vmm_phase {
 	VMM_FOLLOW = 0,		/* clocks are those of the timeline */
 	VMM_FOLDING = 1,	/* the VMM's own offset is about to take up what they are ahead by */
 	VMM_FOLDED = 2,		/* it has: clocks are the host's, and nothing is rewritten */
+};
+
+/* What may end the main loop's sleep, as far as the timeline is concerned */
+enum vmm_awaits {
+	VMM_AWAITS_NOTHING = 0,
+	VMM_AWAITS_TIMERS = 1,	/* those of its lists */
+	VMM_AWAITS_UNKNOWN = 2,
 };
 
 /* enum QEMUClockType; QEMU has not changed it since 2013 */
@@ -28,7 +37,7 @@ enum vmm_phase {
 
 /*
  * The probes' variables, one map of one element.  Addresses are in the VMM.  All of it is written
- * before the probes are attached, but for the phase.
+ * before the probes are attached, but for the phase and what counts.
  */
 struct vmm_state {
 	unsigned int pid;
@@ -36,6 +45,8 @@ struct vmm_state {
 	unsigned int rtc;		/* CLOCK_REALTIME is rewritten as well */
 	unsigned int changes;		/* of the segment, */
 	unsigned int told;		/* and those that the main loop was woken for */
+	unsigned int nr;		/* which it is of those that a policy has */
+	unsigned int awaits;		/* enum vmm_awaits */
 	unsigned int pad;
 	unsigned long long longest_ns;	/* that the main loop may sleep, of the host; or 0 */
 	long long mono_base_ns;		/* what the timeline was ahead by before, and is in the */

@@ -12,8 +12,11 @@
  * come, nothing is skipped; and a leap ends at the next timer, whatever the policy has worked out.
  *
  * "idle" is the guard for what is on its way from outside: a disk, the network, a person. What takes
- * longer than that, the guest sees as having taken until its next timer. KVM does not know of it,
- * nor of timers that live in the VMM (RTC, HPET): these stay on the host's time.
+ * longer than that, the guest sees as having taken until its next timer. KVM does not know of it.
+ *
+ * Timers that live in the VMM (RTC, HPET, a disk's throttle) count where its clocks follow (twctl
+ * attach --vmm): no leap goes past one, nor happens while the VMM's main loop is awake. With --vmm
+ * off they are on the host's time, as whatever else comes from outside.
  *
  * A guest without a timer has nowhere to go, and waits.
  */
@@ -32,6 +35,8 @@ TIMEWARP_PARAM_WHEN(until, "a date or span of the guest at which skipping ends")
 
 TIMEWARP_COUNTER(skips, "", "how often it was skipped, or tried to");
 TIMEWARP_COUNTER(ended, "", "1 when 'until' has come");
+TIMEWARP_COUNTER(held, "", "how often a VMM that was awake, or its timer, was waited for");
+TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(skip_exit)
 
@@ -44,13 +49,20 @@ static __always_inline __u64 earlier(__u64 a, __u64 b)
 
 static __always_inline void skip(struct kvm_timewarp_ctx *ctx, __u64 end)
 {
-	__u64 to = earlier(ctx->next_timer_ns, end);
+	__u64 vmm = timewarp_vmm_due_ns(ctx), timer = earlier(ctx->next_timer_ns, vmm);
+	__u64 to = earlier(timer, end);
 
-	if (ctx->next_timer_ns == ~0ULL)
+	if (timer == ~0ULL)
 		return;
 	to = earlier(to, ctx->guest_ns + earlier(max_skip, TIMEWARP_MAX_LEAP_NS));
-	if (to <= ctx->guest_ns || to - ctx->guest_ns < min_skip)
+	if (to <= ctx->guest_ns || to - ctx->guest_ns < min_skip) {
+		/* The vCPUs may go on waiting when that is over, and KVM tells of it but once. */
+		if (to == vmm) {
+			held++;
+			ctx->next_host_ns = ctx->host_ns + idle;
+		}
 		return;
+	}
 	ctx->leap_ns = to;
 	ctx->answer = KVM_TIMEWARP_IF_IDLE;
 	skips++;
@@ -79,7 +91,8 @@ TIMEWARP_DECIDE(skip_decide, ctx)
 		return 0;
 	}
 	ctx->next_idle_ns = idle;
-	if (ctx->event == KVM_TIMEWARP_IDLE)
+	if (ctx->event == KVM_TIMEWARP_IDLE ||
+	    (ctx->event == KVM_TIMEWARP_HOST_TIME && ctx->idle_ns >= idle))
 		skip(ctx, end);
 	return 0;
 }

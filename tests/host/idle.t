@@ -124,6 +124,31 @@ cmp_ok($off->{disk_s}, '>', 2 * $on->{disk_s}, 'guard off: the disk seems to tak
 ok($off->{lost} > 0 || max(@{ $off->{pings} }, 0) > 1000, 'guard off: what waits for an answer gives up, or waits for more than a second')
 	or diag(explain $off);
 
+# The same throttle in guest time: KVM does not know of it, QEMU does
+my %disk_s;
+for my $vmm (qw(on off)) {
+	my $p = attach('io', '--policy', 'skip-idle', '--vmm', $vmm) or BAIL_OUT('skip-idle did not attach');
+	my $s0 = state($pid{io});
+	my (undef, $out) = in_guest('io', 'read a x </proc/uptime; dd if=/dev/vda bs=16k iflag=direct 2>/dev/null | sha256sum; read b x </proc/uptime; echo $a $b;'
+		. ($vmm eq 'on' ? ' wakes rtc 3; sleep 20' : ''));
+	my $s1 = state($pid{io});
+	my (undef, $told) = twctl('status', '--vm', 'io');
+	detach($p);
+	my ($got) = $out =~ /^([0-9a-f]{64})/m;
+	my ($from, $to) = $out =~ /^([\d.]+) ([\d.]+)$/m;
+	my @late = map { /^rtc (\d+) (\d+)$/ ? $2 - $1 : () } split /\n/, $out;
+	my ($held) = $told =~ /held +(\d+)/;
+	my $leaps = $s1->{leaps} - $s0->{leaps};
+	$disk_s{$vmm} = $to - $from;
+	note(sprintf 'VMM %s: disk %.2f s, RTC late by %s ms, %d leaps, held %s', $vmm, $disk_s{$vmm}, join(' ', map { int $_ / 1e6 } @late), $leaps, $held // '?');
+	is($got, $sum, "--vmm $vmm: every byte of the disk");
+	next if $vmm eq 'off';
+	ok(@late == 3 && min(@late) >= 0 && max(@late) < 1e9, "--vmm on: the RTC's alarm comes in its second") or diag($out);
+	ok($held && $leaps > 20, '--vmm on: the VMM held leaps back, and others took place') or diag($told);
+}
+cmp_ok($disk_s{on}, '<', 1, "--vmm on: no leap goes past the timer of the disk's throttle");
+cmp_ok($disk_s{off}, '>', 2 * $disk_s{on}, '--vmm off: leaps do');
+
 # ---- a group's clocks
 
 my $serve = guest_spawn('peer', 'owd', 'serve', 7);

@@ -233,6 +233,18 @@ static int explain_load(const struct tw_policy *p, int code, struct tw_err *e)
 	return tw_cure(e, code == EPERM ? "run twctl as root" : "-v shows more");
 }
 
+int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->obj, TIMEWARP_VMMS_SECTION);
+	int err = map ? bpf_map__reuse_fd(map, view_fd) : 0;
+
+	if (!err)
+		return TW_OK;
+	tw_fail(e, TW_FAILED, "cannot load policy %s", TW_QUOTE(p->title));
+	tw_fact(e, "its view of the VMMs is not what the probes on them tell (%s)", strerror(-err));
+	return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
+}
+
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e)
 {
 	int *fd = ops_member(p, "vm_fd", sizeof(*fd));

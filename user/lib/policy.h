@@ -54,6 +54,9 @@ void tw_policy_close(struct tw_policy *p);
 /* Sets a parameter's first value, before loading */
 int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err *e);
 
+/* Before loading: has the policy know what probes on VMMs tell; one that does not care is left alone */
+int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e);
+
 /**
  * tw_policy_load - load it into the kernel, for one VM
  * @p: the policy

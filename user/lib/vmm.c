@@ -135,8 +135,8 @@ static size_t add_calls(struct place *p, const char *function, const char *calle
 
 	for (i = 0; i < n; i++) {
 		add_site(p->look, calls[i].offset, cookie);
-		if (cookie != VMM_CALL_PPOLL)
-			add_site(p->look, calls[i].offset + calls[i].len, VMM_RETURNED);
+		add_site(p->look, calls[i].offset + calls[i].len,
+			 cookie == VMM_CALL_PPOLL ? VMM_POLLED : VMM_RETURNED);
 	}
 	return n;
 }
@@ -195,7 +195,7 @@ static bool find_timers(struct place *p)
 {
 	struct vmm_state *s = &p->look->state;
 	pid_t pid = p->vm->pid;
-	uint64_t lists = 0, list, clock, timer;
+	uint64_t lists = 0, list, clock, timer, addr, entry;
 	int i, type;
 
 	if (!variable(p, "main_loop_tlg", &lists))
@@ -203,6 +203,10 @@ static bool find_timers(struct place *p)
 	s->timerlists = lists;
 	if (!add_calls(p, "qemu_poll_ns", "ppoll", VMM_CALL_PPOLL))
 		return no(p->look, "its qemu_poll_ns() calls no ppoll()");
+	if (!tw_code_symbol(&p->code, "qemu_poll_ns", &addr, NULL) ||
+	    !tw_code_offset(&p->code, addr, &entry))
+		return no(p->look, "it has no symbol qemu_poll_ns");
+	add_site(p->look, entry, VMM_POLLS);
 	for (i = 0; i < VMM_NR_CLOCKS; i++) {
 		list = read_u64(pid, s->timerlists + 8 * i);
 		clock = read_u64(pid, list);
@@ -449,8 +453,11 @@ static void set_bases(const struct tw_vm *vm, struct vmm_state *s)
 	s->wall_base_ns = st.wall_ahead_ns;
 }
 
-static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look)
+static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
+		unsigned int nr, int view_fd)
 {
+	struct bpf_map *view;
+	int err;
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "vmm");
 	struct vmm_state *s;
 
@@ -461,14 +468,25 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	if (!s)
 		return -EINVAL;
 	*s = look->state;
+	s->awaits = VMM_AWAITS_UNKNOWN;		/* until it is seen to sleep */
+	s->nr = nr;
 	set_bases(vm, s);
-	return bpf_object__load(v->obj);
+	view = bpf_object__find_map_by_name(v->obj, TIMEWARP_VMMS_SECTION);
+	if (!view)
+		return -EINVAL;
+	err = view_fd < 0 ? 0 : bpf_map__reuse_fd(view, view_fd);
+	if (err)
+		return err;
+	err = bpf_object__load(v->obj);
+	if (!err)
+		v->view_fd = bpf_map__fd(view);
+	return err;
 }
 
 static const char *const wakes[TW_VMM_WAKES] = { "vmm_change", "vmm_wake", "vmm_enter" };
 
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
-		  struct tw_err *e)
+		  unsigned int nr, int view_fd, struct tw_err *e)
 {
 	LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = look->offset, .cookies = look->cookie,
 		    .cnt = look->nr_sites);
@@ -478,7 +496,7 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 
 	memset(v, 0, sizeof(*v));
 	v->keeper_pipe = -1;
-	err = load(v, vm, look);
+	err = load(v, vm, look, nr, view_fd);
 	if (err)
 		return explain(e, "the probes do not load", err);
 	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);

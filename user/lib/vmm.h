@@ -53,6 +53,7 @@ bool tw_vmm_uring(pid_t pid);
 struct tw_vmm {
 	struct bpf_object *obj;
 	struct bpf_link *sites, *wake[TW_VMM_WAKES];
+	int view_fd;			/* what a policy can know of it: TIMEWARP_VMMS_SECTION */
 	pid_t keeper;			/* 0 if none */
 	int keeper_pipe;
 };
@@ -62,12 +63,14 @@ struct tw_vmm {
  * @v: result
  * @vm: the VM
  * @look: what tw_vmm_look() found
+ * @nr: which VMM it is of those that the policy will have
+ * @view_fd: @view_fd of another of them, or -1
  * @e: error
  *
  * Return: 0 or an exit status
  */
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
-		  struct tw_err *e);
+		  unsigned int nr, int view_fd, struct tw_err *e);
 
 /* Starts the keeper; to be called before anything is open that only the caller may hold open */
 void tw_vmm_keep(struct tw_vmm *v, const struct tw_vm *vm);
