@@ -35,7 +35,7 @@ TIMEWARP_PARAM_WHEN(until, "a date or span of the guest at which skipping ends")
 
 TIMEWARP_COUNTER(skips, "", "how often it was skipped, or tried to");
 TIMEWARP_COUNTER(ended, "", "1 when 'until' has come");
-TIMEWARP_COUNTER(held, "", "how often a VMM that was awake, or its timer, was waited for");
+TIMEWARP_COUNTER(waited, "", "how often a VMM that was awake, or its timer, was waited for");
 TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(skip_exit)
@@ -58,7 +58,7 @@ static __always_inline void skip(struct kvm_timewarp_ctx *ctx, __u64 end)
 	if (to <= ctx->guest_ns || to - ctx->guest_ns < min_skip) {
 		/* The vCPUs may go on waiting when that is over, and KVM tells of it but once. */
 		if (to == vmm) {
-			held++;
+			waited++;
 			ctx->next_host_ns = ctx->host_ns + idle;
 		}
 		return;
