@@ -91,8 +91,14 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 	add_rows(&r, verb->options);
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, r.letters, r.longs, NULL)) != -1) {
-		if (c == '?')
-			return usage(e, verb, argv[optind - 1], "is no option of this verb");
+		if (c == '?') {
+			/* A letter may stand in a word that getopt has not done with. */
+			const char letter[] = { '-', optopt, 0 };
+			bool unknown = optopt > ' ' && optopt < 127 && !find_row(&r, optopt);
+
+			return usage(e, verb, unknown ? letter : argv[optind - 1],
+				     "is no option of this verb");
+		}
 		if (c == ':')
 			return usage(e, verb, argv[optind - 1], "needs an argument");
 		o = find_row(&r, c);

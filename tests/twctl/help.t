@@ -43,5 +43,16 @@ ok "the manual page has every option as help names it" bash -c '
 			grep -q -- "$o" <<<"$0" || { echo "$v: $o"; exit 1; }
 		done
 	done' "$page"
+# says TEXT ARG...: twctl ARG... ends with status 2 and that text
+says() {
+	local text=$1 said
+	shift
+	said=$($twctl "$@" 2>&1 >/dev/null)
+	[ $? = 2 ] && [[ $said == *"$text"* ]] || { echo "$said"; return 1; }
+}
+ok "the letter that is no option is named, not the word before it" says "'-1' is no option" jump --vm X -1d
+ok "so is a long option" says "'--nosuch' is no option" jump --vm X --nosuch +1d
+ok "and a flag with a value" says "'--pin=3' is no option" attach --vm X --pin=3
+ok "an option without its argument is named" says "'--vm' needs an argument" jump --vm
 echo "1..$n"
 exit $failed
