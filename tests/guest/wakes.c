@@ -110,6 +110,13 @@ static void hpet(int count, uint64_t ns)
 	period = ns / tick_ns;
 	if (ioctl(fd, HPET_INFO, &info) || ioctl(fd, HPET_IRQFREQ, 1000000000 / ns))
 		fail("HPET_IRQFREQ");
+	/*
+	 * The driver has the timer in 32-bit mode, one shot each. There it interrupts once more when the
+	 * counter's lower half wraps (IA-PC HPET specification, "Non-Periodic Mode"), each 43 s,
+	 * and the driver goes on from that.
+	 */
+	while (((*counter & 0xffffffff) + (count + 3) * period) >> 32)
+		usleep(ns / 1000);
 	comparator = &regs[(0x108 + 0x20 * info.hi_timer) / 8];
 	if (ioctl(fd, HPET_IE_ON, 0))
 		fail("HPET_IE_ON");
