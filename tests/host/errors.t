@@ -17,7 +17,8 @@ my $was = state($pid);
 # No more than three lines, no bare errno, nothing of libbpf's
 sub refused {
 	my ($status, $what, @args) = @_;
-	my ($rc, $out) = twctl(@args);
+	# An attach that is taken would stay
+	my ($rc, $out) = run('timeout', 20, 'build/twctl', @args);
 	my @lines = split /\n/, $out;
 	(my $first = $lines[0] // '') =~ s/^(.{160}).*/$1.../;
 	my $s = state($pid);

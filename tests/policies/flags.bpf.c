@@ -9,4 +9,4 @@ TIMEWARP_DECIDE(flags_decide, ctx)
 	return 0;
 }
 
-TIMEWARP_OPS(flags, .decide = (void *)flags_decide, .flags = 1);
+TIMEWARP_OPS(flags, .decide = (void *)flags_decide, .flags = 1ULL << 63);
