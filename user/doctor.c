@@ -224,13 +224,11 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 {
 	struct tw_err ignored = { 0 };
 	struct tw_proc p;
-	char *path, *argv;
+	char *argv;
 	size_t len;
 
 	memset(f, 0, sizeof(*f));
-	path = tw_asprintf("/proc/%d/cmdline", vm->pid);
-	argv = tw_read_file(path, &len);
-	free(path);
+	argv = tw_read_cmdline(vm->pid, &len);
 	f->is_qemu = argv && tw_is_qemu(argv, vm->comm);
 	if (f->is_qemu)
 		tw_qemu_time_parse(argv, len, &f->q);

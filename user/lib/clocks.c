@@ -29,14 +29,12 @@ size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 	struct vmm_state s = { 0 };
 	struct tw_qemu_time q;
 	const char *why, *why_rtc;
-	char *path, *argv;
+	char *argv;
 	size_t len = 0;
 
-	path = tw_asprintf("/proc/%d/cmdline", vm->pid);
-	argv = tw_read_file(path, &len);
+	argv = tw_read_cmdline(vm->pid, &len);
 	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
 	free(argv);
-	free(path);
 
 	probes = tw_vmm_find(vm->pid, &s) && s.phase == VMM_FOLLOW;
 	vmm = probes ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST;

@@ -126,3 +126,11 @@ void tw_strings_add(struct tw_strings *list, const char *s)
 	list->v = tw_grow(list->v, list->n + 1, sizeof(*list->v));
 	list->v[list->n++] = s;
 }
+
+char *tw_read_cmdline(int pid, size_t *len)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	return tw_read_file(path, len);
+}

@@ -41,6 +41,9 @@ const char *tw_printable(char *buf, size_t size, const char *text);
  */
 char *tw_read_file(const char *path, size_t *len);
 
+/* The command line of a process, as tw_read_file() has it: words, each with a NUL byte behind it */
+char *tw_read_cmdline(int pid, size_t *len);
+
 /**
  * tw_asprintf - format into fresh memory; ends the program when there is none
  */

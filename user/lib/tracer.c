@@ -569,15 +569,13 @@ static enum trace_policy rtc_policy(struct tw_vmms *vmms, int pid)
 	enum trace_policy policy = TRACE_POLICY_UNKNOWN;
 	struct tw_qemu_time q;
 	struct tw_proc p;
-	char *path, *argv;
+	char *argv;
 	size_t i, len;
 
 	for (i = 0; i < vmms->n; i++)
 		if (vmms->v[i].pid == pid)
 			return vmms->v[i].rtc;
-	path = tw_asprintf("/proc/%d/cmdline", pid);
-	argv = tw_read_file(path, &len);
-	free(path);
+	argv = tw_read_cmdline(pid, &len);
 	if (argv && tw_proc_read(pid, &p) && tw_is_qemu(argv, p.comm)) {
 		tw_qemu_time_parse(argv, len, &q);
 		policy = q.rtc_slew ? TRACE_POLICY_CATCHUP : TRACE_POLICY_DISCARD;

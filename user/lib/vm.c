@@ -143,12 +143,9 @@ static void find_dir(struct tw_vm *vm)
 
 static void read_names(struct tw_vm *vm)
 {
-	char path[64];
-	char *argv;
 	size_t len;
+	char *argv = tw_read_cmdline(vm->pid, &len);
 
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", vm->pid);
-	argv = tw_read_file(path, &len);
 	if (!argv)
 		return;
 	tw_qemu_names(argv, len, &vm->names);

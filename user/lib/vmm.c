@@ -322,14 +322,12 @@ static bool signal_is_blocked(pid_t pid)
 /* Whether vCPUs halt in user space, as they do with a LAPIC there, and so may pass KVM's hooks late */
 static bool halts_in_user_space(pid_t pid)
 {
-	char *path = tw_asprintf("/proc/%d/cmdline", pid), *argv;
 	struct tw_qemu_time q;
 	size_t len = 0;
+	char *argv = tw_read_cmdline(pid, &len);
 
-	argv = tw_read_file(path, &len);
 	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
 	free(argv);
-	free(path);
 	return q.irqchip == TW_IRQCHIP_USER;
 }
 
