@@ -644,11 +644,14 @@ static void xen(void)
 static void stolen(void)
 {
 	const volatile uint64_t *steal = (uint64_t *)(mem + PAGE);
+	uint64_t before;
 	unsigned int i;
 	char line[16];
 	pid_t pid;
 
+	/* KVM begins with all that the thread has waited since it was made */
 	step(STEP_WRMSR, MSR_STEAL_TIME, PAGE | 1);
+	before = *steal;
 	step(STEP_WRMSR, X2APIC_LVTT, LVT_DEADLINE | VECTOR);
 	for (i = 1; i <= 4; i++) {
 		step(STEP_DEADLINE, 0, ticks(50000000));
@@ -663,7 +666,7 @@ static void stolen(void)
 	waitpid(pid, NULL, 0);
 	sleep_until(now_ns() + 1000000);
 	step(STEP_NOP, 0, 0);
-	printf("stolen %llu\n", (unsigned long long)*steal);
+	printf("stolen %llu\n", (unsigned long long)(*steal - before));
 	fflush(stdout);
 	if (fgets(line, sizeof(line), stdin))
 		return;
