@@ -36,20 +36,25 @@ struct tracing {
 
 /*
  * Which VM a policy is attached to.  The kernel tells a policy's number alone; each VM's state file has
- * the number of its policy.  Looked at whenever a timeline starts, as the file has the last one alone.
+ * the number of its policy.  Looked at whenever a timeline starts, as the file has the last one alone; those
+ * before are kept, as their last events may still come.
  */
 static void learn_policies(struct tracing *r)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_state st;
 	struct tw_vms vms;
+	struct policy *p;
 	size_t i;
 
 	tw_vms_scan(&vms);
 	for (i = 0; i < vms.n; i++) {
-		struct policy *p;
-
 		if (!vms.v[i].dir || tw_state_read(vms.v[i].dir, &st, &ignored) || !st.id)
+			continue;
+		for (p = r->policies; p < r->policies + r->nr_policies; p++)
+			if (p->number == st.id && !strcmp(p->vm.info.name, vms.v[i].id))
+				break;
+		if (p < r->policies + r->nr_policies)
 			continue;
 		r->policies = tw_grow(r->policies, r->nr_policies + 1, sizeof(*r->policies));
 		p = &r->policies[r->nr_policies++];
@@ -63,7 +68,7 @@ static void learn_policies(struct tracing *r)
 	tw_vms_free(&vms);
 }
 
-/* The last that was learnt counts; a policy of several VMs has no VM of its own */
+/* A policy of several VMs has no VM of its own */
 static const struct tw_unit *policy_vm(struct tracing *r, uint32_t id)
 {
 	static const struct tw_unit none = { .info = { .vcpu = -1, .name = "-" } };

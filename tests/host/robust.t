@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 'tests/host/lib';
+use JSON::PP;
 use Test::More;
 use TwHost;
 
@@ -103,6 +104,12 @@ for my $k ("zero", "huge", "tiny", "errno", "positive") {
 	is(state($pid)->{attached}, 0, "$k at the attach: nothing is attached");
 }
 
+# What the kernel puts right is told as it happens, too, and of which VM: it is counted once, seen twice
+my $traced = twctl_spawn('trace', '-j', '--vm', $g, 'timeline');
+wait_until(60, sub { (slurp($traced->{file}) // '') =~ /^twctl: watching /m }) or die slurp($traced->{file});
+my ($clamped, @ended) = (0);
+my $traced_before = left_behind();
+
 for my $k ('zero', 'huge', 'tiny', 'past', '8 million iterations') {
 	my $s0 = state($pid);
 	continuous($g, $pid, $k, sub {
@@ -112,8 +119,20 @@ for my $k ('zero', 'huge', 'tiny', 'past', '8 million iterations') {
 	});
 	my $s1 = state($pid);
 	cmp_ok($s1->{clamps} - $s0->{clamps}, '>=', 16, "$k: " . ($s1->{clamps} - $s0->{clamps}) . ' clamps are counted');
-	same_as_before($before, "$k: nothing is left");
+	$clamped += $s1->{clamps} - $s0->{clamps};
+	push @ended, $s1->{exit_reason};
+	same_as_before($traced_before, "$k: nothing is left");
 }
+kill 'INT', $traced->{pid};
+{
+	my (undef, $out) = finish($traced);
+	my @e = map { eval { decode_json($_) } // () } grep { /^\{/ } split /\n/, $out;
+	my @clamps = grep { $_->{event} eq 'clamp' } @e;
+	is(scalar(@clamps), $clamped, "nonsense: trace shows each clamp, $clamped") or diag(substr $out, -1000);
+	is(scalar(grep { ($_->{vm} // q()) !~ m{^$pid-\d+$} } @clamps), 0, "... as the VM's");
+	is(join(' ', map { $_->{reason} } grep { $_->{event} eq 'exit' } @e), "@ended", '... and how each policy ended');
+}
+same_as_before($before, 'nonsense: nothing is left');
 
 for my $k ('alternating', 'at once', 'errno', 'positive', 'all ones') {
 	my $s0 = state($pid);
