@@ -23,16 +23,6 @@ struct worlds {
 	struct tw_vms later;		/* VMs that are younger than the tracer */
 };
 
-static const struct tw_vm *vm_named(const struct tw_vms *vms, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < vms->n; i++)
-		if (!strcmp(vms->v[i].id, id))
-			return &vms->v[i];
-	return NULL;
-}
-
 static struct followed *followed(struct worlds *w, const struct trace_info *info)
 {
 	size_t i;
@@ -60,13 +50,13 @@ static void follow(struct worlds *w, const struct tw_tracer *t, const struct tw_
 		f->before = f->now;
 		if (rows->v[i].gone)
 			continue;
-		vm = vm_named(&t->vms, f->name);
-		if (!vm && !vm_named(&w->later, f->name) && !again) {
+		vm = tw_vms_by_id(&t->vms, f->name);
+		if (!vm && !tw_vms_by_id(&w->later, f->name) && !again) {
 			tw_vms_free(&w->later);
 			tw_vms_scan(&w->later);
 			again = true;
 		}
-		vm = vm ? vm : vm_named(&w->later, f->name);
+		vm = vm ? vm : tw_vms_by_id(&w->later, f->name);
 		if (!vm)
 			continue;
 		tw_world_read(vm, &seen);

@@ -37,22 +37,12 @@ struct top {
 	bool help, colour, quit;
 };
 
-static const struct tw_vm *vm_of(const struct top *top, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < top->vms.n; i++)
-		if (!strcmp(top->vms.v[i].id, id))
-			return &top->vms.v[i];
-	return NULL;
-}
-
 static void learn_names(struct top *top)
 {
 	size_t i;
 
 	for (i = 0; i < top->now.n; i++)
-		if (!top->now.v[i].gone && !vm_of(top, top->now.v[i].info.name)) {
+		if (!top->now.v[i].gone && !tw_vms_by_id(&top->vms, top->now.v[i].info.name)) {
 			tw_vms_free(&top->vms);
 			tw_vms_scan(&top->vms);
 			return;
@@ -62,7 +52,7 @@ static void learn_names(struct top *top)
 /* By its guest's name if that is known */
 static void title_of(const struct top *top, const struct tw_row *row, char *buf, size_t size)
 {
-	const struct tw_vm *vm = vm_of(top, row->info.name);
+	const struct tw_vm *vm = tw_vms_by_id(&top->vms, row->info.name);
 
 	tw_printable(buf, size, vm && vm->names.name ? vm->names.name : row->info.name);
 }

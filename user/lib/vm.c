@@ -252,6 +252,16 @@ void tw_vms_free(struct tw_vms *vms)
 	memset(vms, 0, sizeof(*vms));
 }
 
+const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < vms->n; i++)
+		if (!strcmp(vms->v[i].id, id))
+			return &vms->v[i];
+	return NULL;
+}
+
 /* A VM whose process has another PID inside its own namespace */
 static const struct tw_vm *find_by_inner_pid(const struct tw_vms *vms, pid_t pid)
 {

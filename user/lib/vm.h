@@ -37,6 +37,9 @@ void tw_vms_scan(struct tw_vms *vms);
 
 void tw_vms_free(struct tw_vms *vms);
 
+/* The one called "PID-FD", NULL if it is not among them */
+const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id);
+
 /* What "--vm" was given; see tw_selector_parse() */
 struct tw_selector {
 	const char *text;		/* without the prefix */

@@ -399,6 +399,7 @@ void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
 	char *exe = tw_asprintf("/proc/%d/exe", vm->pid);
+	int vms = vm->dir ? vms_of(vm) : 0;
 
 	memset(look, 0, sizeof(*look));
 	look->state.pid = vm->pid;
@@ -406,9 +407,8 @@ void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 		no(look, "KVM's state files are not to be seen");
 	else if (locked_down())
 		no(look, "the kernel is locked down");
-	else if (vms_of(vm) > 1)
-		no(look, "its process has %d VMs, and clocks follow one timeline only",
-		   vms_of(vm));
+	else if (vms > 1)
+		no(look, "its process has %d VMs, and clocks follow one timeline only", vms);
 	else if (!tw_code_open(&p.code, exe))
 		no(look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
 	else
