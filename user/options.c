@@ -169,7 +169,9 @@ int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_er
 		tw_fact(e, "it gives the guest a bad clock on purpose");
 		return tw_cure(e, "if that is meant, add --chaos");
 	}
-	p->backward = args->chaos || args->allow_backward;
+	if (!args->chaos)
+		p->withheld = KVM_TIMEWARP_F_SKEW |
+			      (args->allow_backward ? 0 : KVM_TIMEWARP_F_BACKWARD);
 	if (!status && args->factor && !max) {
 		assignment = tw_asprintf("factor=%s", args->factor);
 		status = tw_policy_assign(p, assignment, e);

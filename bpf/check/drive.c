@@ -201,7 +201,7 @@ static void note_param(const struct tw_check_param *p)
 
 /* ---- crimes */
 
-enum { ZERO, RANGE, PAST, BACK, FAR, BITS, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
+enum { ZERO, RANGE, PAST, BACK, FAR, BITS, SKEW, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
 
 static const char *const crimes[NR_CRIMES] = {
 	[ZERO] = "a factor with a zero in it",
@@ -210,6 +210,7 @@ static const char *const crimes[NR_CRIMES] = {
 	[BACK] = "leaps to a guest time that has passed, or too far back",
 	[FAR] = "leaps further than half an hour at once",
 	[BITS] = "answers with bits that there are not, or do not go with the rest",
+	[SKEW] = "sets TSCs apart by more than a second, or without the flag for it",
 	[CODE] = "returns what is neither 0 nor a negative errno",
 	[SLOW] = "takes longer than 20 ms to decide",
 	[CRASH] = "divides by zero, or touches memory that it has no business with",
@@ -259,6 +260,7 @@ static bool may_go_back(__u64 ns)
 /* Returns false if the answer is one of those that add up to an ejection */
 static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_ctx *ctx)
 {
+	__s64 most_skew = tw_check_ops->flags & KVM_TIMEWARP_F_SKEW ? TIMEWARP_MAX_SKEW_NS : 0;
 	__u64 known = KVM_TIMEWARP_HOLD | KVM_TIMEWARP_IF_IDLE;
 	bool fine = true;
 
@@ -286,6 +288,10 @@ static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_c
 		known |= KVM_TIMEWARP_HOLD_NEXT;
 	if (ctx->answer & ~known) {
 		crime(BITS, in, ctx);
+		fine = false;
+	}
+	if (ctx->skew_ns > most_skew || ctx->skew_ns < -most_skew) {
+		crime(SKEW, in, ctx);
 		fine = false;
 	}
 	return fine;

@@ -79,6 +79,9 @@ typedef __u32 __wsum;
  *	     none. Timers that are passed fire at once, each once. As far behind it only under
  *	     KVM_TIMEWARP_F_BACKWARD.
  * @answer: out: bits of enum kvm_timewarp_answer
+ * @skew_ns: guest ns by which the TSC of each vCPU is ahead of that of the one before it, behind if
+ *	     below 0; at most TIMEWARP_MAX_SKEW_NS, and only under KVM_TIMEWARP_F_SKEW, else 0;
+ *	     in: in force, out: wanted
  *
  * Of several VMs, @idle_ns and @next_timer_ns are the least, and bits of @state are set that hold for
  * all; a leap takes all of them to the same guest time.
@@ -110,6 +113,7 @@ struct kvm_timewarp_ctx {
 	__u64 next_idle_ns;
 	__u64 leap_ns;
 	__u64 answer;
+	__s64 skew_ns;
 };
 
 /**

@@ -9,7 +9,7 @@
 #ifndef TIMEWARP_H
 #define TIMEWARP_H
 
-#define TIMEWARP_ABI 3
+#define TIMEWARP_ABI 4
 
 enum kvm_timewarp_abi {
 	KVM_TIMEWARP_ABI = TIMEWARP_ABI,
@@ -50,10 +50,14 @@ enum kvm_timewarp_answer {
 /* What a policy may do that others may not, as bits of its flags */
 enum kvm_timewarp_flags {
 	KVM_TIMEWARP_F_BACKWARD = 1,	/* have guest time leap back */
+	KVM_TIMEWARP_F_SKEW = 2,	/* set the TSCs of vCPUs apart */
 };
 
 /* Guest time leaps by no more than this at once: half an hour */
 #define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
+
+/* The TSCs of two vCPUs in a row are no further apart */
+#define TIMEWARP_MAX_SKEW_NS 1000000000LL
 
 /* Why the policy is no longer attached */
 enum kvm_timewarp_exit_kind {

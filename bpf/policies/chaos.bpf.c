@@ -5,8 +5,9 @@
  *	twctl attach --vm my-guest --policy chaos --chaos --param ppm=300 --param jitter=50
  *	twctl attach --vm my-guest --policy chaos --chaos --param stalls=5 --param stall=200ms
  *	twctl attach --vm my-guest --policy chaos --chaos --param away=1h
+ *	twctl attach --vm my-guest --policy chaos --chaos --param skew=5us
  *
- * All of the guest's clocks are bad together, for it is their timeline that is bad. Once a "step" of host
+ * The guest's clocks are bad together, for it is their timeline that is bad. Once a "step" of host
  * time its factor is chosen anew, as 1 plus:
  *
  *	drift	as a quartz that gets warm and cold: by up to "ppm", fast and slow, once in a "period"
@@ -17,8 +18,8 @@
  * "skip", in which ticks are lost. "stalls" are stalls: for the span "stall" of host time the guest gets
  * next to none (1/10000); then it rushes at "fastest" until it has back what it lost. 0 switches each off.
  *
- * TSCs that differ between vCPUs are not the timeline's: a VMM can set them apart (KVM_VCPU_TSC_OFFSET),
- * and no policy brings them together. The counter off_ns is the guest's time minus the host's, since the attach.
+ * The TSC of each vCPU is ahead of that of the one before it by "skew", and the clocks that go by it with it.
+ * That is all that differs between vCPUs. The counter off_ns is the guest's time minus the host's, since the attach.
  */
 #include "timewarp.bpf.h"
 
@@ -35,6 +36,7 @@ TIMEWARP_PARAM(__u64, back, 1000000ULL, 1, 60000000000ULL, "ns", "guest time by 
 TIMEWARP_PARAM(__u64, skips, 0, 0, 1000, "", "of a thousand steps");
 TIMEWARP_PARAM(__u64, skip, 20000000ULL, 1, 60000000000ULL, "ns", "guest time that one leaves out");
 TIMEWARP_PARAM(__u64, away, 0, 0, 86400000000000ULL, "ns", "host time in which a clock that runs away doubles");
+TIMEWARP_PARAM(__u64, skew, 0, 0, TIMEWARP_MAX_SKEW_NS, "ns", "from the TSC of one vCPU to that of the next");
 TIMEWARP_PARAM_FACTOR(fastest, 10, 1, "of a rush, and of a clock that runs away; 2 to 10000");
 
 TIMEWARP_COUNTER(steps, "", "factors chosen");
@@ -154,10 +156,11 @@ TIMEWARP_DECIDE(chaos_decide, ctx)
 	ctx->factor_num = rate;
 	ctx->factor_den = BILLION;
 	ctx->next_host_ns = ctx->host_ns + span;
+	ctx->skew_ns = skew;
 	return 0;
 }
 
 TIMEWARP_OPS(chaos,
-	     .flags = KVM_TIMEWARP_F_BACKWARD,
+	     .flags = KVM_TIMEWARP_F_BACKWARD | KVM_TIMEWARP_F_SKEW,
 	     .decide = (void *)chaos_decide,
 	     .exit = (void *)chaos_exit);

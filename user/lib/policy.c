@@ -259,8 +259,7 @@ int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct
 	*fd = vm_fd;
 	*mode = tsc_mode;
 	/* The user allows it, not the object */
-	if (!p->backward)
-		*flags &= ~(__u64)KVM_TIMEWARP_F_BACKWARD;
+	*flags &= ~p->withheld;
 	*p->log = 0;
 	if (bpf_object__load(p->obj))
 		return explain_load(p, errno, e);

@@ -34,7 +34,7 @@ struct tw_policy {
 	const char *abi;		/* version of the ops; NULL if it does not say */
 	bool tells;			/* has TIMEWARP_EVENTS() */
 	bool chaos;			/* has TIMEWARP_CHAOS_SUMMARY() */
-	bool backward;			/* is to be allowed to have guest time go back */
+	unsigned long long withheld;	/* enum kvm_timewarp_flags that the user has not allowed */
 	char name[16];			/* as it calls itself */
 	char *log;			/* of the verifier */
 };
