@@ -13,5 +13,6 @@ set xdata time
 set timefmt "%s"
 set format x "%Y-%m-%d"
 set xtics rotate by -30
+set rmargin 10
 # The first days' memory is what the boot has left
 plot "< grep ^daily ".runs every ::2 using 3:($4 / 1024) with lines linewidth 2 linecolor "#1f5fa8"
