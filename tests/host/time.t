@@ -65,8 +65,8 @@ is(guest_says($g), '', 'jump: no watchdog of the guest spoke');
 	}
 	is(state($pid)->{attached}, 0, 'jump: and nothing is attached');
 
-	# A policy that wants to go back, too far, or what there is not
-	for my $crime (0 .. 2) {
+	# A policy that wants to go back, too far, what there is not, or TSCs apart
+	for my $crime (0 .. 3) {
 		my $u0 = guest_uptime($g);
 		($rc, $out) = finish(twctl_spawn('attach', '--vm', $g, '--policy', policy('leapback'), '--param', "crime=$crime"));
 		my $gained = guest_uptime($g) - $u0;
