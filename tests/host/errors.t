@@ -18,7 +18,7 @@ my $was = state($pid);
 sub refused {
 	my ($status, $what, @args) = @_;
 	# An attach that is taken would stay
-	my ($rc, $out) = run('timeout', 20, 'build/twctl', @args);
+	my ($rc, $out) = twctl_within(20, @args);
 	my @lines = split /\n/, $out;
 	(my $first = $lines[0] // '') =~ s/^(.{160}).*/$1.../;
 	my $s = state($pid);

@@ -194,7 +194,7 @@ if ($part{freeze}) {
 
 for my $tsc ($part{exact} ? qw(auto offset) : ()) {
 	my $f = attach($g, '--policy', 'freeze', '--tsc', $tsc);
-	my $mono = guest_spawn($g, 'mono', 300000);
+	my $mono = guest_spawn($g, 'mono', 20000);
 	my $hog = spawn('chrt', '-f', 50, 'perl', '-MTime::HiRes=time,sleep', '-e',
 		'for (;;) { my $end = time + 0.02 * rand; 1 while time < $end; sleep 0.02 }');
 	my ($base, $n) = (state($pid)->{guest_ns}, 30);

@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep clock_gettime CLOCK_MONOTONIC_RAW);
 
 our @EXPORT = qw(
 	guest guest_exec guest_spawn finish stop_guest host_s
-	spawn twctl twctl_spawn attach detach state until_state policy
+	spawn twctl twctl_within twctl_spawn attach detach state until_state policy
 	trace_begin trace_end segments marks
 	model_tsc model_ns segment_of pv_scale sub64 add64
 	samples_of page_steps steps continuous
@@ -142,6 +142,7 @@ sub qmp {
 # ---- twctl and the state file
 
 sub twctl { return run($twctl, @_) }
+sub twctl_within { return run('timeout', shift, $twctl, @_) }
 sub twctl_spawn { return spawn($twctl, @_) }
 sub policy { return "build/tests/policies/$_[0].bpf.o" }
 
