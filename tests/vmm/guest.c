@@ -1066,7 +1066,7 @@ static u64 rdpmc(u32 counter)
 
 static void case_vmware(struct vcpu_area *v, u32 cpu)
 {
-	u64 tsc, real, apparent, last = 0, c0, c1;
+	u64 tsc, real, apparent, c0, c1;
 
 	v->gp_allowed = 1;
 	rdpmc(0x10000);
@@ -1081,16 +1081,21 @@ static void case_vmware(struct vcpu_area *v, u32 cpu)
 		c0 = clock_ns(v);
 		apparent = rdpmc(0x10002);
 		c1 = clock_ns(v);
-		judge_read(&v->vmware_apparent, apparent, c0 - 2, c1 + 2);
-		v->vmware_back += apparent < last || tsc < v->vmware_tsc[1] ||
+		v->vmware_back += apparent < v->vmware_apparent[1] || tsc < v->vmware_tsc[1] ||
 				  real < v->vmware_real[1];
-		last = apparent;
-		if (!v->vmware_tsc[0]) {
+		/* One distance must fit all readings: each bounds it from both sides. */
+		if (!v->vmware_reads || (s64)(apparent - c1) > v->vmware_least)
+			v->vmware_least = apparent - c1;
+		if (!v->vmware_reads || (s64)(apparent - c0) < v->vmware_most)
+			v->vmware_most = apparent - c0;
+		if (!v->vmware_reads++) {
 			v->vmware_tsc[0] = tsc;
 			v->vmware_real[0] = real;
+			v->vmware_apparent[0] = apparent;
 		}
 		v->vmware_tsc[1] = tsc;
 		v->vmware_real[1] = real;
+		v->vmware_apparent[1] = apparent;
 		v->progress++;
 	}
 }

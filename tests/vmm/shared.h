@@ -181,9 +181,9 @@ struct vcpu_area {
 	/* vmware */
 	volatile u32 gp_allowed;		/* the next #GP is RDPMC's */
 	volatile u32 gp_seen;
-	u64 vmware_tsc[2], vmware_real[2];	/* first and last */
-	u64 vmware_back;
-	struct read_result vmware_apparent;
+	u64 vmware_tsc[2], vmware_real[2], vmware_apparent[2];	/* first and last */
+	u64 vmware_reads, vmware_back;
+	s64 vmware_least, vmware_most;		/* apparent time minus kvmclock, in ns */
 
 	/* steal */
 	volatile u64 steal_page[8] __attribute__((aligned(64)));	/* KVM's */
