@@ -18,6 +18,7 @@ parts() {
 	cat <<-END
 		1		TW_SMP=1,TW_CLOCKSOURCES=kvm-clock	measure
 		1-sources	TW_SMP=1,TW_CLOCKSOURCES=tsc_hpet_acpi,TW_SECONDS=3,TW_RTC=0	measure
+		bare		TW_BARE=1		measure
 		1-nohpet	TW_SMP=1,TW_CLOCKSOURCES=kvm-clock,TW_SECONDS=3,TW_NOHPET=1	measure
 		2		TW_SMP=2,TW_CLOCKSOURCES=kvm-clock	measure
 		2-sources	TW_SMP=2,TW_CLOCKSOURCES=tsc_hpet_acpi,TW_SECONDS=3,TW_RTC=0	measure
@@ -31,7 +32,7 @@ parts() {
 shift
 out=build/out
 mkdir -p $out
-common=$(cat tests/guest/*.[ch] tests/host/lib/TwHost.pm bpf/vmm.bpf.c user/lib/{vmm,code}.c kernel-patch/6.12/*.patch | sha256sum)
+common=$(cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/host/lib/TwHost.pm bpf/vmm.bpf.c user/lib/{vmm,code}.c kernel-patch/6.12/*.patch | sha256sum)
 n=0 failed=0
 while read -r name vars test <&3; do
 	case " $* " in '  ' | *" $name "*) ;; *) continue ;; esac

@@ -1326,6 +1326,97 @@ static void case_xen(struct vcpu_area *v, u32 cpu)
 	}
 }
 
+/* coherence: a batch is one reading of each clock, and kvmclock's page */
+
+/* Reference time by the TSC page, and the TSC that it is of */
+static u64 hv_page_at(u64 *tsc)
+{
+	const volatile u32 *seq = (u32 *)HV_TSC_ADDR;
+	const volatile u64 *page = (u64 *)HV_TSC_ADDR;
+	u64 ref;
+	u32 s;
+
+	do {
+		s = *seq;
+		barrier();
+		*tsc = rdtsc();
+		ref = (u64)(((u128)*tsc * page[1]) >> 64) + page[2];
+		barrier();
+	} while (!s || *seq != s);
+	return ref;
+}
+
+static u64 pit_gone(u32 channel)
+{
+	return (PIT_WRAP - pit_latch(channel)) % PIT_WRAP;
+}
+
+static void read_all(struct vcpu_area *v, u32 cpu)
+{
+	u64 xen = XEN_VCPU_ADDR + cpu * 4096UL;
+	struct clock_reading *r = v->reading;
+	struct clock_sample s;
+	u32 i;
+
+	r[CLOCK_HV_PAGE].value = hv_page_at(&r[CLOCK_HV_PAGE].before);
+	r[CLOCK_HV_PAGE].after = r[CLOCK_HV_PAGE].before;
+	for (i = CLOCK_XEN_INFO; i <= CLOCK_XEN_TIME; i++) {
+		read_clock((struct pvclock_page *)(xen + (i == CLOCK_XEN_INFO ? XEN_TIME : XEN_TIME_INFO)), &s);
+		r[i].value = s.clk;
+		r[i].before = r[i].after = s.tsc;
+	}
+	r[CLOCK_HV_REF].before = rdtsc();
+	r[CLOCK_HV_REF].value = rdmsr(MSR_HV_TIME_REF_COUNT);
+	r[CLOCK_HV_REF].after = rdtsc();
+	if (cpu)
+		return;
+	for (i = CLOCK_PIT0; i <= CLOCK_PIT2; i++) {
+		r[i].before = rdtsc();
+		r[i].value = pit_gone(i == CLOCK_PIT0 ? 0 : 2);
+		r[i].after = rdtsc();
+	}
+	r[CLOCK_LAPIC].before = rdtsc();
+	r[CLOCK_LAPIC].value = LAPIC_INITIAL - rdmsr(APIC_TMCCT);
+	r[CLOCK_LAPIC].after = rdtsc();
+}
+
+static void case_coherence(struct vcpu_area *v, u32 cpu)
+{
+	u64 batch;
+
+	wrmsr(MSR_HV_GUEST_OS_ID, 1UL << 48);
+	if (!cpu) {
+		wrmsr(MSR_HV_REFERENCE_TSC, HV_TSC_ADDR | 1);
+		pic_setup();
+		outb_val(0x61, (inb(0x61) & ~2) | 1);
+		pit_load(0, 2, PIT_WRAP & 0xffff);
+		pit_load(2, 2, PIT_WRAP & 0xffff);
+		wrmsr(APIC_TDCR, TDCR_BY_16);
+		wrmsr(APIC_LVTT, LVT_PERIODIC | LVT_MASKED | TIMER_VECTOR);
+		wrmsr(APIC_TMICT, LAPIC_INITIAL);
+	}
+	while (!sh->stop) {
+		batch = sh->batch;
+		if (batch == v->batch_done) {
+			outb(PORT_IDLE);
+			continue;
+		}
+		do {
+			read_clock(&v->page, &v->sample[0]);
+			read_all(v, cpu);
+			read_clock(&v->page, &v->sample[1]);
+			/* All of it by one page */
+		} while (v->sample[0].page_tsc != v->sample[1].page_tsc && !sh->stop);
+		v->progress++;
+		v->batch_done = batch;
+	}
+	if (!cpu) {
+		pit_stop();
+		wrmsr(APIC_LVT0, LVT_MASKED);
+		wrmsr(MSR_HV_REFERENCE_TSC, 0);
+	}
+}
+
 static void case_roundtrip(struct vcpu_area *v, u32 cpu)
 {
 	struct timer_state *t = &timers[cpu];
@@ -1405,6 +1496,9 @@ void guest_main(u64 cpu)
 		break;
 	case CASE_XEN:
 		case_xen(v, cpu);
+		break;
+	case CASE_COHERENCE:
+		case_coherence(v, cpu);
 		break;
 	}
 	wrmsr(APIC_LVTT, LVT_MASKED | TIMER_VECTOR);

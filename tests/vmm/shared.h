@@ -37,6 +37,7 @@
 #define PORT_FAULT	0x11	/* an exception; fault_* tell which */
 #define PORT_PINCH	0x12	/* host TSC, please: first half of a sandwich */
 #define PORT_PINCHED	0x13	/* ... second half; pinch_tsc holds the guest's TSC */
+#define PORT_IDLE	0x14	/* nothing to do until the next batch is asked for */
 
 #define TIMER_VECTOR	0x40
 #define DEVICE_VECTOR	0x41	/* of Hyper-V and Xen timers */
@@ -59,7 +60,24 @@ enum guest_case {
 	CASE_STEAL,
 	CASE_HYPERV,
 	CASE_XEN,
+	CASE_COHERENCE,
 };
+
+/* What a batch of the case coherence reads, each between two readings of the TSC. */
+enum clock_id {
+	CLOCK_HV_PAGE,
+	CLOCK_HV_REF,
+	CLOCK_XEN_INFO,		/* vcpu_info's time */
+	CLOCK_XEN_TIME,		/* vcpu_time_info */
+	CLOCK_PIT0,		/* vCPU 0 alone reads the PIT, and its LAPIC */
+	CLOCK_PIT2,
+	CLOCK_LAPIC,
+	NR_CLOCKS,
+};
+
+#define PIT_WRAP	65536UL
+#define LAPIC_INITIAL	0xffffffffUL
+#define LAPIC_DIVIDE	16
 
 enum timer_mode {
 	MODE_ONESHOT = 0,
@@ -97,6 +115,12 @@ struct pinch {
 	u64 host_before;
 	u64 tsc;
 	u64 host_after;
+};
+
+struct clock_reading {
+	u64 before;		/* TSC */
+	u64 value;		/* in the clock's own ticks, counted up */
+	u64 after;		/* TSC; of a page the one that it was taken at */
 };
 
 struct timer_result {
@@ -195,6 +219,9 @@ struct vcpu_area {
 	struct read_result ref_page, ref_msr;	/* in ns */
 	u64 ref_back, ref_back_worst;
 	struct read_result xen_page[2], xen_runstate;
+
+	/* coherence */
+	struct clock_reading reading[NR_CLOCKS];
 
 	/* roundtrip */
 	u64 arm_cycles;		/* guest TSC spent in the write that arms, summed */

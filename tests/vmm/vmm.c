@@ -382,6 +382,10 @@ static void *vcpu_loop(void *arg)
 		case PORT_PINCH:
 			v->pinch_before = rdtsc();
 			break;
+		case PORT_IDLE:
+			while (sh->batch == a->batch_done && !sh->stop)
+				sleep_ms(1);
+			break;
 		case PORT_DONE:
 			/* Let KVM finish the OUT: the registers are set anew next time. */
 			run->immediate_exit = 1;
@@ -1339,6 +1343,53 @@ static void run_setclock(void)
 }
 
 /*
+ * coherence: every clock of the guest's between two readings of its TSC, in the form that
+ * tests/guest/coherence.c has; tests/coherence/measure compares them. A batch each 50 ms.
+ */
+static const struct {
+	const char *name;
+	u64 hz, wrap;
+} clocks[NR_CLOCKS] = {
+	[CLOCK_HV_PAGE] = { "hv_page", 10000000, 0 },
+	[CLOCK_HV_REF] = { "hv_ref", 10000000, 0 },
+	[CLOCK_XEN_INFO] = { "xen_info", 1000000000, 0 },
+	[CLOCK_XEN_TIME] = { "xen_time", 1000000000, 0 },
+	[CLOCK_PIT0] = { "pit0", PIT_HZ, PIT_WRAP },
+	[CLOCK_PIT2] = { "pit2", PIT_HZ, PIT_WRAP },
+	[CLOCK_LAPIC] = { "lapic", 1000000000 / LAPIC_DIVIDE, LAPIC_INITIAL },
+};
+
+static void run_coherence(void)
+{
+	double start = now();
+	unsigned int i, j;
+
+	if (!opt.hyperv || !opt.xen)
+		bail("coherence needs --hyperv and --xen");
+	for (j = 0; j < NR_CLOCKS; j++)
+		printf("unit %s %" PRIu64 " %" PRIu64 "\n", clocks[j].name, clocks[j].hz, clocks[j].wrap);
+	start_case(CASE_COHERENCE);
+	while (time_left(start)) {
+		if (!take_batch())
+			break;
+		for (i = 0; i < opt.nr_vcpus; i++) {
+			struct vcpu_area *a = &sh->vcpu[i];
+			struct clock_sample *s = &a->sample[0];
+
+			printf("page %" PRIu64 " %" PRIu64 " %u %d\n", s->page_tsc, s->page_ns, s->page_mul,
+			       s->page_shift);
+			for (j = 0; j < NR_CLOCKS; j++)
+				if (a->reading[j].before)
+					printf("%s %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", clocks[j].name,
+					       a->reading[j].before, a->reading[j].value, a->reading[j].after);
+		}
+		sleep_ms(50);
+	}
+	finish_case();
+	ok(SUM(progress) > 0, "the guest has read its clocks (%" PRIu64 " batches)", SUM(progress));
+}
+
+/*
  * roundtrip: what a guest's timer costs its host, from arming over halting to
  * firing, less the wait. A thread of SCHED_IDLE takes all time that nobody
  * else wants on this CPU and sees the gaps: their sum is what the round trips
@@ -1463,6 +1514,7 @@ static const struct {
 	{ "steal", run_steal, "steal time is in guest time, and never more than elapsed" },
 	{ "hyperv", run_hyperv, "with --hyperv: reference time and synthetic timers" },
 	{ "xen", run_xen, "with --xen: pvclock pages, one-shot timers, runstates" },
+	{ "coherence", run_coherence, "with --hyperv --xen: prints readings of all clocks, for tests/coherence" },
 	{ "setclock", run_setclock, "KVM_SET_CLOCK and KVM_SET_TSC_KHZ; moves the guest's clocks" },
 	{ "roundtrip", run_roundtrip, "cost of arm, halt, fire; prints figures" },
 };
