@@ -30,7 +30,6 @@ sub exits {
 	return $n;
 }
 
-
 sub reads {
 	my ($g, $n, $what) = @_;
 	my ($rc, $out) = guest_exec($g, 'mono', $n);
