@@ -278,7 +278,6 @@ int main(int argc, char **argv)
 	pause_us = atoi(argv[2]);
 	only = argv + 3;
 	pin(0);
-	show_page();
 	printf("unit mono 1000000000 0\nunit ptp0 1000000000 0\nunit rtc 1 60\n");
 	if (wanted("hpet"))
 		open_hpet();
@@ -292,6 +291,8 @@ int main(int argc, char **argv)
 		fail("/dev/port");
 	if (pit)
 		open_pit();
+	/* Last: for a new Hyper-V page KVM sets its clocks anew, which moves an unattached kvmclock by some ns */
+	show_page();
 	end = clock_ns(CLOCK_MONOTONIC) + strtoull(argv[1], NULL, 10) * 1000000ULL;
 	while (clock_ns(CLOCK_MONOTONIC) < end) {
 		/* By itself: it keeps the others from being read */
