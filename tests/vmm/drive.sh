@@ -98,6 +98,32 @@ vm_detach() {
 	sed 's/^/# twctl: /' "$work/twctl.out"
 }
 
+# vm_run_attached FACTOR [ARG...]: the vmm that waits, from start to end, with twctl attached before its first
+# instruction. Fails if twctl did not attach.
+vm_run_attached() {
+	vm_attach "$@"
+	set -- $?
+	if [ "$1" -eq 0 ]; then
+		vm_go
+		vm_end
+	else
+		kill -KILL "$vm_pid"
+	fi
+	vm_detach
+	return "$1"
+}
+
+# vm_factors SECONDS FACTOR...: twctl set, each for a while
+vm_factors() {
+	pause=$1
+	shift
+	for f; do
+		$twctl set --vm "$vm_pid" --factor "$f" >"$work/set.out" 2>&1
+		ok $? "$label: twctl set --factor $f" || sed 's/^/# /' "$work/set.out"
+		sleep "$pause"
+	done
+}
+
 tap_end() {
 	rm -rf "$work"
 	echo "1..$tap_n"

@@ -1131,21 +1131,31 @@ static void case_steal(struct vcpu_area *v)
 /* Reference time is in units of 100 ns: one for its own rounding, one for the page's. */
 #define REF_SLACK	200
 
-static u64 hv_ref(u64 *from_page)
+/* Reference time by the TSC page, and the TSC that it is of; 0 if the page is not to be used. */
+static int hv_page(u64 *ref, u64 *tsc)
 {
 	const volatile u32 *seq = (u32 *)HV_TSC_ADDR;
 	const volatile u64 *page = (u64 *)HV_TSC_ADDR;
-	u64 ref;
 	u32 s;
 
 	do {
 		s = *seq;
 		if (!s)
-			return rdmsr(MSR_HV_TIME_REF_COUNT);
+			return 0;
 		barrier();
-		ref = (u64)(((u128)rdtsc() * page[1]) >> 64) + page[2];
+		*tsc = rdtsc();
+		*ref = (u64)(((u128)*tsc * page[1]) >> 64) + page[2];
 		barrier();
 	} while (*seq != s);
+	return 1;
+}
+
+static u64 hv_ref(u64 *from_page)
+{
+	u64 ref, tsc;
+
+	if (!hv_page(&ref, &tsc))
+		return rdmsr(MSR_HV_TIME_REF_COUNT);
 	(*from_page)++;
 	return ref;
 }
@@ -1328,24 +1338,6 @@ static void case_xen(struct vcpu_area *v, u32 cpu)
 
 /* coherence: a batch is one reading of each clock, and kvmclock's page */
 
-/* Reference time by the TSC page, and the TSC that it is of */
-static u64 hv_page_at(u64 *tsc)
-{
-	const volatile u32 *seq = (u32 *)HV_TSC_ADDR;
-	const volatile u64 *page = (u64 *)HV_TSC_ADDR;
-	u64 ref;
-	u32 s;
-
-	do {
-		s = *seq;
-		barrier();
-		*tsc = rdtsc();
-		ref = (u64)(((u128)*tsc * page[1]) >> 64) + page[2];
-		barrier();
-	} while (!s || *seq != s);
-	return ref;
-}
-
 static u64 pit_gone(u32 channel)
 {
 	return (PIT_WRAP - pit_latch(channel)) % PIT_WRAP;
@@ -1358,7 +1350,8 @@ static void read_all(struct vcpu_area *v, u32 cpu)
 	struct clock_sample s;
 	u32 i;
 
-	r[CLOCK_HV_PAGE].value = hv_page_at(&r[CLOCK_HV_PAGE].before);
+	while (!hv_page(&r[CLOCK_HV_PAGE].value, &r[CLOCK_HV_PAGE].before))
+		pause();
 	r[CLOCK_HV_PAGE].after = r[CLOCK_HV_PAGE].before;
 	for (i = CLOCK_XEN_INFO; i <= CLOCK_XEN_TIME; i++) {
 		read_clock((struct pvclock_page *)(xen + (i == CLOCK_XEN_INFO ? XEN_TIME : XEN_TIME_INFO)), &s);
