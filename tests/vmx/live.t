@@ -10,21 +10,14 @@ use TwHost;
 
 my $tracing = '/sys/kernel/tracing/instances/exits';
 
-sub put {
-	my ($file, $text) = @_;
-	open my $f, '>', "$tracing/$file" or die "$tracing/$file: $!";
-	print $f $text;
-	close $f or die "$tracing/$file: $!";
-}
-
 # exits(SUB): how many exits for RDTSC (16) and RDTSCP (51) there were meanwhile
 sub exits {
 	my ($sub) = @_;
 	mkdir $tracing;
-	put('events/kvm/kvm_exit/filter', 'exit_reason == 16 || exit_reason == 51');
-	put('events/kvm/kvm_exit/enable', 1);
+	TwHost::put("$tracing/events/kvm/kvm_exit/filter", 'exit_reason == 16 || exit_reason == 51');
+	TwHost::put("$tracing/events/kvm/kvm_exit/enable", 1);
 	$sub->();
-	put('events/kvm/kvm_exit/enable', 0);
+	TwHost::put("$tracing/events/kvm/kvm_exit/enable", 0);
 	my $n = () = slurp("$tracing/trace") =~ /: kvm_exit:/g;
 	rmdir $tracing;
 	return $n;
@@ -59,7 +52,7 @@ for my $g (@guests) {
 	my %r = $out =~ /(\w+) (\d+)/g;
 	is("$rc $r{back_ns} $r{back_tsc}", '0 0 0', "$g: it has seen no step back through all of this") or diag($out);
 
-	my $s = continuous($g, $pid, 'attach, 0.1, 2, 50, detach', sub {
+	continuous($g, $pid, 'attach, 0.1, 2, 50, detach', sub {
 		$p = attach($g, '--factor', 0.1);
 		for my $f (2, 50) {
 			is((twctl('set', '--vm', $g, '--factor', $f))[0], 0, "$g: set to $f");

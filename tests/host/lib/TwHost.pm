@@ -8,6 +8,7 @@ use strict;
 use warnings;
 no warnings 'portable';
 use Exporter 'import';
+use IPC::Open2;
 use IPC::Open3;
 use Symbol 'gensym';
 use Test::More;
@@ -19,6 +20,7 @@ our @EXPORT = qw(
 	trace_begin trace_end segments marks
 	model_tsc model_ns segment_of pv_scale sub64 add64
 	samples_of page_steps steps continuous
+	rtc_guest rtc_ticks
 	left_behind same_as_before wait_until run slurp qmp
 	@guests
 );
@@ -123,6 +125,27 @@ sub guest {
 sub guest_exec { return run('tools/guest', 'exec', shift, '--', @_) }
 sub guest_spawn { return spawn('tools/guest', 'exec', shift, '--', @_) }
 sub stop_guest { return run('tools/guest', 'stop', shift) }
+
+# rtc_guest(NAME, DRIFTFIX[, OPTION of QEMU...]): { pid, in, out, up } of a QEMU that runs tests/trace/rtc-guest.S, which
+# takes ticks of the RTC at 1024 Hz, once rtc_ticks() asks it to. Not one of tools/guest's: the caller kills it.
+sub rtc_guest {
+	my ($name, $fix, @opt) = @_;
+	my %p = (up => '');
+	@opt = qw(-cpu host -machine pc) if !@opt;
+	$p{pid} = open2($p{out}, $p{in}, qw(qemu-system-x86_64 -accel kvm -m 16 -nodefaults -display none -serial stdio), @opt,
+		'-name', $name, '-rtc', "base=utc,driftfix=$fix", '-drive', 'format=raw,if=ide,snapshot=on,file=build/tests/trace/rtc-guest.img');
+	$p{in}->autoflush(1);
+	read $p{out}, $p{up}, 1;
+	return \%p;
+}
+
+# rtc_ticks(GUEST): ticks taken in all; in the part in which 20 fall due with interrupts off; TSC ticks of that part;
+# TSC ticks of 64 periods
+sub rtc_ticks {
+	my ($p) = @_;
+	print { $p->{in} } 'g';
+	return map { hex } split ' ', readline($p->{out}) // '';
+}
 
 # qmp(NAME, COMMAND...): QEMU's answer to the last command, a line of JSON.
 sub qmp {
