@@ -45,7 +45,7 @@ CLEAN :=
 all:
 
 # Whoever only asks for help or for an empty desk gets no download.
-NO_SETUP := help setup clean distclean kvm install-kvm install uninstall
+NO_SETUP := help hook-size setup clean distclean kvm install-kvm install uninstall
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_SETUP),$(MAKECMDGOALS)),all),)
 include $(BUILD)/env.mk
 endif
@@ -91,6 +91,9 @@ uninstall:			## remove what make install puts there
 install-kvm:			## modules to where modprobe prefers them; prints how to load, how to go back
 	@tools/build-kvm --install
 
+hook-size:			## lines that the kernel half adds, against their targets (LINE=6.12)
+	@tools/hook-size $(LINE)
+
 ##@ Show and test
 # What a test host needs, made before it boots.
 bench-ready: all kvm guest
@@ -114,5 +117,5 @@ help:				## this list
 		/^[a-z-]+:.*## / { n = $$1; sub(/:.*/, "", n); printf "  make %-14s %s\n", n, $$2 }' Makefile $(wildcard */Makefile.inc)
 	@printf '\nVariables: KERNEL=release V=1 DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm guest install uninstall install-kvm bench-ready check fuzz clean distclean help FORCE
+.PHONY: all setup kvm hook-size guest install uninstall install-kvm bench-ready check fuzz clean distclean help FORCE
 FORCE:

@@ -10,13 +10,8 @@ make -s all || exit 125
 if [ -z "${TW_KVM_SRC:-}" ]; then
 	# Only what differs from the last time is built again.
 	TW_KVM_SRC=$TW_BUILD/kvm-vmware-src
-	rm -rf "$TW_KVM_SRC"
-	mkdir -p "$TW_KVM_SRC" || exit 125
-	(cd "$TW_KSRC" && cp --parents -rt "$TW_KVM_SRC" arch/x86/kvm virt/kvm arch/x86/include include/linux/kvm*.h \
-		include/uapi/linux/kvm*.h include/trace/events/kvm.h) || exit 125
-	while read -r p; do
-		patch -s -p1 -F0 -d "$TW_KVM_SRC" <"$p" || exit 125
-	done < <(sed "/^#/d; s|^|kernel-patch/$TW_LINE/|" "kernel-patch/$TW_LINE/series"; echo tests/vmm/vmware-without-pmu.patch)
+	tools/build-kvm --source "$TW_KVM_SRC" || exit 125
+	patch -s -p1 -F0 -d "$TW_KVM_SRC" <tests/vmm/vmware-without-pmu.patch || exit 125
 fi
 export TW_KVM_SRC
 exec tools/testhost --timeout "${VMM_TIMEOUT:-1500}" --append kvm.enable_vmware_backdoor=1 -- tests/vmm/vmware-in-host

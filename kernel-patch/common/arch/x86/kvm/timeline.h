@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One timeline per VM.
+ *
+ * A timeline is a piecewise-linear function from the host's TSC to guest time.
+ * Readers of a guest clock ask it what time it is, armers of a guest timer ask
+ * it at which host time the guest's deadline falls.  A segment of it changes in
+ * one transaction over the whole VM, with all vCPUs held.
+ */
+#ifndef __KVM_X86_TIMELINE_H
+#define __KVM_X86_TIMELINE_H
+
+#include <linux/jump_label.h>
+#include <linux/kvm_host.h>
+
+#include "timeline_math.h"
+#include "timewarp.h"
+
+/**
+ * struct kvm_timeline - a VM's timeline
+ * @kvm: the VM
+ * @lock: serialises changes; taken outside of kvm->lock
+ * @group: timelines that change together, this one among them; changes under
+ *	   the locks of all of them
+ * @active: guest time follows the timeline, else host time
+ * @mode: who scales the guest's TSC
+ * @asked: factor that was asked for
+ * @rate: factor in force, exact
+ * @min: lowest factor of @mode
+ * @max: highest factor of @mode
+ * @seg_host_tsc: host TSC at which the segment began
+ * @frozen: guest time stands still, or is about to, and no vCPU enters the guest
+ * @end_tsc: host TSC at which the segment ends, and guest time stands; U64_MAX for never.
+ *	     If a vCPU could not be stopped by then, it moves to when it was.
+ * @stop_ns: guest time that this is meant to be, or 0
+ * @tsc_ratio: TSC ratio of vCPUs whose ratio is @base_ratio at factor 1
+ * @base_ratio: TSC ratio of the reference vCPU at factor 1
+ * @tsc_offset: L1 TSC offset of a vCPU whose TSC nobody has moved since attach
+ * @pv_tsc: guest TSC at the anchor
+ * @pv_ns: guest time at the anchor, in ns
+ * @pv_mul: pvclock multiplier from guest cycles to ns
+ * @pv_shift: pvclock shift
+ * @base_mul: @pv_mul at factor 1
+ * @base_shift: @pv_shift at factor 1
+ * @wall_ns: wall clock minus timeline, in ns
+ * @wall_ahead_ns: wall clock minus the host's, while the guest lives on host time
+ * @boot_ns: VMware's apparent time minus kvmclock, in ns
+ * @boot_ahead_ns: that time minus the host's boot time and kvmclock_offset, while the
+ *		   guest lives on host time
+ * @mono_ns: CLOCK_MONOTONIC as the timeline continues it, minus timeline, in ns
+ * @mono_ahead_ns: the same minus the host's, while the guest lives on host time
+ * @timer_shift_ns: what the last change adds to armed timers' deadlines
+ * @write_host_tsc: host TSC at which the vCPUs take the segment over
+ * @from_tsc: host TSC at which the guest's clocks showed what the segment began with
+ * @leap_cycles: guest cycles that the last change left out, or went back by if below 0
+ * @leap_ns: guest time that it did
+ * @skew_ns: by which each vCPU's TSC is ahead of that of the one before it
+ * @seq: segments so far
+ * @hold_seq: odd while vCPUs are held
+ * @waiters: the changer, and the vCPUs it holds
+ * @held_last_ns: how long the last change held the vCPUs, in host ns
+ * @held_max_ns: how long the worst did
+ * @late_limit_ns: tell the policy when a timer is so late, in guest ns; 0 for never
+ * @leapt_ns: guest time left out so far
+ * @idle_lock: protects the three below
+ * @idle_vcpus: vCPUs that are halted
+ * @idle_since_ns: host time since when all of them are, or 0
+ * @idle_exits: exits of all vCPUs when @idle_since_ns was last looked at
+ * @stop_timer: keeps vCPUs out of the guest when the segment ends
+ *
+ * Guest time is what the guest itself computes: guest TSC is @tsc_ratio and
+ * @tsc_offset applied to the host's, and ns are the pvclock formula applied to
+ * that.  TSC and kvmclock cannot drift apart, as they are one function.
+ *
+ * The segment (@active to @boot_ns) is written under kvm->arch.pvclock_sc, with
+ * all vCPUs held and their timers stopped: vCPUs and timer callbacks need no
+ * lock, anybody else reads under the seqcount.
+ */
+struct kvm_timeline {
+	struct kvm *kvm;
+	struct mutex lock;	/* see above */
+	struct list_head group;
+
+	bool active;
+	enum kvm_timewarp_tsc_mode mode;
+	struct timeline_rate asked;
+	struct timeline_rate rate;
+	struct timeline_rate min;
+	struct timeline_rate max;
+
+	u64 seg_host_tsc;
+	bool frozen;
+	u64 end_tsc;
+	u64 stop_ns;
+	u64 tsc_ratio;
+	u64 base_ratio;
+	u64 tsc_offset;
+	u64 pv_tsc;
+	u64 pv_ns;
+	u32 pv_mul;
+	s8 pv_shift;
+	u32 base_mul;
+	s8 base_shift;
+	s64 wall_ns;
+	s64 wall_ahead_ns;
+	s64 boot_ns;
+	s64 boot_ahead_ns;
+	s64 mono_ns;
+	s64 mono_ahead_ns;
+	s64 timer_shift_ns;
+	u64 write_host_tsc;
+	u64 from_tsc;
+	s64 leap_cycles;
+	s64 leap_ns;
+	s64 skew_ns;
+	u64 seq;
+
+	u32 hold_seq;
+	wait_queue_head_t waiters;
+	u64 held_last_ns;
+	u64 held_max_ns;
+	u64 late_limit_ns;
+	u64 leapt_ns;
+
+	raw_spinlock_t idle_lock;	/* see above */
+	unsigned int idle_vcpus;
+	u64 idle_since_ns;
+	u64 idle_exits;
+
+	struct hrtimer stop_timer;
+};
+
+/**
+ * struct timeline_next - the segment to come
+ * @rate: its factor
+ * @leap_ns: guest time that it begins with; where that has passed, or 0, now
+ * @back: @leap_ns has passed, and guest time is to go back to it
+ * @freeze: guest time stands still, and vCPUs are kept out of the guest
+ * @stop_ns: guest time at which it comes to stand, if it does not yet; 0 for never
+ * @if_idle: leap only if all vCPUs are halted, and past no timer
+ * @skew_ns: by which each vCPU's TSC is to be ahead of that of the one before it
+ *
+ * All VMs of a group go on from the same guest time.
+ */
+struct timeline_next {
+	struct timeline_rate rate;
+	u64 leap_ns;
+	bool back;
+	bool freeze;
+	u64 stop_ns;
+	bool if_idle;
+	s64 skew_ns;
+};
+
+/* What timeline_unscale() saturates to. */
+#define TIMELINE_NEVER_NS	(U64_MAX >> 2)
+
+DECLARE_STATIC_KEY_FALSE(kvm_timeline_key);
+
+u64 __kvm_timeline_ns(struct kvm_timeline *tl, u64 host_tsc);
+ktime_t __kvm_timer_now(struct kvm_timeline *tl);
+ktime_t __kvm_timer_to_host(struct kvm_timeline *tl, ktime_t expires);
+u64 __kvm_timer_host_delay(struct kvm_timeline *tl, u64 guest_ns);
+ktime_t kvm_timeline_skip_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period);
+ktime_t kvm_timeline_owe_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period,
+				 u64 most, u64 *owed);
+void __kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv);
+u64 __kvm_timeline_tsc_ratio(struct kvm_timeline *tl, u64 base_ratio);
+u64 __kvm_timeline_steal(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, u64 steal_ns);
+void __kvm_timeline_checkpoint(struct kvm_vcpu *vcpu);
+void __kvm_timeline_halt_time(struct kvm_vcpu *vcpu, bool halted);
+u64 kvm_timeline_halted_ns(struct kvm_vcpu *vcpu);
+void __kvm_timeline_delivered(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, ktime_t due);
+int kvm_timeline_wait_thaw(struct kvm_vcpu *vcpu);
+void __kvm_timeline_left_guest(struct kvm_timeline *tl);
+void __kvm_timeline_halt(struct kvm_vcpu *vcpu);
+void __kvm_timeline_unhalt(struct kvm_vcpu *vcpu);
+u64 kvm_timeline_idle_ns(struct kvm_timeline *tl);
+u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl);
+
+struct kvm_timeline *kvm_timeline_create(struct kvm *kvm);
+void kvm_timeline_free(struct kvm *kvm);
+void kvm_timeline_sync(struct kvm *kvm);
+void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc);
+int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
+		       struct timeline_rate rate);
+int kvm_timeline_set(struct kvm_timeline *tl, const struct timeline_next *next);
+int kvm_timeline_settle(struct kvm_timeline *tl);
+int kvm_timeline_stop(struct kvm_timeline *tl);
+int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
+			struct timeline_rate *min, struct timeline_rate *max);
+
+/* The next timeline of a group, after which comes none if it would be @first again. */
+static inline struct kvm_timeline *kvm_timeline_next(struct kvm_timeline *tl,
+						     struct kvm_timeline *first)
+{
+	tl = list_next_entry(tl, group);
+	return tl == first ? NULL : tl;
+}
+
+/* The VM's timeline if its guest lives on one, else NULL. */
+static inline struct kvm_timeline *kvm_timeline(struct kvm *kvm)
+{
+	struct kvm_timeline *tl;
+
+	if (!static_branch_unlikely(&kvm_timeline_key))
+		return NULL;
+
+	tl = READ_ONCE(kvm->arch.timeline);
+	return tl && READ_ONCE(tl->active) ? tl : NULL;
+}
+
+/*
+ * Whether RDTSC must exit because only software can scale the guest's TSC.  At
+ * factor 1 there is nothing to scale: the offset, which hardware adds, does.
+ * Changes with the segment only, while all vCPUs are held.
+ */
+static inline bool kvm_timeline_tsc_trapped(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl && tl->mode == KVM_TIMEWARP_TSC_TRAPPED && tl->tsc_ratio != tl->base_ratio;
+}
+
+/* Whether guest time follows the timeline while the guest's TSC does not. */
+static inline bool kvm_timeline_tsc_is_host(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl && tl->mode == KVM_TIMEWARP_TSC_OFFSET;
+}
+
+/* How far the guest's wall clock is ahead of the host's since its timeline has stopped. */
+static inline s64 kvm_timeline_wall_ahead_ns(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = READ_ONCE(kvm->arch.timeline);
+
+	return tl ? READ_ONCE(tl->wall_ahead_ns) : 0;
+}
+
+/* The same of VMware's apparent time, less what kvmclock_offset says. */
+static inline s64 kvm_timeline_boot_ahead_ns(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = READ_ONCE(kvm->arch.timeline);
+
+	return tl ? READ_ONCE(tl->boot_ahead_ns) : 0;
+}
+
+/* Whether guest time stands still, and no vCPU may enter the guest. */
+static inline bool kvm_timeline_frozen(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl && READ_ONCE(tl->frozen);
+}
+
+/* The host TSC that guest clocks go by: it stands while guest time does. */
+static inline u64 timeline_host_tsc(struct kvm_timeline *tl, u64 host_tsc)
+{
+	return min(host_tsc, READ_ONCE(tl->end_tsc));
+}
+
+/* The same for a guest's TSC, where that follows the timeline. */
+static inline u64 kvm_timeline_host_tsc(struct kvm *kvm, u64 host_tsc)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl && tl->mode != KVM_TIMEWARP_TSC_OFFSET ? timeline_host_tsc(tl, host_tsc) :
+							   host_tsc;
+}
+
+/* A vCPU has just left the guest, where it may have seen what time it is. */
+static inline void kvm_timeline_left_guest(struct kvm_vcpu *vcpu)
+{
+	struct kvm_timeline *tl = kvm_timeline(vcpu->kvm);
+
+	/* Who has to ask KVM for the time sees it stand. */
+	if (tl && tl->stop_ns && !kvm_timeline_tsc_trapped(vcpu->kvm))
+		__kvm_timeline_left_guest(tl);
+}
+
+/* Now, on the clock that the deadlines of guest timers are kept in. */
+static inline ktime_t kvm_timer_now(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl ? __kvm_timer_now(tl) : ktime_get();
+}
+
+/* The host time, never too early, at which a guest timer's deadline falls. */
+static inline ktime_t kvm_timer_to_host(struct kvm *kvm, ktime_t expires)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl ? __kvm_timer_to_host(tl, expires) : expires;
+}
+
+/*
+ * The host time at which a guest timer that has fired is to fire again because
+ * it is early, or 0 if it is not.  It can be, as the hrtimer's clock is
+ * disciplined and the TSC is not.
+ */
+static inline ktime_t kvm_timer_early(struct kvm *kvm, ktime_t expires)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl && ktime_before(__kvm_timer_now(tl), expires) ?
+	       __kvm_timer_to_host(tl, expires) : 0;
+}
+
+/* How long the host must wait, rounded up, for @guest_ns to pass in the guest. */
+static inline u64 kvm_timer_host_delay(struct kvm *kvm, u64 guest_ns)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl ? __kvm_timer_host_delay(tl, guest_ns) : guest_ns;
+}
+
+/*
+ * A span of guest cycles as the cycles, rounded up, that a guest at factor 1
+ * would count in the same host time.
+ */
+static inline u64 kvm_timeline_unscale_cycles(struct kvm *kvm, u64 cycles)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl ? timeline_unscale(cycles, tl->rate) : cycles;
+}
+
+/* The reverse, rounded down. */
+static inline u64 kvm_timeline_scale_cycles(struct kvm *kvm, u64 cycles)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl ? timeline_scale(cycles, tl->rate) : cycles;
+}
+
+/* Host time for which a vCPU has waited since it was last asked, in guest time. */
+static inline u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns)
+{
+	/* Even if it has stopped: the wait may have begun before. */
+	struct kvm_timeline *tl = READ_ONCE(vcpu->kvm->arch.timeline);
+
+	return tl ? __kvm_timeline_steal(tl, vcpu, steal_ns) : steal_ns;
+}
+
+/* A vCPU's timer, which was @due in guest time, is being delivered. */
+static inline void kvm_timeline_delivered(struct kvm_vcpu *vcpu, ktime_t due)
+{
+	struct kvm_timeline *tl = kvm_timeline(vcpu->kvm);
+
+	if (tl && due)
+		__kvm_timeline_delivered(tl, vcpu, due);
+}
+
+/* A periodic timer has expired whose last tick was not delivered yet. */
+static inline void kvm_timeline_tick_lost(struct kvm *kvm)
+{
+	if (kvm_timeline(kvm))
+		kvm->stat.timewarp_lost_ticks++;
+}
+
+/* The TSC ratio that gives a guest the timeline on top of @base_ratio. */
+static inline u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	return tl ? __kvm_timeline_tsc_ratio(tl, base_ratio) : base_ratio;
+}
+
+/* Have @pv follow the timeline. */
+static inline void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv)
+{
+	if (kvm_timeline(vcpu->kvm))
+		__kvm_timeline_pvclock(vcpu, pv);
+}
+
+static inline bool kvm_timeline_checkpoint_pending(struct kvm_vcpu *vcpu)
+{
+	return static_branch_unlikely(&kvm_timeline_key) &&
+	       kvm_test_request(KVM_REQ_TIMELINE, vcpu);
+}
+
+/* Hold the vCPU here, where no state of its clocks is in flight, if asked to. */
+static inline void kvm_timeline_checkpoint(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_timeline_key) &&
+	    kvm_check_request(KVM_REQ_TIMELINE, vcpu))
+		__kvm_timeline_checkpoint(vcpu);
+}
+
+/* The vCPU is about to halt: until kvm_timeline_unhalt(), it waits for an interrupt. */
+static inline void kvm_timeline_halt(struct kvm_vcpu *vcpu)
+{
+	if (!static_branch_unlikely(&kvm_timeline_key))
+		return;
+
+	__kvm_timeline_halt_time(vcpu, true);
+	if (kvm_timeline(vcpu->kvm))
+		__kvm_timeline_halt(vcpu);
+}
+
+static inline void kvm_timeline_unhalt(struct kvm_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&kvm_timeline_key))
+		__kvm_timeline_halt_time(vcpu, false);
+
+	/* The timeline may have stopped meanwhile. */
+	if (unlikely(vcpu->arch.timeline.halted))
+		__kvm_timeline_unhalt(vcpu);
+}
+
+#endif /* __KVM_X86_TIMELINE_H */
