@@ -28,7 +28,7 @@ struct probed {
 struct attachment {
 	const struct tw_args *args;
 	struct tw_target t;
-	struct tw_vm *peers[TIMEWARP_MAX_PEERS];	/* that share its timeline */
+	struct tw_vm *peers[TIMEWARP_MAX_VMS];	/* that share its timeline */
 	unsigned int nr_peers;
 	struct tw_policy p;
 	struct bpf_link *link;
@@ -124,16 +124,6 @@ static int open_events(struct attachment *a, struct tw_err *e)
 	tw_fail(e, TW_USAGE, "cannot wait until %s is done", a->p.name);
 	tw_fact(e, "the policy does not tell");
 	return tw_cure(e, "leave out --exec and --exit-when-done, or take a policy such as until");
-}
-
-static int take_peers(struct attachment *a, int *fds, unsigned int *n, struct tw_err *e)
-{
-	for (*n = 0; *n < a->nr_peers; ++*n) {
-		fds[*n] = tw_vm_take_fd(a->peers[*n], e);
-		if (fds[*n] < 0)
-			return e->status;
-	}
-	return a->nr_peers ? tw_policy_share(&a->p, fds, a->nr_peers, e) : TW_OK;
 }
 
 /* --vmm: whether the VMM's clocks are to follow too */
@@ -244,14 +234,12 @@ static void end_vmms(struct attachment *a)
 /* The copies of the VMs' descriptors live no longer than this: else the VMs could not die */
 static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
-	int fd = tw_vm_take_fd(a->t.vm, e), peers[TIMEWARP_MAX_PEERS];
-	unsigned int n;
-	int status;
+	int fd = tw_vm_take_fd(a->t.vm, e);
+	int status = TW_OK;
 
 	if (fd < 0)
 		return e->status;
-	status = take_peers(a, peers, &n, e);
-	if (!status && a->nr_vmms)
+	if (a->nr_vmms)
 		status = tw_policy_see_vmms(&a->p, a->view_fd, e);
 	if (!status)
 		status = tw_policy_load(&a->p, fd, mode, e);
@@ -260,8 +248,6 @@ static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_er
 	if (!status)
 		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
 	close(fd);
-	while (n)
-		close(peers[--n]);
 	if (status && *e->what)
 		tw_what(e, "cannot attach %s to %s", a->p.name, a->name);
 	return status;
@@ -536,6 +522,11 @@ static int find_peers(struct attachment *a, struct tw_err *e)
 		tw_fact(e, "VM %s is named twice", a->peers[i]->id);
 		return tw_cure(e, "name each VM once");
 	}
+	if (a->nr_peers) {
+		tw_fail(e, TW_UNSUPPORTED, "cannot attach to a group");
+		tw_fact(e, "the kernel's hook knows one VM at a time");
+		return tw_cure(e, "attach to each alone");
+	}
 	if (a->nr_peers)
 		snprintf(a->name + strlen(a->name), sizeof(a->name) - strlen(a->name),
 			 " and %u more", a->nr_peers);
@@ -580,9 +571,9 @@ static int run(const struct tw_args *given, struct tw_err *e)
 
 	if (args->vms.n)
 		args->vm = args->vms.v[0];
-	if (args->vms.n > 1 + TIMEWARP_MAX_PEERS) {
+	if (args->vms.n > TIMEWARP_MAX_VMS) {
 		tw_fail(e, TW_USAGE, "cannot attach to %zu VMs", args->vms.n);
-		tw_fact(e, "a group has %u at most", 1 + TIMEWARP_MAX_PEERS);
+		tw_fact(e, "a group has %u at most", TIMEWARP_MAX_VMS);
 		return tw_cure(e, "attach a policy for each part of them");
 	}
 	if ((!tw_args_factor_max(args) && tw_args_check_factor(args, e)) ||

@@ -170,8 +170,7 @@ int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_er
 		return tw_cure(e, "if that is meant, add --chaos");
 	}
 	if (!args->chaos)
-		p->withheld = KVM_TIMEWARP_F_SKEW |
-			      (args->allow_backward ? 0 : KVM_TIMEWARP_F_BACKWARD);
+		p->withheld = args->allow_backward ? 0 : KVM_TIMEWARP_F_BACKWARD;
 	if (!status && args->factor && !max) {
 		assignment = tw_asprintf("factor=%s", args->factor);
 		status = tw_policy_assign(p, assignment, e);

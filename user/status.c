@@ -71,8 +71,6 @@ static void print_attached(const struct tw_state *st)
 
 	printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
 	       tw_format_span(span, sizeof(span), st->host_ns - st->since_host_ns) + 1);
-	if (st->vms > 1)
-		printf("  %-13s of %u VMs, which have its id %u\n", "group", st->vms, st->id);
 	print_factor(st);
 	printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
 	if (st->held)
@@ -192,7 +190,6 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 	tw_json_int(j, "id", st->id);
 	tw_json_str(j, "policy", st->policy);
 	tw_json_int(j, "link_id", st->link_id);
-	tw_json_int(j, "group_vms", st->vms);
 	tw_json_str(j, "tsc_mode", st->tsc_mode);
 	tw_json_factor(j, "factor_asked", &st->asked);
 	tw_json_factor(j, "factor_force", &st->force);

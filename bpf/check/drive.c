@@ -54,7 +54,7 @@ static struct timewarp {
 } tl;
 
 static char history[512];		/* how the run at hand came about */
-static sigjmp_buf out;
+static sigjmp_buf undone;
 
 static __u64 rnd(void)
 {
@@ -72,10 +72,15 @@ __u32 bpf_get_prandom_u32(void)
 	return rnd() >> 32;
 }
 
-__u64 kvm_timewarp_clock(__u32 pid, __u32 clock)
+__u64 kvm_timewarp_host_tsc(void)
 {
-	(void)pid, (void)clock;
-	return tw_check_now_ns;
+	return tl.host_ns;
+}
+
+int kvm_timewarp_ask(__u32 id)
+{
+	(void)id;
+	return 0;
 }
 
 __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
@@ -201,7 +206,7 @@ static void note_param(const struct tw_check_param *p)
 
 /* ---- crimes */
 
-enum { ZERO, RANGE, PAST, BACK, FAR, BITS, SKEW, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
+enum { ZERO, RANGE, PAST, BACK, FAR, BITS, START, CODE, SLOW, CRASH, HANG, EJECT, REFUSED, NR_CRIMES };
 
 static const char *const crimes[NR_CRIMES] = {
 	[ZERO] = "a factor with a zero in it",
@@ -210,7 +215,7 @@ static const char *const crimes[NR_CRIMES] = {
 	[BACK] = "leaps to a guest time that has passed, or too far back",
 	[FAR] = "leaps further than half an hour at once",
 	[BITS] = "answers with bits that there are not, or do not go with the rest",
-	[SKEW] = "sets TSCs apart by more than a second, or without the flag for it",
+	[START] = "wants to go on more than a second from now",
 	[CODE] = "returns what is neither 0 nor a negative errno",
 	[SLOW] = "takes longer than 20 ms to decide",
 	[CRASH] = "divides by zero, or touches memory that it has no business with",
@@ -219,20 +224,20 @@ static const char *const crimes[NR_CRIMES] = {
 	[REFUSED] = "refuses to be attached with its defaults",
 };
 
-static void crime(int which, const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_ctx *ctx)
+static void crime(int which, const struct kvm_timewarp_view *in, const struct kvm_timewarp_answer *out)
 {
 	sum->crimes++;
 	if (sum->count[which]++)
 		return;
 	printf("crime: %s;%s; event %u at host_ns %llu, guest_ns %llu, answer %llu/%llu, "
 	       "next_host_ns %llu, next_guest_ns %llu\n", crimes[which], history, in->event,
-	       in->host_ns, in->guest_ns, ctx->factor_num, ctx->factor_den, ctx->next_host_ns,
-	       ctx->next_guest_ns);
+	       in->host_ns, in->guest_ns, out->factor_num, out->factor_den, out->next_host_ns,
+	       out->next_guest_ns);
 }
 
 static void on_signal(int sig)
 {
-	siglongjmp(out, sig);
+	siglongjmp(undone, sig);
 }
 
 static __u64 wall_ns(void)
@@ -245,7 +250,7 @@ static __u64 wall_ns(void)
 
 /* ---- the kernel's part */
 
-static bool rate_ok(const struct kvm_timewarp_ctx *c)
+static bool rate_ok(const struct kvm_timewarp_answer *c)
 {
 	unsigned __int128 num = c->factor_num, den = c->factor_den;
 
@@ -258,40 +263,40 @@ static bool may_go_back(__u64 ns)
 }
 
 /* Returns false if the answer is one of those that add up to an ejection */
-static bool judge(const struct kvm_timewarp_ctx *in, const struct kvm_timewarp_ctx *ctx)
+static bool judge(const struct kvm_timewarp_view *in, const struct kvm_timewarp_answer *out)
 {
-	__s64 most_skew = tw_check_ops->flags & KVM_TIMEWARP_F_SKEW ? TIMEWARP_MAX_SKEW_NS : 0;
 	__u64 known = KVM_TIMEWARP_HOLD | KVM_TIMEWARP_IF_IDLE;
 	bool fine = true;
 
-	if (!ctx->factor_num || !ctx->factor_den) {
-		crime(ZERO, in, ctx);
+	if (!out->factor_num || !out->factor_den) {
+		crime(ZERO, in, out);
 		fine = false;
-	} else if (!rate_ok(ctx)) {
-		crime(RANGE, in, ctx);
-		fine = false;
-	}
-	if ((ctx->next_host_ns && ctx->next_host_ns <= ctx->host_ns) ||
-	    (ctx->next_guest_ns && ctx->next_guest_ns <= ctx->guest_ns)) {
-		crime(PAST, in, ctx);
+	} else if (!rate_ok(out)) {
+		crime(RANGE, in, out);
 		fine = false;
 	}
-	if (ctx->leap_ns && ctx->leap_ns < ctx->guest_ns && !may_go_back(ctx->guest_ns - ctx->leap_ns)) {
-		crime(BACK, in, ctx);
-		fine = false;
-	} else if (ctx->leap_ns > ctx->guest_ns &&
-		   ctx->leap_ns - ctx->guest_ns > TIMEWARP_MAX_LEAP_NS) {
-		crime(FAR, in, ctx);
+	if ((out->next_host_ns && out->next_host_ns <= in->host_ns) ||
+	    (out->next_guest_ns && out->next_guest_ns <= in->guest_ns)) {
+		crime(PAST, in, out);
 		fine = false;
 	}
-	if (ctx->next_guest_ns > ctx->guest_ns && !(ctx->answer & KVM_TIMEWARP_HOLD))
+	if (out->leap_ns && out->leap_ns < in->guest_ns && !may_go_back(in->guest_ns - out->leap_ns)) {
+		crime(BACK, in, out);
+		fine = false;
+	} else if (out->leap_ns > in->guest_ns &&
+		   out->leap_ns - in->guest_ns > TIMEWARP_MAX_LEAP_NS) {
+		crime(FAR, in, out);
+		fine = false;
+	}
+	if (out->next_guest_ns > in->guest_ns && !(out->flags & KVM_TIMEWARP_HOLD))
 		known |= KVM_TIMEWARP_HOLD_NEXT;
-	if (ctx->answer & ~known) {
-		crime(BITS, in, ctx);
+	if (out->flags & ~known) {
+		crime(BITS, in, out);
 		fine = false;
 	}
-	if (ctx->skew_ns > most_skew || ctx->skew_ns < -most_skew) {
-		crime(SKEW, in, ctx);
+	/* the host's TSC ticks once a nanosecond here */
+	if (out->start_tsc > in->host_tsc && out->start_tsc - in->host_tsc > SECOND) {
+		crime(START, in, out);
 		fine = false;
 	}
 	return fine;
@@ -304,19 +309,19 @@ static __u64 rnd_timer(void)
 }
 
 /* A leap that is for idle vCPUs alone may come too late, or end at a timer that has been armed since */
-static void leap(const struct kvm_timewarp_ctx *ctx)
+static void leap(const struct kvm_timewarp_view *in, const struct kvm_timewarp_answer *out)
 {
-	__u64 to = ctx->leap_ns;
+	__u64 to = out->leap_ns;
 
 	if (to && to < tl.guest_ns && may_go_back(tl.guest_ns - to))
 		tl.guest_ns = to;
 	if (to <= tl.guest_ns || to - tl.guest_ns > TIMEWARP_MAX_LEAP_NS)
 		return;
-	if (ctx->answer & KVM_TIMEWARP_IF_IDLE) {
+	if (out->flags & KVM_TIMEWARP_IF_IDLE) {
 		if (!tl.idle_ns || rnd() % 4 == 0)
 			return;
-		if (to > ctx->next_timer_ns)
-			to = ctx->next_timer_ns;
+		if (to > in->next_timer_ns)
+			to = in->next_timer_ns;
 	}
 	tl.guest_ns = to > tl.guest_ns ? to : tl.guest_ns;
 }
@@ -325,15 +330,17 @@ static void leap(const struct kvm_timewarp_ctx *ctx)
 static int decide(__u32 event)
 {
 	int (*fn)(unsigned long long *) = (int (*)(unsigned long long *))tw_check_ops->decide;
-	struct kvm_timewarp_ctx in = { .event = event, .nr_vcpus = 1 + rnd() % 8,
+	struct kvm_timewarp_view in = { .event = event, .id = 1, .nr_vcpus = 1 + rnd() % 8,
+		.host_tsc = tl.host_ns,
 		.host_ns = tl.host_ns, .guest_ns = tl.guest_ns,
 		.factor_num = tl.num, .factor_den = tl.den,
 		.lost_ticks = tl.lost_ticks, .floors = tl.floors,
 		.halted_ns = rnd_size(0, tl.host_ns - tl.asked_ns),
 		.idle_ns = tl.idle_ns, .next_timer_ns = rnd_timer(),
 		.state = (tl.held ? KVM_TIMEWARP_HELD : 0) | (rnd() % 2 ? KVM_TIMEWARP_TELLS : 0) };
-	struct kvm_timewarp_ctx ctx;
-	unsigned long long args[1] = { (unsigned long long)&ctx };
+	struct kvm_timewarp_view view;
+	struct kvm_timewarp_answer out = { .factor_num = tl.num, .factor_den = tl.den };
+	unsigned long long args[2] = { (unsigned long long)&view, (unsigned long long)&out };
 	__u64 start, took;
 	int r, sig;
 
@@ -342,12 +349,12 @@ static int decide(__u32 event)
 		     rnd_size(0, tl.next_late ? tl.next_late - 1 : SECOND);
 	tl.asked_ns = tl.host_ns;
 	tl.next_late = 0;
-	ctx = in;
+	view = in;
 	sum->decisions++;
 	tw_check_now_ns = tl.host_ns;
-	sig = sigsetjmp(out, 1);
+	sig = sigsetjmp(undone, 1);
 	if (sig) {
-		crime(sig == SIGALRM ? HANG : CRASH, &in, &in);
+		crime(sig == SIGALRM ? HANG : CRASH, &in, &out);
 		return 1;
 	}
 	alarm(5);
@@ -356,9 +363,9 @@ static int decide(__u32 event)
 	took = wall_ns() - start;
 	alarm(0);
 	if (took > MAX_DECIDE_NS)
-		crime(SLOW, &in, &ctx);
+		crime(SLOW, &in, &out);
 	if (r > 0 || r < -4095) {
-		crime(CODE, &in, &ctx);
+		crime(CODE, &in, &out);
 		return -EINVAL;
 	}
 	if (r) {
@@ -366,23 +373,23 @@ static int decide(__u32 event)
 		row = 0;
 		return r;
 	}
-	if (judge(&in, &ctx)) {
+	if (judge(&in, &out)) {
 		row = 0;
 	} else if (++row >= MAX_BAD) {
-		crime(EJECT, &in, &ctx);
+		crime(EJECT, &in, &out);
 		return 1;
 	}
-	if (ctx.factor_num && ctx.factor_den && rate_ok(&ctx)) {
-		tl.num = ctx.factor_num;
-		tl.den = ctx.factor_den;
+	if (out.factor_num && out.factor_den && rate_ok(&out)) {
+		tl.num = out.factor_num;
+		tl.den = out.factor_den;
 	}
-	tl.next_host = ctx.next_host_ns;
-	tl.next_guest = ctx.next_guest_ns;
-	tl.next_late = ctx.next_late_ns;
-	tl.next_idle = ctx.next_idle_ns;
-	leap(&ctx);
-	tl.held = ctx.answer & KVM_TIMEWARP_HOLD;
-	tl.stop_ns = !tl.held && ctx.answer & KVM_TIMEWARP_HOLD_NEXT ? ctx.next_guest_ns : 0;
+	tl.next_host = out.next_host_ns;
+	tl.next_guest = out.next_guest_ns;
+	tl.next_late = out.next_late_ns;
+	tl.next_idle = out.next_idle_ns;
+	leap(&in, &out);
+	tl.held = out.flags & KVM_TIMEWARP_HOLD;
+	tl.stop_ns = !tl.held && out.flags & KVM_TIMEWARP_HOLD_NEXT ? out.next_guest_ns : 0;
 	return 0;
 }
 
@@ -407,7 +414,7 @@ static void let_pass(__u64 host_ns)
 /* Lets time pass until the alarm, or for a while if there is none; false if there is no need to ask */
 static bool wait_for_alarm(void)
 {
-	__u64 delay = ~0ULL, d;
+	__u64 delay = ~0ULL, d, halted = tl.idle_ns && rnd() % 2 ? tl.idle_ns : 0;
 
 	if (tl.next_host) {
 		delay = tl.next_host > tl.host_ns ? tl.next_host - tl.host_ns : 0;
@@ -427,7 +434,8 @@ static bool wait_for_alarm(void)
 		delay = d < delay ? d : delay;
 		tl.event = KVM_TIMEWARP_LATE;
 	}
-	if (tl.next_idle && !tl.held && rnd() % 4) {
+	/* that they have halted is told once, and what the policy does about it wakes nobody */
+	if (tl.next_idle && !tl.held && !halted && rnd() % 4) {
 		d = tl.next_idle + rnd() % (10 * TIMEWARP_MIN_INTERVAL_NS);
 		if (d < delay) {
 			delay = d;
@@ -455,6 +463,8 @@ static bool wait_for_alarm(void)
 	if (kvm_timewarp_mul_div(delay, tl.num, tl.den) > (1ULL << 62) || tl.guest_ns >> 62 ||
 	    tl.host_ns >> 62)
 		return false;
+	if (halted)
+		tl.idle_ns = halted + delay;
 	let_pass(delay);
 	return true;
 }
@@ -470,8 +480,8 @@ static void attach(bool defaults)
 	tl.num = tl.den = 1;
 	tl.host_ns = rnd() % 2 ? 60 * SECOND : rnd_size(SECOND, 86400 * 365 * SECOND);
 	tl.asked_ns = tl.host_ns;
-	tl.guest_ns = event == KVM_TIMEWARP_ATTACH ? tl.host_ns :
-		      tl.host_ns + rnd() % (1000 * SECOND);
+	/* at its first attachment it equals the host's, and later it is ahead by what there was */
+	tl.guest_ns = tl.host_ns + (rnd() % 2 ? 0 : rnd() % (1000 * SECOND));
 	snprintf(history, sizeof(history), defaults ? " with its defaults" : " with");
 	for (i = 0; i < n && !defaults; i++) {
 		rnd_param(__start_tw_params[i]);
@@ -485,8 +495,8 @@ static void attach(bool defaults)
 			if (__start_tw_params[i]->kind >= TW_CHECK_WHEN)
 				return;
 		if (defaults && r < 0)
-			crime(REFUSED, &(struct kvm_timewarp_ctx){ .event = event },
-			      &(struct kvm_timewarp_ctx){ 0 });
+			crime(REFUSED, &(struct kvm_timewarp_view){ .event = event },
+			      &(struct kvm_timewarp_answer){ 0 });
 		return;
 	}
 	for (i = 0; i < RUN; i++) {

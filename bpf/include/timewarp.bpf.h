@@ -53,67 +53,85 @@ typedef __u32 __wsum;
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 /**
- * struct kvm_timewarp_ctx - one decision
+ * struct kvm_timewarp_view - what a policy knows; the verifier lets nobody write it
  * @event: why the policy is asked, enum kvm_timewarp_event
+ * @id: of the VM's timeline: "id" in its state file
  * @nr_vcpus: vCPUs of the VM, or of all VMs of a group
- * @host_ns: host time now: CLOCK_MONOTONIC_RAW, time suspended included
- * @guest_ns: the timeline at that moment; it equals @host_ns at the first attach
- * @factor_num: in: numerator of the factor in force; out: of the factor wanted
- * @factor_den: the denominator that goes with it
- * @next_host_ns: out: ask again at this host time, 0 for never
- * @next_guest_ns: out: ask again when the guest gets here, 0 for never; the earlier one counts
- * @next_late_ns: out: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
+ * @state: bits of enum kvm_timewarp_state
+ * @host_tsc: the host's TSC at the moment that the next two are of
+ * @host_ns: host time: CLOCK_MONOTONIC_RAW, time suspended included
+ * @guest_ns: the timeline. After a detach it goes on at rate 1 and keeps its lead, so that minus
+ *	      @host_ns it is what the guest has ever been put ahead by
+ * @factor_num: numerator of the factor in force
+ * @factor_den: its denominator
+ * @idle_ns: for how long all vCPUs have been halted, in host ns; 0 if they are not
+ * @next_timer_ns: guest time at which the next timer of those that KVM emulates is due; U64_MAX
+ *		   if none is armed
  * @lost_ticks: ticks of the VM's timers that were lost, ever
  * @floors: timers that the kernel put off as they were too close, ever
  * @late_ns: how late, in guest ns, the latest LAPIC timer was that since the last call was delivered
  *	     or ought to have been
  * @starved_ns: host ns since the last call for which the worst off vCPU was ready and did not run
  * @halted_ns: host ns since the last call for which the busiest vCPU was halted
- * @idle_ns: for how long all vCPUs have been halted, in host ns; 0 if they are not
- * @next_timer_ns: guest time at which the next timer of those that KVM emulates is due; U64_MAX
- *		   if none is armed
- * @state: bits of enum kvm_timewarp_state
- * @next_idle_ns: out: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many
- *		  host ns, at least a millisecond; once for each time that they halt; 0 for never
- * @leap_ns: out: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of @guest_ns; 0 for
- *	     none. Timers that are passed fire at once, each once. As far behind it only under
- *	     KVM_TIMEWARP_F_BACKWARD.
- * @answer: out: bits of enum kvm_timewarp_answer
- * @skew_ns: guest ns by which the TSC of each vCPU is ahead of that of the one before it, behind if
- *	     below 0; at most TIMEWARP_MAX_SKEW_NS, and only under KVM_TIMEWARP_F_SKEW, else 0;
- *	     in: in force, out: wanted
  *
- * Of several VMs, @idle_ns and @next_timer_ns are the least, and bits of @state are set that hold for
- * all; a leap takes all of them to the same guest time.
- *
- * The factor is guest seconds per host second.  The kernel clamps it to what the VM's TSC mode
- * permits and counts each clamp; 16 bad answers in a row eject the policy.  While guest time stands
- * still (KVM_TIMEWARP_HOLD) @next_guest_ns never comes: ask for @next_host_ns, or wait for
- * KVM_TIMEWARP_PARAMS.  With KVM_TIMEWARP_HOLD_NEXT it comes to stand at @next_guest_ns, to the
- * nanosecond and however late the policy is asked then; if it has passed meanwhile, where it is.
+ * The kernel may append to it.
  */
-struct kvm_timewarp_ctx {
+struct kvm_timewarp_view {
 	__u32 event;
+	__u32 id;
 	__u32 nr_vcpus;
+	__u32 state;
+	__u64 host_tsc;
 	__u64 host_ns;
 	__u64 guest_ns;
 	__u64 factor_num;
 	__u64 factor_den;
-	__u64 next_host_ns;
-	__u64 next_guest_ns;
-	__u64 next_late_ns;
+	__u64 idle_ns;
+	__u64 next_timer_ns;
 	__u64 lost_ticks;
 	__u64 floors;
 	__u64 late_ns;
 	__u64 starved_ns;
 	__u64 halted_ns;
-	__u64 idle_ns;
-	__u64 next_timer_ns;
-	__u64 state;
+};
+
+/**
+ * struct kvm_timewarp_answer - what it answers; the factor is filled in, the rest is 0
+ * @factor_num: numerator of the factor wanted, in guest seconds per host second
+ * @factor_den: its denominator
+ * @next_host_ns: ask again at this host time, 0 for never
+ * @next_guest_ns: ask again when the guest gets here, 0 for never; the earlier one counts
+ * @next_idle_ns: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many host ns, at
+ *		  least a millisecond; once for each time that they halt of themselves, however often
+ *		  the timeline changes meanwhile; 0 for never
+ * @next_late_ns: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
+ * @leap_ns: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of where it is; 0 for none.
+ *	     Timers that are passed fire at once, each once. As far behind it only under
+ *	     KVM_TIMEWARP_F_BACKWARD.
+ * @start_tsc: host TSC at which the guest goes on, 0 for at once. Until then guest time stands where it
+ *	       was, or at @leap_ns, and vCPUs are kept out of the guest; from then on it is that plus what
+ *	       has passed since @start_tsc, times the factor, however late the host is. At most a second
+ *	       ahead of @host_tsc. With KVM_TIMEWARP_HOLD it is not for use.
+ * @flags: bits of enum kvm_timewarp_answer_flags
+ *
+ * The kernel clamps the factor to what the VM's TSC mode permits and counts each clamp; 16 bad
+ * answers in a row eject the policy.  While guest time stands still (KVM_TIMEWARP_HOLD)
+ * @next_guest_ns never comes: ask for @next_host_ns, or wait for KVM_TIMEWARP_PARAMS.  With
+ * KVM_TIMEWARP_HOLD_NEXT it comes to stand at @next_guest_ns, to the nanosecond and however late the
+ * policy is asked then; if it has passed meanwhile, where it is.
+ *
+ * The kernel may append to it.
+ */
+struct kvm_timewarp_answer {
+	__u64 factor_num;
+	__u64 factor_den;
+	__u64 next_host_ns;
+	__u64 next_guest_ns;
 	__u64 next_idle_ns;
+	__u64 next_late_ns;
 	__u64 leap_ns;
-	__u64 answer;
-	__s64 skew_ns;
+	__u64 start_tsc;
+	__u64 flags;
 };
 
 /**
@@ -134,7 +152,7 @@ struct kvm_timewarp_exit {
 
 /**
  * struct kvm_timewarp_ops - a policy; write it with TIMEWARP_OPS()
- * @decide: chooses the next segment: returns 0 having set the factor, or -errno to keep the
+ * @decide: chooses the next segment: returns 0 having answered, or -errno to keep the
  *	    segment in force (at attach or swap: to refuse that with the errno).  Called at the
  *	    events above, at most once a millisecond and never concurrently for one VM; never for
  *	    a clock read or a timer of the guest, never after @exit.
@@ -144,25 +162,24 @@ struct kvm_timewarp_exit {
  * @flags: enum kvm_timewarp_flags: what it may want. The loader takes away what the user has not
  *	   allowed: to go backward, with --chaos or --allow-backward
  * @name: shown by twctl and in tracepoints
- * @nr_peers: set by the loader: how many @peer_fd there are
- * @peer_fd: set by the loader: VMs that share the timeline: each change applies to all or none
  */
 struct kvm_timewarp_ops {
-	int (*decide)(struct kvm_timewarp_ctx *ctx);
+	int (*decide)(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer);
 	void (*exit)(struct kvm_timewarp_exit *info);
 	__s32 vm_fd;
 	__u32 tsc_mode;
 	__u64 flags;
 	char name[16];
-	__u32 nr_peers;
-	__s32 peer_fd[TIMEWARP_MAX_PEERS];
 };
 
 /* floor(a * b / c), with the product in 128 bits; U64_MAX where it does not fit or c is 0 */
 extern __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c) __ksym;
 
-/* CLOCK_MONOTONIC (1) of the host as a VM's timeline continues it: what its VMM goes by */
-extern __u64 kvm_timewarp_clock(__u32 pid, __u32 clock) __ksym;
+/* The host's TSC now */
+extern __u64 kvm_timewarp_host_tsc(void) __ksym;
+
+/* Has the policy of the VM with that timeline be called with KVM_TIMEWARP_ASKED; 0 or -ENOENT */
+extern int kvm_timewarp_ask(__u32 id) __ksym;
 
 #ifndef TIMEWARP_CHECK
 #define __TIMEWARP_NUMBER(name, lo, hi)
@@ -288,10 +305,10 @@ extern __u64 kvm_timewarp_clock(__u32 pid, __u32 clock) __ksym;
 		__uint(type, TIMEWARP_MAP_TYPE_RINGBUF);					\
 		__uint(max_entries, 4096);						\
 	} timewarp_events SEC(".maps");							\
-	static __always_inline void timewarp_tell(const struct kvm_timewarp_ctx *ctx,	\
+	static __always_inline void timewarp_tell(const struct kvm_timewarp_view *view,	\
 						  __u32 kind, __u32 number)		\
 	{										\
-		struct timewarp_event event = { kind, number, ctx->host_ns, ctx->guest_ns };	\
+		struct timewarp_event event = { kind, number, view->host_ns, view->guest_ns };	\
 											\
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
 	}										\
@@ -307,21 +324,17 @@ extern __u64 kvm_timewarp_clock(__u32 pid, __u32 clock) __ksym;
 	/* When a VMM's timer is due next, in guest time: 0 while one is awake, U64_MAX	\
 	 * if none is armed, or nothing is known of them				\
 	 */										\
-	static __always_inline __u64 timewarp_vmm_due_ns(const struct kvm_timewarp_ctx *ctx)	\
+	static __always_inline __u64							\
+	timewarp_vmm_due_ns(__attribute__((unused)) const struct kvm_timewarp_view *view)	\
 	{										\
-		__u64 due = ~0ULL, one, now;						\
-		__u32 pid;								\
+		__u64 due = ~0ULL, one;							\
 											\
-		for (int i = 0; i <= TIMEWARP_MAX_PEERS; i++) {				\
-			pid = timewarp_vmms.vm[i].pid;					\
+		for (int i = 0; i < TIMEWARP_MAX_VMS; i++) {				\
 			one = timewarp_vmms.vm[i].due_ns;				\
-			if (!pid)							\
-				break;							\
-			now = kvm_timewarp_clock(pid, 1);				\
-			if (one == ~0ULL || !now)					\
+			if (!timewarp_vmms.vm[i].pid || one == ~0ULL)			\
 				continue;						\
-			/* Read later than guest_ns: rather too early than too late */	\
-			one = one > now ? ctx->guest_ns + (one - now) : 0;		\
+			if (one)							\
+				one -= timewarp_vmms.vm[i].mono_ns;			\
 			if (one < due)							\
 				due = one;						\
 		}									\
@@ -354,25 +367,28 @@ static __always_inline _Bool timewarp_on_host(__u64 kind)
 
 /**
  * timewarp_reached - whether a moment has come; if not, ask for a call then
- * @ctx: the decision
+ * @view: what the decision is made on
+ * @answer: the decision
  * @kind: of the struct timewarp_when
  * @at_ns: what timewarp_when_ns() said
  *
  * The kernel may call somewhat early (its timer runs on the host's disciplined clock), so a
  * policy asks this at each call rather than trust the event.
  */
-static __always_inline _Bool timewarp_reached(struct kvm_timewarp_ctx *ctx, __u64 kind, __u64 at_ns)
+static __always_inline _Bool timewarp_reached(const struct kvm_timewarp_view *view,
+					      struct kvm_timewarp_answer *answer, __u64 kind,
+					      __u64 at_ns)
 {
 	if (at_ns == ~0ULL)
 		return 0;
 	if (timewarp_on_host(kind)) {
-		if (ctx->host_ns >= at_ns)
+		if (view->host_ns >= at_ns)
 			return 1;
-		ctx->next_host_ns = at_ns;
+		answer->next_host_ns = at_ns;
 	} else {
-		if (ctx->guest_ns >= at_ns)
+		if (view->guest_ns >= at_ns)
 			return 1;
-		ctx->next_guest_ns = at_ns;
+		answer->next_guest_ns = at_ns;
 	}
 	return 0;
 }
@@ -380,16 +396,21 @@ static __always_inline _Bool timewarp_reached(struct kvm_timewarp_ctx *ctx, __u6
 /**
  * TIMEWARP_DECIDE - define the decision function
  * @fn: its name
- * @ctx: the name under which its body knows the struct kvm_timewarp_ctx
+ * @view: the name under which its body knows the struct kvm_timewarp_view
+ * @answer: the same for the struct kvm_timewarp_answer
  */
-#define TIMEWARP_DECIDE(fn, ctx)							\
-	static __always_inline int fn##_body(struct kvm_timewarp_ctx *ctx);		\
+#define TIMEWARP_DECIDE(fn, view, answer)						\
+	static __always_inline int fn##_body(const struct kvm_timewarp_view *view,	\
+					     struct kvm_timewarp_answer *answer);	\
 	SEC("struct_ops")								\
 	int fn(unsigned long long *args)						\
 	{										\
-		return fn##_body((struct kvm_timewarp_ctx *)args[0]);			\
+		return fn##_body((const struct kvm_timewarp_view *)args[0],		\
+				 (struct kvm_timewarp_answer *)args[1]);		\
 	}										\
-	static __always_inline int fn##_body(__attribute__((unused)) struct kvm_timewarp_ctx *ctx)
+	static __always_inline int							\
+	fn##_body(__attribute__((unused)) const struct kvm_timewarp_view *view,		\
+		  __attribute__((unused)) struct kvm_timewarp_answer *answer)
 
 /* What TIMEWARP_EXIT_RECORD() stores through; byte by byte, which needs no helper that lockdown
  * or a missing capability could take away.

@@ -3,13 +3,14 @@
  * What the kernel hook, the policies and twctl agree upon: numbers and record layouts.
  *
  * Shared by BPF and user space, so it includes nothing and uses the language's own types.
- * The enumerations repeat the kernel's ABI (arch/x86/kvm/timeline_ops.c); twctl compares
- * KVM_TIMEWARP_ABI with the running kernel's BTF before it loads anything.
+ * The enumerations repeat the kernel's ABI (arch/x86/kvm/timewarp.h); twctl compares
+ * KVM_TIMEWARP_ABI, which changes when the meaning of something does, with the running kernel's BTF
+ * before it loads anything. What may be there or not is looked for in that BTF by its name.
  */
 #ifndef TIMEWARP_H
 #define TIMEWARP_H
 
-#define TIMEWARP_ABI 4
+#define TIMEWARP_ABI 5
 
 enum kvm_timewarp_abi {
 	KVM_TIMEWARP_ABI = TIMEWARP_ABI,
@@ -32,6 +33,7 @@ enum kvm_timewarp_event {
 	KVM_TIMEWARP_GUEST_TIME = 5,	/* next_guest_ns has come */
 	KVM_TIMEWARP_IDLE = 6,		/* all vCPUs have been halted for next_idle_ns */
 	KVM_TIMEWARP_LATE = 7,		/* a timer was late by next_late_ns */
+	KVM_TIMEWARP_ASKED = 8,		/* kvm_timewarp_ask() was called for this VM */
 };
 
 /* What a policy is told of its VM, as bits */
@@ -41,7 +43,7 @@ enum kvm_timewarp_state {
 };
 
 /* What a policy can answer beside numbers, as bits */
-enum kvm_timewarp_answer {
+enum kvm_timewarp_answer_flags {
 	KVM_TIMEWARP_HOLD = 1,		/* guest time stands still until an answer without it */
 	KVM_TIMEWARP_IF_IDLE = 2,	/* leap only if no vCPU has run since, and past no timer */
 	KVM_TIMEWARP_HOLD_NEXT = 4,	/* the same as HOLD from next_guest_ns on, to the ns */
@@ -50,14 +52,10 @@ enum kvm_timewarp_answer {
 /* What a policy may do that others may not, as bits of its flags */
 enum kvm_timewarp_flags {
 	KVM_TIMEWARP_F_BACKWARD = 1,	/* have guest time leap back */
-	KVM_TIMEWARP_F_SKEW = 2,	/* set the TSCs of vCPUs apart */
 };
 
 /* Guest time leaps by no more than this at once: half an hour */
 #define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
-
-/* The TSCs of two vCPUs in a row are no further apart */
-#define TIMEWARP_MAX_SKEW_NS 1000000000LL
 
 /* Why the policy is no longer attached */
 enum kvm_timewarp_exit_kind {
@@ -69,8 +67,8 @@ enum kvm_timewarp_exit_kind {
 	KVM_TIMEWARP_EXIT_HOST = 5,	/* the host's TSC went unstable or back */
 };
 
-/* So many VMs, beside the first, can share a policy and its timeline */
-#define TIMEWARP_MAX_PEERS 15
+/* So many VMs can share a policy and its timeline */
+#define TIMEWARP_MAX_VMS 16
 
 /* Every mode's widest limits: a factor lies in [1 / LIMIT, LIMIT] */
 #define TIMEWARP_FACTOR_LIMIT 10000
@@ -91,11 +89,11 @@ enum timewarp_when_kind {
 };
 
 /*
- * A moment, on the timeline's own scales (guest_ns and host_ns of struct kvm_timewarp_ctx).
+ * A moment, on the timeline's own scales (guest_ns and host_ns of struct kvm_timewarp_view).
  *
  * twctl turns dates into it. A guest's date cannot be read from outside, so it is defined: the
  * host's wall clock plus what guest_ns is ahead of host_ns. That is the date that the guest shows
- * unless somebody set its clock, or it has a lead from an attachment that has ended.
+ * unless somebody set its clock.
  */
 struct timewarp_when {
 	unsigned long long ns;
@@ -141,17 +139,18 @@ struct timewarp_exit_record {
 };
 
 /*
- * What the probes on the VMMs tell a policy, one VMM each.  They fill it in from the first on;
- * without probes all of it is 0.  A time of 0 means that the VMM is awake.
+ * What the probes on the VMMs tell a policy, one VMM each, in the order of the VMs; without probes all
+ * of it is 0.  A time of 0 means that the VMM is awake.
  */
 struct timewarp_vmm_view {
-	unsigned int pid;		/* the VMM; 0 ends the list */
+	unsigned int pid;		/* the VMM; 0 for none that is probed */
 	unsigned int pad;
 	unsigned long long due_ns;	/* its next timer in guest time, by its clock; ~0: none */
+	unsigned long long mono_ns;	/* its clock minus the timeline, as KVM continues it */
 };
 
 struct timewarp_vmms {
-	struct timewarp_vmm_view vm[TIMEWARP_MAX_PEERS + 1];
+	struct timewarp_vmm_view vm[TIMEWARP_MAX_VMS];
 };
 
 /* Data sections, by the names of which user space finds the maps behind them */
@@ -166,7 +165,7 @@ struct timewarp_vmms {
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */
 #define TIMEWARP_TAG_PREFIX "timewarp."
 
-/* Context of the program that twctl runs to announce changed parameters */
+/* Context of the programs that twctl runs to have a policy called */
 struct timewarp_kick_args {
 	unsigned int id;		/* of the timeline, from its state file */
 };

@@ -116,23 +116,23 @@ static __always_inline __u64 look_again(void)
 	return most_of(least_of(soon, interval), TIMEWARP_MIN_INTERVAL_NS * 2);
 }
 
-static __always_inline void count_anew(const struct kvm_timewarp_ctx *ctx)
+static __always_inline void count_anew(const struct kvm_timewarp_view *view)
 {
-	from_host = ctx->host_ns;
-	from_guest = ctx->guest_ns;
-	from_lost = ctx->lost_ticks;
-	from_floors = ctx->floors;
+	from_host = view->host_ns;
+	from_guest = view->guest_ns;
+	from_lost = view->lost_ticks;
+	from_floors = view->floors;
 	idle = 0;
 	worst = 0;
 }
 
-static __always_inline void begin(const struct kvm_timewarp_ctx *ctx)
+static __always_inline void begin(const struct kvm_timewarp_view *view)
 {
-	__u64 force = millionths(ctx->factor_num, ctx->factor_den);
+	__u64 force = millionths(view->factor_num, view->factor_den);
 
-	if (ctx->event == KVM_TIMEWARP_ATTACH)
+	if (view->event == KVM_TIMEWARP_ATTACH)
 		now_at = millionths(start.num, start.den);
-	else if (ctx->event == KVM_TIMEWARP_SWAP)
+	else if (view->event == KVM_TIMEWARP_SWAP)
 		now_at = force;
 	now_at = within(now_at);
 	was_at = now_at;
@@ -140,13 +140,13 @@ static __always_inline void begin(const struct kvm_timewarp_ctx *ctx)
 	ceiling_ppm = 0;
 	wait = patience;
 	starving = 0;
-	count_anew(ctx);
+	count_anew(view);
 }
 
 /* The kernel clamps what the CPU cannot do, and takes it amiss if asked again */
-static __always_inline void learn_limit(const struct kvm_timewarp_ctx *ctx)
+static __always_inline void learn_limit(const struct kvm_timewarp_view *view)
 {
-	__u64 force = millionths(ctx->factor_num, ctx->factor_den);
+	__u64 force = millionths(view->factor_num, view->factor_den);
 
 	if (force + now_at / 1000 + 1 >= now_at)
 		return;
@@ -168,7 +168,8 @@ static __always_inline __u64 share(__u64 number, __u64 span, __u64 allowed)
 			 allowed * FULL);
 }
 
-static __always_inline void lower(const struct kvm_timewarp_ctx *ctx, __u64 burden, enum cause cause)
+static __always_inline void lower(const struct kvm_timewarp_view *view, __u64 burden,
+				  enum cause cause)
 {
 	__u64 f = now_at, to = kvm_timewarp_mul_div(f, FULL, burden);
 
@@ -182,7 +183,7 @@ static __always_inline void lower(const struct kvm_timewarp_ctx *ctx, __u64 burd
 		wait = patience;
 	ceiling = f;
 	ceiling_ppm = f;
-	try_at = ctx->host_ns + wait;
+	try_at = view->host_ns + wait;
 	was_at = f;
 	now_at = to;
 	lowered++;
@@ -194,18 +195,18 @@ static __always_inline void lower(const struct kvm_timewarp_ctx *ctx, __u64 burd
 		for_lost++;
 	else
 		for_floors++;
-	count_anew(ctx);
+	count_anew(view);
 }
 
-static __always_inline void raise(const struct kvm_timewarp_ctx *ctx)
+static __always_inline void raise(const struct kvm_timewarp_view *view)
 {
-	_Bool big = !ceiling || idle >= (ctx->host_ns - from_host) / 5;
+	_Bool big = !ceiling || idle >= (view->host_ns - from_host) / 5;
 	__u64 f = now_at, to = f + (big ? f / 4 : f / 20);
 	__u64 top = ceiling / 5 * 4;
 
 	if (ceiling && f > ceiling / 4 * 5)
 		ceiling = 0;
-	if (ceiling && to > top && ctx->host_ns < try_at)
+	if (ceiling && to > top && view->host_ns < try_at)
 		to = top;
 	to = within(to);
 	/* a change is not for nothing: it holds the vCPUs */
@@ -218,61 +219,61 @@ static __always_inline void raise(const struct kvm_timewarp_ctx *ctx)
 	raised++;
 }
 
-static __always_inline void look_at_counts(const struct kvm_timewarp_ctx *ctx, __u64 burden)
+static __always_inline void look_at_counts(const struct kvm_timewarp_view *view, __u64 burden)
 {
-	__u64 host = most_of(ctx->host_ns - from_host, COUNT_NS);
-	__u64 guest = most_of(ctx->guest_ns - from_guest, TIMEWARP_NS_PER_SEC);
-	__u64 of_lost = share(ctx->lost_ticks - from_lost, guest, lost);
-	__u64 of_floors = share(ctx->floors - from_floors, host, floors);
+	__u64 host = most_of(view->host_ns - from_host, COUNT_NS);
+	__u64 guest = most_of(view->guest_ns - from_guest, TIMEWARP_NS_PER_SEC);
+	__u64 of_lost = share(view->lost_ticks - from_lost, guest, lost);
+	__u64 of_floors = share(view->floors - from_floors, host, floors);
 
 	if (of_lost > FULL && of_lost >= of_floors) {
-		lower(ctx, FULL, LOST);
+		lower(view, FULL, LOST);
 	} else if (of_floors > FULL) {
-		lower(ctx, FULL, FLOORS);
-	} else if (ctx->host_ns - from_host >= COUNT_NS &&
-		   ctx->guest_ns - from_guest >= TIMEWARP_NS_PER_SEC) {
+		lower(view, FULL, FLOORS);
+	} else if (view->host_ns - from_host >= COUNT_NS &&
+		   view->guest_ns - from_guest >= TIMEWARP_NS_PER_SEC) {
 		/* what was seen was all seen at this factor */
 		if (most_of(most_of(of_lost, of_floors), burden) < FULL / 2)
-			raise(ctx);
-		count_anew(ctx);
+			raise(view);
+		count_anew(view);
 	}
 }
 
-static __always_inline void look(const struct kvm_timewarp_ctx *ctx)
+static __always_inline void look(const struct kvm_timewarp_view *view)
 {
 	__u64 allowed = bearable();
-	__u64 span = ctx->host_ns - last_host;
+	__u64 span = view->host_ns - last_host;
 	__u64 of_late, of_starved;
 
-	learn_limit(ctx);
-	late_max_ns = most_of(late_max_ns, ctx->late_ns);
-	starving = ctx->starved_ns + (ctx->starved_ns >= span / 10 * 9 ? starving : 0);
-	idle += ctx->halted_ns;
-	of_late = burden_of(ctx->late_ns, allowed);
+	learn_limit(view);
+	late_max_ns = most_of(late_max_ns, view->late_ns);
+	starving = view->starved_ns + (view->starved_ns >= span / 10 * 9 ? starving : 0);
+	idle += view->halted_ns;
+	of_late = burden_of(view->late_ns, allowed);
 	of_starved = burden_of(kvm_timewarp_mul_div(starving, now_at, ONE), allowed);
 	worst = most_of(worst, most_of(of_late, of_starved));
 	if (of_late > FULL && of_late >= of_starved)
-		lower(ctx, of_late, LATE);
+		lower(view, of_late, LATE);
 	else if (of_starved > FULL)
-		lower(ctx, of_starved, STARVED);
+		lower(view, of_starved, STARVED);
 	else
-		look_at_counts(ctx, worst);
+		look_at_counts(view, worst);
 }
 
-TIMEWARP_DECIDE(backoff_decide, ctx)
+TIMEWARP_DECIDE(backoff_decide, view, answer)
 {
-	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
+	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		if (millionths(least.num, least.den) > millionths(factor.num, factor.den))
 			return -ERANGE;
-		begin(ctx);
+		begin(view);
 	} else {
-		look(ctx);
+		look(view);
 	}
-	last_host = ctx->host_ns;
-	ctx->factor_num = now_at;
-	ctx->factor_den = ONE;
-	ctx->next_host_ns = ctx->host_ns + look_again();
-	ctx->next_late_ns = bearable();
+	last_host = view->host_ns;
+	answer->factor_num = now_at;
+	answer->factor_den = ONE;
+	answer->next_host_ns = view->host_ns + look_again();
+	answer->next_late_ns = bearable();
 	return 0;
 }
 

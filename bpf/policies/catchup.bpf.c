@@ -5,9 +5,9 @@
  *	twctl swap   --vm my-guest --policy catchup
  *	twctl attach --vm my-guest --policy catchup --param behind=20s --param fast=1.1 --exit-when-done
  *
- * Swapped in for another policy, it knows how far the guest is off: what guest time lacks to host time
- * since the attach. At an attach that is nothing, so "behind" (or "ahead") has to say it. Modes, by the
- * names that QEMU and libvirt have for lost ticks:
+ * Swapped in for another policy, it takes the guest to be off by what its time lacks to the host's, over
+ * all attachments that it has had. At an attach it takes it to be level, so "behind" (or "ahead") has to say
+ * how far off it is. Modes, by the names that QEMU and libvirt have for lost ticks:
  *
  *	0 delay		the guest stays as far off as it is, at factor 1
  *	1 catchup	it goes at "fast" while it is behind, at "slow" while it is ahead, until it is level
@@ -56,18 +56,20 @@ static __always_inline _Bool unusable(void)
 	       fast.num <= fast.den || slow.num >= slow.den;
 }
 
-static __always_inline void settle(struct kvm_timewarp_ctx *ctx)
+static __always_inline void settle(const struct kvm_timewarp_view *view,
+				   struct kvm_timewarp_answer *answer)
 {
-	ctx->factor_num = 1;
-	ctx->factor_den = 1;
+	answer->factor_num = 1;
+	answer->factor_den = 1;
 	working = 0;
 	if (!level) {
 		level = 1;
-		timewarp_tell(ctx, TIMEWARP_EVENT_DONE, 0);
+		timewarp_tell(view, TIMEWARP_EVENT_DONE, 0);
 	}
 }
 
-static __always_inline void go(struct kvm_timewarp_ctx *ctx, __u64 num, __u64 den, __u64 off)
+static __always_inline void go(const struct kvm_timewarp_view *view,
+			       struct kvm_timewarp_answer *answer, __u64 num, __u64 den, __u64 off)
 {
 	__u64 per = num > den ? num - den : den - num;
 	/* the host time in which a guest at num/den makes up for off */
@@ -81,23 +83,25 @@ static __always_inline void go(struct kvm_timewarp_ctx *ctx, __u64 num, __u64 de
 		den = span;
 	}
 	working = 1;
-	ctx->factor_num = num;
-	ctx->factor_den = den;
-	ctx->next_host_ns = ctx->host_ns + (span < MOST ? span : MOST);
+	answer->factor_num = num;
+	answer->factor_den = den;
+	answer->next_host_ns = view->host_ns + (span < MOST ? span : MOST);
 }
 
-static __always_inline void merge(struct kvm_timewarp_ctx *ctx, __u64 off)
+static __always_inline void merge(const struct kvm_timewarp_view *view,
+				  struct kvm_timewarp_answer *answer, __u64 off)
 {
 	__u64 span = off / (TIMEWARP_FACTOR_LIMIT / 2);
 
 	if (span < MERGE_NS)
 		span = MERGE_NS;
-	go(ctx, span + off, span, off);
+	go(view, answer, span + off, span, off);
 }
 
-static __always_inline void come_level(struct kvm_timewarp_ctx *ctx)
+static __always_inline void come_level(const struct kvm_timewarp_view *view,
+				       struct kvm_timewarp_answer *answer)
 {
-	__s64 lacks = ctx->host_ns + lead - ctx->guest_ns;
+	__s64 lacks = view->host_ns + lead - view->guest_ns;
 	__u64 off = lacks < 0 ? -lacks : lacks;
 
 	behind_ns = lacks > 0 ? off : 0;
@@ -106,35 +110,37 @@ static __always_inline void come_level(struct kvm_timewarp_ctx *ctx)
 		gave_up += mode != DISCARD;
 		given_up_ns += off;
 		lead -= lacks;
-		settle(ctx);
+		settle(view, answer);
 		return;
 	}
 	if (mode == DELAY || mode == DISCARD || off <= (working ? near : threshold) || off <= near) {
-		settle(ctx);
+		settle(view, answer);
 		return;
 	}
 	level = 0;
 	if (lacks < 0)
-		go(ctx, slow.num, slow.den, off);
+		go(view, answer, slow.num, slow.den, off);
 	else if (mode == MERGE)
 		/* a call comes late by a part of that: aim short, and again */
-		merge(ctx, off - off / 64);
+		merge(view, answer, off - off / 64);
 	else
-		go(ctx, fast.num, fast.den, off);
+		go(view, answer, fast.num, fast.den, off);
 }
 
-TIMEWARP_DECIDE(catchup_decide, ctx)
+TIMEWARP_DECIDE(catchup_decide, view, answer)
 {
 	if (unusable())
 		return -EINVAL;
-	if (ctx->event == KVM_TIMEWARP_ATTACH || ctx->event == KVM_TIMEWARP_SWAP) {
-		/* at an attach guest time equals host time, whatever the guest shows */
+	if (view->event == KVM_TIMEWARP_ATTACH || view->event == KVM_TIMEWARP_SWAP) {
+		/* at an attach the guest is where it should be, whatever it was put ahead by before */
 		lead = behind - ahead;
+		if (view->event == KVM_TIMEWARP_ATTACH)
+			lead += view->guest_ns - view->host_ns;
 		level = 0;
 	}
-	if (ctx->event <= KVM_TIMEWARP_PARAMS)
+	if (view->event <= KVM_TIMEWARP_PARAMS)
 		working = 0;
-	come_level(ctx);
+	come_level(view, answer);
 	return 0;
 }
 

@@ -5,7 +5,6 @@
  *	twctl attach --vm my-guest --policy chaos --chaos --param ppm=300 --param jitter=50
  *	twctl attach --vm my-guest --policy chaos --chaos --param stalls=5 --param stall=200ms
  *	twctl attach --vm my-guest --policy chaos --chaos --param away=1h
- *	twctl attach --vm my-guest --policy chaos --chaos --param skew=5us
  *
  * The guest's clocks are bad together, for it is their timeline that is bad. Once a "step" of host
  * time its factor is chosen anew, as 1 plus:
@@ -18,8 +17,7 @@
  * "skip", in which ticks are lost. "stalls" are stalls: for the span "stall" of host time the guest gets
  * next to none (1/10000); then it rushes at "fastest" until it has back what it lost. 0 switches each off.
  *
- * The TSC of each vCPU is ahead of that of the one before it by "skew", and the clocks that go by it with it.
- * That is all that differs between vCPUs. The counter off_ns is the guest's time minus the host's, since the attach.
+ * The counter off_ns is the guest's time minus the host's, since the attach.
  */
 #include "timewarp.bpf.h"
 
@@ -36,7 +34,6 @@ TIMEWARP_PARAM(__u64, back, 1000000ULL, 1, 60000000000ULL, "ns", "guest time by 
 TIMEWARP_PARAM(__u64, skips, 0, 0, 1000, "", "of a thousand steps");
 TIMEWARP_PARAM(__u64, skip, 20000000ULL, 1, 60000000000ULL, "ns", "guest time that one leaves out");
 TIMEWARP_PARAM(__u64, away, 0, 0, 86400000000000ULL, "ns", "host time in which a clock that runs away doubles");
-TIMEWARP_PARAM(__u64, skew, 0, 0, TIMEWARP_MAX_SKEW_NS, "ns", "from the TSC of one vCPU to that of the next");
 TIMEWARP_PARAM_FACTOR(fastest, 10, 1, "of a rush, and of a clock that runs away; 2 to 10000");
 
 TIMEWARP_COUNTER(steps, "", "factors chosen");
@@ -103,13 +100,14 @@ static __always_inline __u64 at_random(__u64 x)
 	return away ? running_away(x) : drifting(x);
 }
 
-static __always_inline void jump(struct kvm_timewarp_ctx *ctx)
+static __always_inline void jump(const struct kvm_timewarp_view *view,
+				 struct kvm_timewarp_answer *answer)
 {
-	if (backs && bpf_get_prandom_u32() % 1000 < backs && ctx->guest_ns > back) {
-		ctx->leap_ns = ctx->guest_ns - back;
+	if (backs && bpf_get_prandom_u32() % 1000 < backs && view->guest_ns > back) {
+		answer->leap_ns = view->guest_ns - back;
 		went_back++;
 	} else if (skips && bpf_get_prandom_u32() % 1000 < skips) {
-		ctx->leap_ns = ctx->guest_ns + skip;
+		answer->leap_ns = view->guest_ns + skip;
 		skipped++;
 	}
 }
@@ -122,18 +120,18 @@ static __always_inline _Bool unusable(void)
 	       step < LEAST_NS || stall < LEAST_NS;
 }
 
-TIMEWARP_DECIDE(chaos_decide, ctx)
+TIMEWARP_DECIDE(chaos_decide, view, answer)
 {
 	__u64 rate, span = step, lost;
-	_Bool back = stalling && ctx->event > KVM_TIMEWARP_PARAMS;
+	_Bool back = stalling && view->event > KVM_TIMEWARP_PARAMS;
 
 	if (unusable())
 		return -ERANGE;
-	if (ctx->event == KVM_TIMEWARP_ATTACH || ctx->event == KVM_TIMEWARP_SWAP) {
-		start = ctx->host_ns;
-		lead = ctx->guest_ns - ctx->host_ns;
+	if (view->event == KVM_TIMEWARP_ATTACH || view->event == KVM_TIMEWARP_SWAP) {
+		start = view->host_ns;
+		lead = view->guest_ns - view->host_ns;
 	}
-	off_ns = ctx->guest_ns - ctx->host_ns - lead;
+	off_ns = view->guest_ns - view->host_ns - lead;
 	stalling = 0;
 	lost = before - off_ns;
 	if (back && lost >> 63 == 0) {
@@ -145,22 +143,21 @@ TIMEWARP_DECIDE(chaos_decide, ctx)
 			rate = BILLION + kvm_timewarp_mul_div(lost, BILLION, span);
 		}
 	} else {
-		rate = at_random(ctx->host_ns - start);
+		rate = at_random(view->host_ns - start);
 		if (stalling)
 			span = stall;
 		else
-			jump(ctx);
+			jump(view, answer);
 	}
 	steps++;
 	off_ppb = rate > BILLION ? rate - BILLION : BILLION - rate;
-	ctx->factor_num = rate;
-	ctx->factor_den = BILLION;
-	ctx->next_host_ns = ctx->host_ns + span;
-	ctx->skew_ns = skew;
+	answer->factor_num = rate;
+	answer->factor_den = BILLION;
+	answer->next_host_ns = view->host_ns + span;
 	return 0;
 }
 
 TIMEWARP_OPS(chaos,
-	     .flags = KVM_TIMEWARP_F_BACKWARD | KVM_TIMEWARP_F_SKEW,
+	     .flags = KVM_TIMEWARP_F_BACKWARD,
 	     .decide = (void *)chaos_decide,
 	     .exit = (void *)chaos_exit);

@@ -23,10 +23,10 @@ TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second");
 
 TIMEWARP_EXIT_RECORD(constant_exit)
 
-TIMEWARP_DECIDE(constant_decide, ctx)
+TIMEWARP_DECIDE(constant_decide, view, answer)
 {
-	ctx->factor_num = factor.num;
-	ctx->factor_den = factor.den;
+	answer->factor_num = factor.num;
+	answer->factor_den = factor.den;
 	return 0;
 }
 

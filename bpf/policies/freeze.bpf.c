@@ -52,35 +52,37 @@ static __always_inline void set_pace(__u64 left)
 	pace.den = STEP_HOST_NS;
 }
 
-static __always_inline void stand(struct kvm_timewarp_ctx *ctx, __u64 end)
+static __always_inline void stand(const struct kvm_timewarp_view *view,
+				  struct kvm_timewarp_answer *answer, __u64 end)
 {
-	ctx->answer = KVM_TIMEWARP_HOLD;
+	answer->flags = KVM_TIMEWARP_HOLD;
 	if (!runs)
 		return;
 	runs = 0;
-	lived = ctx->guest_ns - start_ns;
-	if (ctx->guest_ns - end > late)
-		late = ctx->guest_ns - end;
+	lived = view->guest_ns - start_ns;
+	if (view->guest_ns - end > late)
+		late = view->guest_ns - end;
 	stands++;
-	timewarp_tell(ctx, TIMEWARP_EVENT_STEP, stands);
+	timewarp_tell(view, TIMEWARP_EVENT_STEP, stands);
 }
 
-static __always_inline void run(struct kvm_timewarp_ctx *ctx, __u64 end)
+static __always_inline void run(const struct kvm_timewarp_view *view,
+				struct kvm_timewarp_answer *answer, __u64 end)
 {
-	if (!runs || ctx->event <= KVM_TIMEWARP_PARAMS)
-		set_pace(end - ctx->guest_ns);
+	if (!runs || view->event <= KVM_TIMEWARP_PARAMS)
+		set_pace(end - view->guest_ns);
 	runs = 1;
-	ctx->factor_num = pace.num;
-	ctx->factor_den = pace.den;
-	ctx->next_guest_ns = end;
-	ctx->answer = KVM_TIMEWARP_HOLD_NEXT;
+	answer->factor_num = pace.num;
+	answer->factor_den = pace.den;
+	answer->next_guest_ns = end;
+	answer->flags = KVM_TIMEWARP_HOLD_NEXT;
 }
 
-TIMEWARP_DECIDE(freeze_decide, ctx)
+TIMEWARP_DECIDE(freeze_decide, view, answer)
 {
 	if (!factor.num || !factor.den || budget >> 62)
 		return -ERANGE;
-	if (ctx->event == KVM_TIMEWARP_ATTACH || ctx->event == KVM_TIMEWARP_SWAP) {
+	if (view->event == KVM_TIMEWARP_ATTACH || view->event == KVM_TIMEWARP_SWAP) {
 		granted_ns = 0;
 		runs = 0;
 		lived = 0;
@@ -91,12 +93,12 @@ TIMEWARP_DECIDE(freeze_decide, ctx)
 		return -ERANGE;
 	/* until something is granted, it begins where the guest stands */
 	if (!granted_ns)
-		start_ns = ctx->guest_ns;
+		start_ns = view->guest_ns;
 	granted_ns = budget;
-	if (ctx->guest_ns < start_ns + granted_ns)
-		run(ctx, start_ns + granted_ns);
+	if (view->guest_ns < start_ns + granted_ns)
+		run(view, answer, start_ns + granted_ns);
 	else
-		stand(ctx, start_ns + granted_ns);
+		stand(view, answer, start_ns + granted_ns);
 	return 0;
 }
 

@@ -44,15 +44,15 @@ TIMEWARP_EXIT_RECORD(jump_exit)
 static volatile __u64 at_ns;
 static volatile _Bool back, back_there;
 
-static __always_inline __u64 leap_of(const struct kvm_timewarp_ctx *ctx)
+static __always_inline __u64 leap_of(const struct kvm_timewarp_view *view)
 {
 	if (leap)
 		return leap;
-	return ctx->state & KVM_TIMEWARP_TELLS ? LEAP_TOLD_NS : LEAP_UNTOLD_NS;
+	return view->state & KVM_TIMEWARP_TELLS ? LEAP_TOLD_NS : LEAP_UNTOLD_NS;
 }
 
 /* Where to, or 0 if there is no such moment */
-static __always_inline __u64 target(const struct kvm_timewarp_ctx *ctx, __u64 kind)
+static __always_inline __u64 target(const struct kvm_timewarp_view *view, __u64 kind)
 {
 	__u64 ns = to.ns, at;
 
@@ -60,49 +60,50 @@ static __always_inline __u64 target(const struct kvm_timewarp_ctx *ctx, __u64 ki
 	if (kind == TIMEWARP_NEVER || timewarp_on_host(kind))
 		return 0;
 	if (backward && kind == TIMEWARP_AFTER_GUEST)
-		return ns < ctx->guest_ns ? ctx->guest_ns - ns : 0;
-	at = timewarp_when_ns(kind, ns, ctx->host_ns, ctx->guest_ns);
+		return ns < view->guest_ns ? view->guest_ns - ns : 0;
+	at = timewarp_when_ns(kind, ns, view->host_ns, view->guest_ns);
 	return at >> 62 ? 0 : at;
 }
 
-static __always_inline void leap_to(struct kvm_timewarp_ctx *ctx, __u64 at)
+static __always_inline void leap_to(const struct kvm_timewarp_view *view,
+				    struct kvm_timewarp_answer *answer, __u64 at)
 {
-	__u64 now = ctx->guest_ns, far = leap_of(ctx);
+	__u64 now = view->guest_ns, far = leap_of(view);
 
 	if (at > now)
-		ctx->leap_ns = at - now > far ? now + far : at;
+		answer->leap_ns = at - now > far ? now + far : at;
 	else
-		ctx->leap_ns = now - at > far ? now - far : at;
+		answer->leap_ns = now - at > far ? now - far : at;
 	/* it is behind the guest for ever, so having been there is what counts */
-	back_there = ctx->leap_ns == at;
-	ctx->next_host_ns = ctx->host_ns + pause;
+	back_there = answer->leap_ns == at;
+	answer->next_host_ns = view->host_ns + pause;
 	leaps++;
 }
 
-TIMEWARP_DECIDE(jump_decide, ctx)
+TIMEWARP_DECIDE(jump_decide, view, answer)
 {
-	_Bool first = ctx->event <= KVM_TIMEWARP_PARAMS;
+	_Bool first = view->event <= KVM_TIMEWARP_PARAMS;
 	__u64 at = at_ns;
 
 	if (first) {
-		at = target(ctx, to.kind);
+		at = target(view, to.kind);
 		if (!at)
 			return -EINVAL;
-		if (at <= ctx->guest_ns && !backward)
+		if (at <= view->guest_ns && !backward)
 			return -ETIME;
 		at_ns = at;
-		back = at < ctx->guest_ns;
+		back = at < view->guest_ns;
 		back_there = 0;
 		arrived = 0;
 		leaps = 0;
 	}
-	ctx->factor_num = factor.num;
-	ctx->factor_den = factor.den;
-	if (back ? !back_there : ctx->guest_ns < at) {
-		leap_to(ctx, at);
+	answer->factor_num = factor.num;
+	answer->factor_den = factor.den;
+	if (back ? !back_there : view->guest_ns < at) {
+		leap_to(view, answer, at);
 	} else if (!arrived) {
 		arrived = 1;
-		timewarp_tell(ctx, TIMEWARP_EVENT_DONE, leaps);
+		timewarp_tell(view, TIMEWARP_EVENT_DONE, leaps);
 	}
 	return 0;
 }

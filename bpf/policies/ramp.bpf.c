@@ -78,45 +78,47 @@ static __always_inline __u64 step_ns(void)
 	return h < TIMEWARP_MIN_INTERVAL_NS ? TIMEWARP_MIN_INTERVAL_NS : h;
 }
 
-static __always_inline void clamp_to_ends(struct kvm_timewarp_ctx *ctx)
+static __always_inline void clamp_to_ends(struct kvm_timewarp_answer *answer)
 {
-	__u64 f = fixed(ctx->factor_num, ctx->factor_den);
+	__u64 f = fixed(answer->factor_num, answer->factor_den);
 	__u64 a = fixed(from.num, from.den), b = fixed(to.num, to.den);
 
 	if ((a < b && f < a) || (a > b && f > a)) {
-		ctx->factor_num = from.num;
-		ctx->factor_den = from.den;
+		answer->factor_num = from.num;
+		answer->factor_den = from.den;
 	} else if ((a < b && f > b) || (a > b && f < b) || a == b) {
-		ctx->factor_num = to.num;
-		ctx->factor_den = to.den;
+		answer->factor_num = to.num;
+		answer->factor_den = to.den;
 	}
 }
 
 /* To the point of the curve that is a step away */
-static __always_inline void go_by_host(struct kvm_timewarp_ctx *ctx, __u64 x)
+static __always_inline void go_by_host(const struct kvm_timewarp_view *view,
+				       struct kvm_timewarp_answer *answer, __u64 x)
 {
 	__u64 next = x + step_ns();
 	__u64 now, target;
 
 	/* the curve begins where the first step, which came into force late, has led */
-	if (ctx->event > KVM_TIMEWARP_PARAMS && !settled) {
+	if (view->event > KVM_TIMEWARP_PARAMS && !settled) {
 		settled = 1;
-		start_guest = ctx->guest_ns - guest_at(x);
+		start_guest = view->guest_ns - guest_at(x);
 	}
-	now = ctx->guest_ns - start_guest;
+	now = view->guest_ns - start_guest;
 	if (next > span)
 		next = span;
 	if (next - x < TIMEWARP_MIN_INTERVAL_NS)
 		next = x + TIMEWARP_MIN_INTERVAL_NS;
 	target = next <= span ? guest_at(next) :
 		 guest_at(span) + kvm_timewarp_mul_div(next - span, to.num, to.den);
-	ctx->factor_num = target > now ? target - now : 1;
-	ctx->factor_den = next - x;
-	ctx->next_host_ns = start_host + next;
+	answer->factor_num = target > now ? target - now : 1;
+	answer->factor_den = next - x;
+	answer->next_host_ns = start_host + next;
 }
 
 /* At what the curve shows in the middle of the step */
-static __always_inline void go_by_guest(struct kvm_timewarp_ctx *ctx, __u64 x)
+static __always_inline void go_by_guest(const struct kvm_timewarp_view *view,
+					struct kvm_timewarp_answer *answer, __u64 x)
 {
 	__u64 h = step_ns(), middle, f;
 	/* a step is no shorter than what the kernel allows, which counts host time */
@@ -126,38 +128,38 @@ static __always_inline void go_by_guest(struct kvm_timewarp_ctx *ctx, __u64 x)
 		h = least;
 	middle = x + h / 2 < span ? x + h / 2 : span;
 	f = factor_at(middle);
-	ctx->factor_num = f ? f : 1;
-	ctx->factor_den = ONE;
-	ctx->next_guest_ns = ctx->guest_ns + h;
+	answer->factor_num = f ? f : 1;
+	answer->factor_den = ONE;
+	answer->next_guest_ns = view->guest_ns + h;
 }
 
-TIMEWARP_DECIDE(ramp_decide, ctx)
+TIMEWARP_DECIDE(ramp_decide, view, answer)
 {
 	__u64 x;
 
 	if (unusable())
 		return -ERANGE;
-	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
-		start_host = ctx->host_ns;
-		start_guest = ctx->guest_ns;
+	if (view->event <= KVM_TIMEWARP_PARAMS) {
+		start_host = view->host_ns;
+		start_guest = view->guest_ns;
 		settled = 0;
 		done = 0;
 	}
-	x = guest ? ctx->guest_ns - start_guest : ctx->host_ns - start_host;
+	x = guest ? view->guest_ns - start_guest : view->host_ns - start_host;
 	if (x >= span) {
-		ctx->factor_num = to.num;
-		ctx->factor_den = to.den;
+		answer->factor_num = to.num;
+		answer->factor_den = to.den;
 		if (!done) {
 			done = 1;
-			timewarp_tell(ctx, TIMEWARP_EVENT_DONE, 0);
+			timewarp_tell(view, TIMEWARP_EVENT_DONE, 0);
 		}
 		return 0;
 	}
 	if (guest)
-		go_by_guest(ctx, x);
+		go_by_guest(view, answer, x);
 	else
-		go_by_host(ctx, x);
-	clamp_to_ends(ctx);
+		go_by_host(view, answer, x);
+	clamp_to_ends(answer);
 	return 0;
 }
 

@@ -24,43 +24,44 @@ TIMEWARP_EXIT_RECORD(schedule_exit)
 static volatile __u64 from_host, from_guest;
 
 /* Whether piece i has ended; if so, where the next one begins */
-static __always_inline _Bool ended(struct kvm_timewarp_ctx *ctx, __u64 i)
+static __always_inline _Bool ended(const struct kvm_timewarp_view *view,
+				   struct kvm_timewarp_answer *answer, __u64 i)
 {
 	const volatile struct timewarp_when *end = &plan.piece[timewarp_piece_nr(i)].end;
 	__u64 kind = end->kind;
 	__u64 at = timewarp_when_ns(kind, end->ns, from_host, from_guest);
 
-	if (!timewarp_reached(ctx, kind, at))
+	if (!timewarp_reached(view, answer, kind, at))
 		return 0;
-	from_host = timewarp_on_host(kind) ? at : ctx->host_ns;
-	from_guest = timewarp_on_host(kind) ? ctx->guest_ns : at;
+	from_host = timewarp_on_host(kind) ? at : view->host_ns;
+	from_guest = timewarp_on_host(kind) ? view->guest_ns : at;
 	return 1;
 }
 
-TIMEWARP_DECIDE(schedule_decide, ctx)
+TIMEWARP_DECIDE(schedule_decide, view, answer)
 {
 	const volatile struct timewarp_factor *f;
 	__u64 n = plan.n, i = piece, was = i;
 
 	if (!n || n > TIMEWARP_PIECES)
 		return -EINVAL;
-	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
-		from_host = ctx->host_ns;
-		from_guest = ctx->guest_ns;
+	if (view->event <= KVM_TIMEWARP_PARAMS) {
+		from_host = view->host_ns;
+		from_guest = view->guest_ns;
 		i = 0;
 		was = ~0ULL;
 	}
 	for (int passed = 0; passed < TIMEWARP_PIECES; passed++) {
-		if (i + 1 >= n || !ended(ctx, i))
+		if (i + 1 >= n || !ended(view, answer, i))
 			break;
 		i++;
 	}
 	piece = i;
 	f = &plan.piece[timewarp_piece_nr(i)].factor;
-	ctx->factor_num = f->num;
-	ctx->factor_den = f->den;
+	answer->factor_num = f->num;
+	answer->factor_den = f->den;
 	if (i != was)
-		timewarp_tell(ctx, i + 1 == n ? TIMEWARP_EVENT_DONE : TIMEWARP_EVENT_STEP, i);
+		timewarp_tell(view, i + 1 == n ? TIMEWARP_EVENT_DONE : TIMEWARP_EVENT_STEP, i);
 	return 0;
 }
 

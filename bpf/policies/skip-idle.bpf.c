@@ -47,53 +47,60 @@ static __always_inline __u64 earlier(__u64 a, __u64 b)
 	return a < b ? a : b;
 }
 
-static __always_inline void skip(struct kvm_timewarp_ctx *ctx, __u64 end)
+static __always_inline void skip(const struct kvm_timewarp_view *view,
+				 struct kvm_timewarp_answer *answer, __u64 end)
 {
-	__u64 vmm = timewarp_vmm_due_ns(ctx), timer = earlier(ctx->next_timer_ns, vmm);
+	__u64 vmm = timewarp_vmm_due_ns(view), timer = earlier(view->next_timer_ns, vmm);
 	__u64 to = earlier(timer, end);
 
 	if (timer == ~0ULL)
 		return;
-	to = earlier(to, ctx->guest_ns + earlier(max_skip, TIMEWARP_MAX_LEAP_NS));
-	if (to <= ctx->guest_ns || to - ctx->guest_ns < min_skip) {
-		/* The vCPUs may go on waiting when that is over, and KVM tells of it but once. */
+	to = earlier(to, view->guest_ns + earlier(max_skip, TIMEWARP_MAX_LEAP_NS));
+	/*
+	 * KVM tells but once that the vCPUs have halted, and they may go on waiting when this is over.
+	 * A timer wakes somebody as a rule, and when he halts again, that is told.
+	 */
+	answer->next_host_ns = view->host_ns + 2 * idle;
+	if (to <= view->guest_ns || to - view->guest_ns < min_skip) {
 		if (to == vmm) {
 			waited++;
-			ctx->next_host_ns = ctx->host_ns + idle;
+			answer->next_host_ns = view->host_ns + idle;
 		}
 		return;
 	}
-	ctx->leap_ns = to;
-	ctx->answer = KVM_TIMEWARP_IF_IDLE;
+	answer->leap_ns = to;
+	answer->flags = KVM_TIMEWARP_IF_IDLE;
 	skips++;
+	if (to != timer)
+		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 }
 
-TIMEWARP_DECIDE(skip_decide, ctx)
+TIMEWARP_DECIDE(skip_decide, view, answer)
 {
 	__u64 kind = until.kind, end = until_ns;
 
-	if (ctx->event <= KVM_TIMEWARP_PARAMS) {
-		end = timewarp_when_ns(kind, until.ns, ctx->host_ns, ctx->guest_ns);
+	if (view->event <= KVM_TIMEWARP_PARAMS) {
+		end = timewarp_when_ns(kind, until.ns, view->host_ns, view->guest_ns);
 		if (kind != TIMEWARP_NEVER && (timewarp_on_host(kind) || end == ~0ULL))
 			return -EINVAL;
-		if (end <= ctx->guest_ns)
+		if (end <= view->guest_ns)
 			return -ETIME;
 		until_ns = end;
 		ended = 0;
 	}
-	ctx->factor_num = factor.num;
-	ctx->factor_den = factor.den;
-	if (timewarp_reached(ctx, kind, end)) {
+	answer->factor_num = factor.num;
+	answer->factor_den = factor.den;
+	if (timewarp_reached(view, answer, kind, end)) {
 		if (!ended) {
 			ended = 1;
-			timewarp_tell(ctx, TIMEWARP_EVENT_DONE, skips);
+			timewarp_tell(view, TIMEWARP_EVENT_DONE, skips);
 		}
 		return 0;
 	}
-	ctx->next_idle_ns = idle;
-	if (ctx->event == KVM_TIMEWARP_IDLE ||
-	    (ctx->event == KVM_TIMEWARP_HOST_TIME && ctx->idle_ns >= idle))
-		skip(ctx, end);
+	answer->next_idle_ns = idle;
+	if (view->event == KVM_TIMEWARP_IDLE ||
+	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= idle))
+		skip(view, answer, end);
 	return 0;
 }
 

@@ -27,26 +27,26 @@ TIMEWARP_EXIT_RECORD(until_exit)
 
 static volatile __u64 at_ns;
 
-TIMEWARP_DECIDE(until_decide, ctx)
+TIMEWARP_DECIDE(until_decide, view, answer)
 {
 	__u64 kind = until.kind;
 	__u64 at = at_ns;
-	_Bool first = ctx->event <= KVM_TIMEWARP_PARAMS;
+	_Bool first = view->event <= KVM_TIMEWARP_PARAMS;
 
 	if (first) {
-		at = timewarp_when_ns(kind, until.ns, ctx->host_ns, ctx->guest_ns);
+		at = timewarp_when_ns(kind, until.ns, view->host_ns, view->guest_ns);
 		if (kind == TIMEWARP_NEVER)
 			return -EINVAL;
 	}
-	if (timewarp_reached(ctx, kind, at)) {
+	if (timewarp_reached(view, answer, kind, at)) {
 		if (first)
 			return -ETIME;
-		ctx->factor_num = after.num;
-		ctx->factor_den = after.den;
+		answer->factor_num = after.num;
+		answer->factor_den = after.den;
 		if (!reached) {
 			reached = 1;
-			late_ns = (timewarp_on_host(kind) ? ctx->host_ns : ctx->guest_ns) - at;
-			timewarp_tell(ctx, TIMEWARP_EVENT_DONE, 0);
+			late_ns = (timewarp_on_host(kind) ? view->host_ns : view->guest_ns) - at;
+			timewarp_tell(view, TIMEWARP_EVENT_DONE, 0);
 		}
 		return 0;
 	}
@@ -54,8 +54,8 @@ TIMEWARP_DECIDE(until_decide, ctx)
 		at_ns = at;
 		reached = 0;
 	}
-	ctx->factor_num = factor.num;
-	ctx->factor_den = factor.den;
+	answer->factor_num = factor.num;
+	answer->factor_den = factor.den;
 	return 0;
 }
 

@@ -35,12 +35,15 @@ my $tick;
 
 sub counters_of { return decode_json((twctl('status', '--vm', shift, '-j'))[1])->{counters} }
 sub log_uniform { my ($lo, $hi) = @_; return exp(log($lo) + rand(log($hi / $lo))) }
+# What all attachments so far have put the guest ahead by
+sub lead_of { my $s = state($_[0]); return sub64($s->{guest_ns}, $s->{host_ns}) }
 sub some_factor { return sprintf '%.3f', log_uniform(0.2, 40) }
 
 # Attaches a policy, waits until SUB says that it is enough, detaches; the timeline in host ns (t) and
 # guest ns (g) since the attach, and the factor (r) from there on.
 sub record {
 	my ($opt, $enough) = @_;
+	my $lead = lead_of($pid);
 	trace_begin();
 	my $p = attach($g, @$opt);
 	if (!$p) {
@@ -57,7 +60,7 @@ sub record {
 		my ($num, $den) = split '/', $seg->{factor};
 		push @line, {
 			t => ($seg->{host_tsc} - $s->{host_tsc}) * $tick + ($s->{host_ns} - $s->{since_host_ns}),
-			g => $seg->{guest_ns} - $s->{since_host_ns}, r => $num / $den, wait => $seg->{wait_ns}, change => $seg->{change},
+			g => sub64($seg->{guest_ns}, $lead) - $s->{since_host_ns}, r => $num / $den, wait => $seg->{wait_ns}, change => $seg->{change},
 		};
 	}
 	my $end = pop @line;
@@ -226,6 +229,8 @@ for (1 .. $runs) {
 
 # ---- catchup: swapped in for a policy under which the guest fell behind, or ran ahead
 
+# It comes level with the host, whatever put it ahead: what came before this is not to be waited for
+twctl('jump', '--vm', $g, '--allow-backward', '--', '-' . lead_of($pid) . 'ns') if lead_of($pid) > 1e6;
 for my $case ([ '1/4', 1, 'fast=3' ], [ '1/4', 1, 'mode=2' ], [ 5, 0.3, 'slow=1/3' ]) {
 	my ($factor, $seconds, $param) = @$case;
 	my $name = "catchup $param, after $seconds s at $factor";

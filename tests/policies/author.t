@@ -38,14 +38,14 @@ for p in bpf/policies/*.bpf.c bpf/policies/examples/*.bpf.c; do
 	says 0 'crimes 0$' check "$root/$p" --count 2000
 done
 # A policy that answers 0/0 from its second call on
-sed 's/ctx->factor_num = .*/ctx->factor_num = 0;/' "$dir/mine.bpf.c" >"$dir/zero.bpf.c"
+sed 's/answer->factor_num = .*/answer->factor_num = 0;/' "$dir/mine.bpf.c" >"$dir/zero.bpf.c"
 says 5 '^crime: a factor with a zero' check zero.bpf.c --count 200
 says 5 '^crime: gives 16 unusable answers in a row' check zero.bpf.c --count 2000
-sed 's/ctx->factor_num = .*/&\n\tctx->leap_ns = 1;/' "$dir/mine.bpf.c" >"$dir/back.bpf.c"
+sed 's/answer->factor_num = .*/&\n\tanswer->leap_ns = 1;/' "$dir/mine.bpf.c" >"$dir/back.bpf.c"
 says 5 '^crime: leaps to a guest time that has passed' check back.bpf.c --count 200
-sed 's/ctx->factor_num = .*/&\n\tctx->leap_ns = ctx->guest_ns + 2 * TIMEWARP_MAX_LEAP_NS;/' "$dir/mine.bpf.c" >"$dir/far.bpf.c"
+sed 's/answer->factor_num = .*/&\n\tanswer->leap_ns = view->guest_ns + 2 * TIMEWARP_MAX_LEAP_NS;/' "$dir/mine.bpf.c" >"$dir/far.bpf.c"
 says 5 '^crime: leaps further than half an hour' check far.bpf.c --count 200
-sed 's/ctx->factor_num = .*/&\n\tctx->answer = 64;/' "$dir/mine.bpf.c" >"$dir/bits.bpf.c"
+sed 's/answer->factor_num = .*/&\n\tanswer->flags = 64;/' "$dir/mine.bpf.c" >"$dir/bits.bpf.c"
 says 5 '^crime: answers with bits that there are not' check bits.bpf.c --count 200
 # What make install puts there serves as well as this tree, and make uninstall leaves nothing.
 prefix=$dir/inst/usr/local

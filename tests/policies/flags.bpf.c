@@ -4,7 +4,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-TIMEWARP_DECIDE(flags_decide, ctx)
+TIMEWARP_DECIDE(flags_decide, view, answer)
 {
 	return 0;
 }

@@ -33,47 +33,47 @@ static long step(__u32 i, __attribute__((unused)) void *arg)
 	return 0;
 }
 
-TIMEWARP_DECIDE(nonsense_decide, ctx)
+TIMEWARP_DECIDE(nonsense_decide, view, answer)
 {
 	calls++;
-	ctx->next_host_ns = ctx->host_ns + 1000000;
-	if (ctx->event == KVM_TIMEWARP_ATTACH && !early) {
-		ctx->factor_num = 2;
-		ctx->factor_den = 1;
+	answer->next_host_ns = view->host_ns + 1000000;
+	if (view->event == KVM_TIMEWARP_ATTACH && !early) {
+		answer->factor_num = 2;
+		answer->factor_den = 1;
 		return 0;
 	}
 	switch (kind) {
 	case ZERO:
-		ctx->factor_num = 0;
-		ctx->factor_den = 0;
+		answer->factor_num = 0;
+		answer->factor_den = 0;
 		break;
 	case ONES:
-		ctx->factor_num = ~0ULL;
-		ctx->factor_den = ~0ULL;
-		ctx->next_host_ns = ~0ULL;
-		ctx->next_guest_ns = ~0ULL;
+		answer->factor_num = ~0ULL;
+		answer->factor_den = ~0ULL;
+		answer->next_host_ns = ~0ULL;
+		answer->next_guest_ns = ~0ULL;
 		break;
 	case ALTERNATING:
-		ctx->factor_num = calls & 1 ? 1 : 10000;
-		ctx->factor_den = calls & 1 ? 10000 : 1;
+		answer->factor_num = calls & 1 ? 1 : 10000;
+		answer->factor_den = calls & 1 ? 10000 : 1;
 		break;
 	case HUGE:
-		ctx->factor_num = ~0ULL;
-		ctx->factor_den = 1;
+		answer->factor_num = ~0ULL;
+		answer->factor_den = 1;
 		break;
 	case TINY:
-		ctx->factor_num = 1;
-		ctx->factor_den = ~0ULL;
+		answer->factor_num = 1;
+		answer->factor_den = ~0ULL;
 		break;
 	case LOOP:
 		bpf_loop(8000000, step, NULL, 0);
 		break;
 	case AT_ONCE:
-		ctx->next_host_ns = ctx->host_ns + 1;
-		ctx->next_guest_ns = ctx->guest_ns + 1;
+		answer->next_host_ns = view->host_ns + 1;
+		answer->next_guest_ns = view->guest_ns + 1;
 		break;
 	case PAST:
-		ctx->next_host_ns = 1;
+		answer->next_host_ns = 1;
 		break;
 	case ERRNO:
 		return -EINVAL;

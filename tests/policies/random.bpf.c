@@ -29,7 +29,7 @@ static __always_inline __u64 next_random(void)
 	return x >> 11;
 }
 
-TIMEWARP_DECIDE(random_decide, ctx)
+TIMEWARP_DECIDE(random_decide, view, answer)
 {
 	__u64 span = longest > shortest ? longest - shortest : 1;
 	__u64 which;
@@ -43,20 +43,20 @@ TIMEWARP_DECIDE(random_decide, ctx)
 	 */
 	which = (last + 1 + next_random() % 4) % 5;
 	last = which;
-	ctx->factor_den = 1;
+	answer->factor_den = 1;
 	if (!changes || (which == 0 && !down))
-		ctx->factor_num = 1;
+		answer->factor_num = 1;
 	else if (which == 0)
-		ctx->factor_num = 1, ctx->factor_den = 10;
+		answer->factor_num = 1, answer->factor_den = 10;
 	else if (which == 1)
-		ctx->factor_num = 1;
+		answer->factor_num = 1;
 	else if (which == 2)
-		ctx->factor_num = 2;
+		answer->factor_num = 2;
 	else if (which == 3)
-		ctx->factor_num = 10;
+		answer->factor_num = 10;
 	else
-		ctx->factor_num = 50;
-	ctx->next_host_ns = ctx->host_ns + shortest + next_random() % span;
+		answer->factor_num = 50;
+	answer->next_host_ns = view->host_ns + shortest + next_random() % span;
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-TIMEWARP_DECIDE(refuse_decide, ctx)
+TIMEWARP_DECIDE(refuse_decide, view, answer)
 {
 	return -64;	/* ENONET, which nobody else uses */
 }

@@ -4,9 +4,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-TIMEWARP_DECIDE(writer_decide, ctx)
+TIMEWARP_DECIDE(writer_decide, view, answer)
 {
-	ctx->guest_ns = 0;
+	((struct kvm_timewarp_view *)view)->guest_ns = 0;
 	return 0;
 }
 

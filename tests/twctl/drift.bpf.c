@@ -10,13 +10,13 @@ TIMEWARP_PARAM(__s32, drift, -5, -1000, 1000, "ppm", "slope, in parts per millio
 
 TIMEWARP_EXIT_RECORD(drift_exit)
 
-TIMEWARP_DECIDE(drift_decide, ctx)
+TIMEWARP_DECIDE(drift_decide, view, answer)
 {
 	if (span > 60 * TIMEWARP_NS_PER_SEC)
 		return -EINVAL;
-	ctx->factor_num = factor.num * (1000000 + drift);
-	ctx->factor_den = factor.den * 1000000;
-	ctx->next_host_ns = ctx->host_ns + span;
+	answer->factor_num = factor.num * (1000000 + drift);
+	answer->factor_den = factor.den * 1000000;
+	answer->next_host_ns = view->host_ns + span;
 	return 0;
 }
 

@@ -6,11 +6,11 @@ char LICENSE[] SEC("license") = "GPL";
 
 TIMEWARP_EXIT_RECORD(ejected_exit)
 
-TIMEWARP_DECIDE(ejected_decide, ctx)
+TIMEWARP_DECIDE(ejected_decide, view, answer)
 {
-	ctx->factor_num = ctx->event == KVM_TIMEWARP_ATTACH ? 2 : 0;
-	ctx->factor_den = 1;
-	ctx->next_host_ns = ctx->host_ns + 1000000;
+	answer->factor_num = view->event == KVM_TIMEWARP_ATTACH ? 2 : 0;
+	answer->factor_den = 1;
+	answer->next_host_ns = view->host_ns + 1000000;
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-TIMEWARP_DECIDE(refuses_decide, ctx)
+TIMEWARP_DECIDE(refuses_decide, view, answer)
 {
 	return -5; /* EIO */
 }

@@ -4,9 +4,9 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-TIMEWARP_DECIDE(unverified_decide, ctx)
+TIMEWARP_DECIDE(unverified_decide, view, answer)
 {
-	ctx->host_ns = 0;
+	((struct kvm_timewarp_view *)view)->host_ns = 0;
 	return 0;
 }
 

@@ -29,6 +29,9 @@ __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
 	return !c || q > ~0ULL ? ~0ULL : (__u64)q;
 }
 
+static struct kvm_timewarp_view now;
+static struct kvm_timewarp_answer said;
+
 static struct vm {
 	double hz;		/* timers that the guest arms in a second of its own */
 	double cost_ns;		/* host time for each */
@@ -44,7 +47,7 @@ static struct vm {
 } vm;
 
 /* What a decision is given after a span of host time */
-static void live(struct kvm_timewarp_ctx *ctx, double span)
+static void live(double span)
 {
 	double stalled = vm.stall_ns < span ? vm.stall_ns : span;
 	double period = 1e9 / vm.hz / vm.f, runs = span - stalled;
@@ -53,7 +56,7 @@ static void live(struct kvm_timewarp_ctx *ctx, double span)
 
 	vm.host += span;
 	vm.guest += span * vm.f;
-	ctx->starved_ns += stalled;
+	now.starved_ns += stalled;
 	vm.stall_ns -= stalled;
 	if (period < fastest) {
 		if (vm.periodic)
@@ -62,31 +65,30 @@ static void live(struct kvm_timewarp_ctx *ctx, double span)
 			vm.floors += fired;
 	}
 	if (!vm.busy && fired * vm.cost_ns < runs)
-		ctx->halted_ns += runs - fired * vm.cost_ns;
-	if (vm.cost_ns * vm.f > ctx->late_ns)
-		ctx->late_ns = vm.cost_ns * vm.f;
-	if (stalled * vm.f > ctx->late_ns && !vm.stall_ns)
-		ctx->late_ns = stalled * vm.f;
+		now.halted_ns += runs - fired * vm.cost_ns;
+	if (vm.cost_ns * vm.f > now.late_ns)
+		now.late_ns = vm.cost_ns * vm.f;
+	if (stalled * vm.f > now.late_ns && !vm.stall_ns)
+		now.late_ns = stalled * vm.f;
 }
 
-static void ask(struct kvm_timewarp_ctx *ctx, __u32 event)
+static void ask(__u32 event)
 {
-	unsigned long long args[1] = { (unsigned long long)ctx };
+	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
 	double asked;
 
-	ctx->event = event;
-	ctx->nr_vcpus = 1;
-	ctx->host_ns = vm.host;
-	ctx->guest_ns = vm.guest;
-	ctx->factor_num = vm.f * 4294967296.0;
-	ctx->factor_den = 4294967296ULL;
-	ctx->lost_ticks = vm.lost;
-	ctx->floors = vm.floors;
-	ctx->next_host_ns = 0;
-	ctx->next_late_ns = 0;
+	now.event = event;
+	now.nr_vcpus = 1;
+	now.host_ns = vm.host;
+	now.guest_ns = vm.guest;
+	now.factor_num = vm.f * 4294967296.0;
+	now.factor_den = 4294967296ULL;
+	now.lost_ticks = vm.lost;
+	now.floors = vm.floors;
+	said = (struct kvm_timewarp_answer){ .factor_num = now.factor_num, .factor_den = now.factor_den };
 	assert_int_equal(backoff_decide(args), 0);
-	assert_true(ctx->next_host_ns > ctx->host_ns && ctx->next_late_ns);
-	asked = (double)ctx->factor_num / ctx->factor_den;
+	assert_true(said.next_host_ns > now.host_ns && said.next_late_ns);
+	asked = (double)said.factor_num / said.factor_den;
 	assert_true(asked >= (double)least.num / least.den * 0.999999);
 	assert_true(asked <= (double)factor.num / factor.den * 1.000001);
 	if (asked > vm.limit) {
@@ -94,10 +96,8 @@ static void ask(struct kvm_timewarp_ctx *ctx, __u32 event)
 		asked = vm.limit;
 	}
 	vm.f = asked;
-	ctx->late_ns = ctx->starved_ns = ctx->halted_ns = 0;
+	now.late_ns = now.starved_ns = now.halted_ns = 0;
 }
-
-static struct kvm_timewarp_ctx now;
 
 static void begin_vm(struct vm v)
 {
@@ -111,7 +111,7 @@ static void begin_vm(struct vm v)
 	factor.num = 10000;
 	least.num = start.num = factor.den = least.den = start.den = 1;
 	memset(&now, 0, sizeof(now));
-	ask(&now, KVM_TIMEWARP_ATTACH);
+	ask(KVM_TIMEWARP_ATTACH);
 }
 
 static void run(double seconds)
@@ -119,16 +119,16 @@ static void run(double seconds)
 	double end = vm.host + seconds * 1e9, least_f = vm.f;
 
 	while (vm.host < end) {
-		double left = now.next_host_ns - vm.host;
+		double left = said.next_host_ns - vm.host;
 		double stall = vm.stall_ns;
 
 		/* a late timer is told when it is delivered: when the vCPU runs again */
-		if (stall && stall < left && stall * vm.f > now.next_late_ns) {
-			live(&now, stall);
-			ask(&now, KVM_TIMEWARP_LATE);
+		if (stall && stall < left && stall * vm.f > said.next_late_ns) {
+			live(stall);
+			ask(KVM_TIMEWARP_LATE);
 		} else {
-			live(&now, left);
-			ask(&now, KVM_TIMEWARP_HOST_TIME);
+			live(left);
+			ask(KVM_TIMEWARP_HOST_TIME);
 		}
 		if (vm.f < least_f)
 			least_f = vm.f;
@@ -241,13 +241,13 @@ static void limit_of_the_cpu(void **state)
 
 static void parameters(void **state)
 {
-	unsigned long long args[1] = { (unsigned long long)&now };
+	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
 
 	(void)state;
 	begin_vm((struct vm){ .hz = 250, .cost_ns = 30000 });
 	run(30);
 	factor.num = 10;
-	ask(&now, KVM_TIMEWARP_PARAMS);
+	ask(KVM_TIMEWARP_PARAMS);
 	assert_true(vm.f <= 10);
 	least.num = 11;
 	now.event = KVM_TIMEWARP_PARAMS;

@@ -24,7 +24,8 @@ __u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
 	return !c || q > ~0ULL ? ~0ULL : (__u64)q;
 }
 
-static struct kvm_timewarp_ctx now;
+static struct kvm_timewarp_view now;
+static struct kvm_timewarp_answer said;
 static double f, most_f, least_f, most_off, least_off;
 
 static double off(void)
@@ -34,21 +35,22 @@ static double off(void)
 
 static int ask(__u32 event)
 {
-	unsigned long long args[1] = { (unsigned long long)&now };
+	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
 	int r;
 
 	now.event = event;
-	now.next_host_ns = 0;
-	now.leap_ns = 0;
+	said = (struct kvm_timewarp_answer){ .factor_num = now.factor_num, .factor_den = now.factor_den };
 	r = chaos_decide(args);
 	if (r)
 		return r;
 	/* The kernel lets no other leap pass */
-	assert_true(!now.leap_ns || now.leap_ns == now.guest_ns - back || now.leap_ns == now.guest_ns + skip);
-	if (now.leap_ns)
-		now.guest_ns = now.leap_ns;
+	assert_true(!said.leap_ns || said.leap_ns == now.guest_ns - back || said.leap_ns == now.guest_ns + skip);
+	if (said.leap_ns)
+		now.guest_ns = said.leap_ns;
+	now.factor_num = said.factor_num;
+	now.factor_den = said.factor_den;
 	f = (double)now.factor_num / now.factor_den;
-	assert_true(f >= 0.999999e-4 && f <= 10000 && now.next_host_ns >= now.host_ns + TIMEWARP_MIN_INTERVAL_NS);
+	assert_true(f >= 0.999999e-4 && f <= 10000 && said.next_host_ns >= now.host_ns + TIMEWARP_MIN_INTERVAL_NS);
 	return 0;
 }
 
@@ -71,7 +73,7 @@ static void run(double seconds)
 	least_f = least_off = 1e9;
 	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), 0);
 	while (now.host_ns < end) {
-		__u64 span = now.next_host_ns - now.host_ns;
+		__u64 span = said.next_host_ns - now.host_ns;
 
 		now.host_ns += span;
 		now.guest_ns += kvm_timewarp_mul_div(span, now.factor_num, now.factor_den);

@@ -12,11 +12,11 @@ TIMEWARP_PARAM(_Bool, loud, 1, 0, 1, "", "whether, or not");
 
 TIMEWARP_EXIT_RECORD(params_exit)
 
-TIMEWARP_DECIDE(params_decide, ctx)
+TIMEWARP_DECIDE(params_decide, view, answer)
 {
-	ctx->factor_num = factor.num + drift + small + loud;
-	ctx->factor_den = factor.den;
-	ctx->next_host_ns = kvm_timewarp_mul_div(ctx->host_ns, span, TIMEWARP_NS_PER_SEC);
+	answer->factor_num = factor.num + drift + small + loud;
+	answer->factor_den = factor.den;
+	answer->next_host_ns = kvm_timewarp_mul_div(view->host_ns, span, TIMEWARP_NS_PER_SEC);
 	return 0;
 }
 

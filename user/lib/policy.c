@@ -266,26 +266,6 @@ int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct
 	return TW_OK;
 }
 
-int tw_policy_share(struct tw_policy *p, const int *fds, unsigned int n, struct tw_err *e)
-{
-	int *peers = ops_member(p, "peer_fd", TIMEWARP_MAX_PEERS * sizeof(*peers));
-	unsigned int *nr = ops_member(p, "nr_peers", sizeof(*nr));
-
-	if (!peers || !nr || n > TIMEWARP_MAX_PEERS) {
-		tw_fail(e, TW_FAILED, "cannot load policy %s for several VMs", TW_QUOTE(p->title));
-		tw_fact(e, "its struct " OPS_TYPE " has no peer_fd");
-		return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
-	}
-	if (tw_ops_offset("peer_fd") < 0) {
-		tw_fail(e, TW_UNSUPPORTED, "cannot attach to several VMs at once");
-		tw_fact(e, "the kernel's hook is one without groups");
-		return tw_cure(e, "build and load the newer modules: make install-kvm");
-	}
-	memcpy(peers, fds, n * sizeof(*fds));
-	*nr = n;
-	return TW_OK;
-}
-
 static int explain_busy(struct tw_err *e, const struct tw_vm *vm)
 {
 	struct tw_err ignored = { 0 };
@@ -354,9 +334,7 @@ static const struct {
 	{ ETIME, TW_REFUSED, "the guest is past the moment that the policy was given",
 	  "give one that lies ahead; twctl status shows guest minus host time" },
 	{ ENOLINK, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
-	{ EXDEV, TW_REFUSED, "the VMs of a group must have TSCs of one rate, and a policy stays on "
-	  "its VMs", "give the guests one tsc-frequency, or attach to each alone" },
-	{ EEXIST, TW_USAGE, "two of the names are one VM", "name each VM once" },
+	{ EXDEV, TW_REFUSED, "a policy stays on its VM", "attach it to the other one" },
 	{ ENOENT, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
 	{ EINVAL, TW_REFUSED, "the kernel refuses its name, mode or flags, or the policy answered "
 	  "EINVAL", "check its parameters; trace-cmd record -e 'kvm_timewarp*' shows more" },

@@ -68,9 +68,6 @@ int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e);
  */
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e);
 
-/* Before the load: names VMs that share its timeline; they may be closed as that one; 0 or a status */
-int tw_policy_share(struct tw_policy *p, const int *fds, unsigned int n, struct tw_err *e);
-
 /**
  * tw_policy_attach - attach a loaded policy
  * @p: the policy

@@ -15,11 +15,11 @@ struct tw_state {
 	unsigned int id;			/* of the timeline, for kvm_timewarp_kick() */
 	char policy[32];			/* "-" if none */
 	unsigned int link_id;
-	unsigned int vms;			/* that share the timeline, this one among them */
 	char tsc_mode[16];			/* scaled, trapped, offset or "-" */
 	struct timewarp_factor asked, force, min, max;
 	uint64_t since_host_ns;
 	uint64_t host_ns, guest_ns, host_tsc, guest_tsc;	/* one instant */
+	int64_t lead_ns;			/* guest_ns - host_ns: over all attachments */
 	int64_t kvmclock_offset;			/* kvmclock - guest_ns */
 	int64_t mono_ahead_ns, wall_ahead_ns;		/* as the last detach left them */
 	uint64_t seq;

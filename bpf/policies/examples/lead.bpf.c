@@ -3,8 +3,8 @@
  * lead - second example: bring the guest ahead of the host by a span, then keep it there
  *
  * It shows how to refuse parameters that make no sense, how to work out when something will be
- * reached, and how to tell "twctl attach" that it has been. While a policy is attached, guest_ns -
- * host_ns is what the guest has gained.
+ * reached, and how to tell "twctl attach" that it has been. guest_ns - host_ns is what the guest has gained,
+ * under this policy and all that it has had before.
  */
 #include "timewarp.bpf.h"
 
@@ -17,35 +17,35 @@ TIMEWARP_COUNTER(there, "", "1 when the guest is where it should be");
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(lead_exit)
 
-TIMEWARP_DECIDE(lead_decide, ctx)
+TIMEWARP_DECIDE(lead_decide, view, answer)
 {
-	__u64 gained = ctx->guest_ns > ctx->host_ns ? ctx->guest_ns - ctx->host_ns : 0;
+	__u64 gained = view->guest_ns > view->host_ns ? view->guest_ns - view->host_ns : 0;
 	__u64 missing = lead > gained ? lead - gained : 0;
 	__u64 wait;
 
 	/* refused: at the attach that ends it, later the old values come back */
 	if (factor.num <= factor.den)
 		return -ERANGE;
-	if (ctx->event <= KVM_TIMEWARP_PARAMS)
+	if (view->event <= KVM_TIMEWARP_PARAMS)
 		there = 0;
 	if (!missing) {
-		ctx->factor_num = 1;
-		ctx->factor_den = 1;
+		answer->factor_num = 1;
+		answer->factor_den = 1;
 		if (!there) {
 			there = 1;
-			timewarp_tell(ctx, TIMEWARP_EVENT_DONE, 0);
+			timewarp_tell(view, TIMEWARP_EVENT_DONE, 0);
 		}
 		return 0;
 	}
-	ctx->factor_num = factor.num;
-	ctx->factor_den = factor.den;
+	answer->factor_num = factor.num;
+	answer->factor_den = factor.den;
 	/* each host second gains factor - 1; 64 bits do not hold the product, so the kernel helps */
 	wait = kvm_timewarp_mul_div(missing, factor.den, factor.num - factor.den);
 	if (wait < TIMEWARP_MIN_INTERVAL_NS)
 		wait = TIMEWARP_MIN_INTERVAL_NS;
 	/* where it is for ever, it is not asked for */
-	if (ctx->host_ns + wait > ctx->host_ns && wait >> 62 == 0)
-		ctx->next_host_ns = ctx->host_ns + wait;
+	if (view->host_ns + wait > view->host_ns && wait >> 62 == 0)
+		answer->next_host_ns = view->host_ns + wait;
 	return 0;
 }
 

@@ -16,18 +16,18 @@ TIMEWARP_EXIT_RECORD(pulse_exit)
 
 static volatile __u64 start;
 
-TIMEWARP_DECIDE(pulse_decide, ctx)
+TIMEWARP_DECIDE(pulse_decide, view, answer)
 {
 	__u64 turn, p = period;
 
 	if (!p)
 		return -EINVAL;
-	if (ctx->event <= KVM_TIMEWARP_PARAMS)
-		start = ctx->guest_ns;
-	turn = (ctx->guest_ns - start) / p;
-	ctx->factor_num = turn % 2 ? 1 : factor.num;
-	ctx->factor_den = turn % 2 ? 1 : factor.den;
-	ctx->next_guest_ns = start + (turn + 1) * p;
+	if (view->event <= KVM_TIMEWARP_PARAMS)
+		start = view->guest_ns;
+	turn = (view->guest_ns - start) / p;
+	answer->factor_num = turn % 2 ? 1 : factor.num;
+	answer->factor_den = turn % 2 ? 1 : factor.den;
+	answer->next_guest_ns = start + (turn + 1) * p;
 	return 0;
 }
 

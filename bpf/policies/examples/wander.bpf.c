@@ -31,7 +31,7 @@ static __always_inline __u64 triangle(__u64 i)
 	return i <= STEPS ? i : 2 * STEPS - i;
 }
 
-TIMEWARP_DECIDE(wander_decide, ctx)
+TIMEWARP_DECIDE(wander_decide, view, answer)
 {
 	__u64 step = period / (2 * STEPS);
 	__u64 worst = ppm * 1000, jitter = noise * 1000;
@@ -40,18 +40,18 @@ TIMEWARP_DECIDE(wander_decide, ctx)
 	/* by another hand than twctl's there may be anything in a parameter */
 	if (step < TIMEWARP_MIN_INTERVAL_NS || worst > BILLION / 2 || jitter > BILLION / 4)
 		return -ERANGE;
-	if (ctx->event <= KVM_TIMEWARP_PARAMS)
-		start = ctx->host_ns;
-	i = (ctx->host_ns - start) / step;
+	if (view->event <= KVM_TIMEWARP_PARAMS)
+		start = view->host_ns;
+	i = (view->host_ns - start) / step;
 	/* BILLION + worst * (triangle - 32) / 32, in an order that never goes below 0 */
 	rate = BILLION - worst + worst * triangle(i) * 2 / STEPS;
 	if (jitter)
 		rate += bpf_get_prandom_u32() % (2 * jitter + 1) - jitter;
 	steps++;
 	ppb_off = rate > BILLION ? rate - BILLION : BILLION - rate;
-	ctx->factor_num = rate;
-	ctx->factor_den = BILLION;
-	ctx->next_host_ns = start + (i + 1) * step;
+	answer->factor_num = rate;
+	answer->factor_den = BILLION;
+	answer->next_host_ns = start + (i + 1) * step;
 	return 0;
 }
 
