@@ -168,7 +168,21 @@ struct timeline_rate {
 
 struct kvm_timeline {
 	struct kvm *kvm;
+	bool active;
 	struct timeline_rate rate;
+	u64 seg_host_tsc;
+	bool frozen;
+	u64 end_tsc;
+	u64 tsc_ratio;
+	u64 tsc_offset;
+	u64 pv_tsc;
+	u64 pv_ns;
+	u32 pv_mul;
+	s8 pv_shift;
+	s64 wall_ns;
+	s64 wall_ahead_ns;
+	s64 mono_ns;
+	s64 mono_ahead_ns;
 	u64 held_last_ns;
 };
 

@@ -7,8 +7,9 @@
  * qemu_clock_get_ns(). The calls in there are probed, and no other readers of the host's clock:
  * the monitor, logging, migration, block jobs and displays (QEMU_CLOCK_REALTIME, GLib) stay on host time.
  *
- * The time comes from kvm_timewarp_clock(), which evaluates the very segment that KVM uses, under
- * the same sequence counter: there is no second copy that could tear or drift.
+ * The time is that of the timeline's segment, which a program on the segment's own tracepoint copies
+ * within the kernel's transaction, so that there is no moment at which it is another than KVM's. Before
+ * the first attachment and after the last it is what QEMU has read, plus what is left of the lead.
  *
  * The main loop sleeps in ppoll() for as long as its earliest timer has to wait. Each timer's wait
  * is converted here on its own, as some of them are in guest time and others in host time. When the
@@ -25,21 +26,25 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "timewarp.h"
+#include "trace.h"
+#include "trace_math.h"
 #include "vmm_state.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define CLOCK_REALTIME 0
-#define CLOCK_MONOTONIC 1
 #define NS_PER_SEC 1000000000ULL
 #define NEVER (~0ULL >> 2)
 /* The longest sleep, in host ns, for a timer in guest time */
 #define LONGEST_WAIT NS_PER_SEC
 
-extern u64 kvm_timewarp_clock(u32 pid, u32 clock) __ksym;
-extern u64 kvm_timewarp_host_delay(u32 pid, u64 guest_ns) __ksym;
+/* A reader that has been overtaken so often by changes, a millisecond apart, does not read a segment */
+#define TRIES 4
+
+extern u64 kvm_timewarp_mul_div(u64 a, u64 b, u64 c) __ksym;
+extern u64 kvm_timewarp_host_tsc(void) __ksym;
 
 struct vmm_state vmm SEC(VMM_SECTION);
+struct vmm_segments segments SEC(VMM_SEGMENTS_SECTION);
 
 /* For the policy */
 volatile struct timewarp_vmms vmms SEC(TIMEWARP_VMMS_SECTION);
@@ -72,18 +77,51 @@ static __always_inline bool following(void)
 	return offset != vmm.folded_offset;
 }
 
-static __always_inline u64 monotonic(void)
+/* The segment in force; one that is not active if it cannot be read */
+static __always_inline void read_segment(struct vmm_segment *seg)
 {
-	u64 ns = kvm_timewarp_clock(vmm.pid, CLOCK_MONOTONIC);
+	u64 seq;
+	int i;
 
-	return ns ? ns - vmm.mono_base_ns : 0;
+	for (i = 0; i < TRIES; i++) {
+		seq = *(volatile u64 *)&segments.seq;
+		barrier();
+		*seg = segments.slot[seq & 1];
+		barrier();
+		if (seq == *(volatile u64 *)&segments.seq)
+			return;
+	}
+	seg->active = 0;
+	__sync_fetch_and_add(&vmm.failures, 1);
 }
 
-static __always_inline u64 realtime(void)
+static __always_inline u64 scale_tsc(u64 tsc, u64 ratio)
 {
-	u64 ns = kvm_timewarp_clock(vmm.pid, CLOCK_REALTIME);
+	return vmm.tsc_frac_bits ? trace_mul_shr(tsc, ratio, vmm.tsc_frac_bits) : tsc * ratio;
+}
 
-	return ns ? ns - vmm.wall_base_ns : 0;
+/* The timeline now, of a segment that is active */
+static __always_inline u64 guest_now(const struct vmm_segment *seg)
+{
+	u64 tsc = kvm_timewarp_host_tsc();
+
+	if (tsc < seg->begin_tsc)
+		tsc = seg->begin_tsc;
+	if (tsc > seg->end_tsc)
+		tsc = seg->end_tsc;
+	tsc = scale_tsc(tsc, seg->tsc_ratio) + seg->tsc_offset;
+	return seg->pv_ns + trace_pvclock_ns(tsc - seg->pv_tsc, seg->pv_mul, seg->pv_shift);
+}
+
+/* The VMM's CLOCK_MONOTONIC and CLOCK_REALTIME, of a segment that is active */
+static __always_inline u64 monotonic(const struct vmm_segment *seg)
+{
+	return guest_now(seg) + seg->mono_ns - vmm.mono_base_ns;
+}
+
+static __always_inline u64 realtime(const struct vmm_segment *seg)
+{
+	return guest_now(seg) + seg->wall_ns - vmm.wall_base_ns;
 }
 
 /* struct timespec or struct timeval */
@@ -104,35 +142,55 @@ static __always_inline int called(u64 result, u32 site)
 	return 0;
 }
 
+/* What a clock of the VMM's is to show that read OWN; 0 to leave it alone */
+static __always_inline u64 clock_value(u32 site, u64 own)
+{
+	struct vmm_segment seg;
+	u64 ns;
+
+	if (site == VMM_CALL_MONOTONIC ? !following() : !vmm.rtc || vmm.phase != VMM_FOLLOW)
+		return 0;
+	read_segment(&seg);
+	if (seg.active)
+		return site == VMM_CALL_MONOTONIC ? monotonic(&seg) : realtime(&seg);
+	ns = own + (site == VMM_CALL_MONOTONIC ? seg.mono_ahead_ns - vmm.mono_base_ns :
+		    seg.wall_ahead_ns - vmm.wall_base_ns);
+	return ns == own ? 0 : ns;
+}
+
 static __always_inline int returned(void)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct vmm_call *call = bpf_map_lookup_elem(&calls, &tid);
-	u64 to, ns;
+	/* of a unit of the fraction: of struct timespec, and of struct timeval */
+	u64 to, ns, own[2], unit;
 	u32 site;
 
 	if (!call)
 		return 0;
 	to = call->result;
 	site = call->site;
+	unit = site == VMM_CALL_MONOTONIC ? 1 : 1000;
 	bpf_map_delete_elem(&calls, &tid);
-	if (site == VMM_CALL_MONOTONIC) {
-		ns = following() ? monotonic() : 0;
-		if (ns)
-			rewrite(to, ns / NS_PER_SEC, ns % NS_PER_SEC);
-	} else {
-		ns = vmm.rtc && vmm.phase == VMM_FOLLOW ? realtime() : 0;
-		if (ns)
-			rewrite(to, ns / NS_PER_SEC, ns % NS_PER_SEC / 1000);
-	}
-	if (ns)
-		__sync_fetch_and_add(&vmm.clocks, 1);
+	if (bpf_probe_read_user(own, sizeof(own), (void *)to))
+		return 0;
+	ns = clock_value(site, own[0] * NS_PER_SEC + own[1] * unit);
+	if (!ns)
+		return 0;
+	rewrite(to, ns / NS_PER_SEC, ns % NS_PER_SEC / unit);
+	__sync_fetch_and_add(&vmm.clocks, 1);
 	return 0;
 }
 
-static __always_inline u64 host_delay(u64 guest_ns)
+/* How long a span of guest time takes the host, rounded up */
+static __always_inline u64 host_delay(const struct vmm_segment *seg, u64 guest_ns)
 {
-	return kvm_timewarp_host_delay(vmm.pid, guest_ns);
+	u64 ns;
+
+	if (seg->frozen || kvm_timewarp_host_tsc() >= seg->end_tsc)
+		return NEVER;
+	ns = kvm_timewarp_mul_div(guest_ns, seg->den, seg->num);
+	return ns < NEVER ? ns + 1 : NEVER;
 }
 
 static __always_inline u64 read_user(u64 from)
@@ -144,7 +202,7 @@ static __always_inline u64 read_user(u64 from)
 }
 
 /* When the first timer of one of the main loop's lists is due, in that clock's ns; NEVER if none is */
-static __always_inline u64 list_wait(u32 clock)
+static __always_inline u64 list_wait(const struct vmm_segment *seg, u32 clock)
 {
 	u64 list = read_user(vmm.timerlists + 8 * clock);
 	u64 timer = list ? read_user(list + VMM_LIST_ACTIVE) : 0;
@@ -158,14 +216,14 @@ static __always_inline u64 list_wait(u32 clock)
 	} else if (clock == VMM_CLOCK_HOST) {
 		if (!vmm.rtc)
 			return 0;
-		now = realtime();
+		now = realtime(seg);
 	} else {
 		short enabled = 0;
 
 		bpf_probe_read_user(&enabled, sizeof(enabled), (void *)vmm.enabled);
 		if (!enabled)
 			return NEVER;
-		now = monotonic() + read_user(vmm.offset);
+		now = monotonic(seg) + read_user(vmm.offset);
 	}
 	wait = read_user(timer) - now;
 	return wait > 0 ? wait : 0;
@@ -194,14 +252,13 @@ static __always_inline void tell_due(u64 due_ns)
 {
 	u32 nr = vmm.nr;
 
-	if (nr > TIMEWARP_MAX_PEERS)
-		return;
-	vmms.vm[nr].due_ns = due_ns;
-	vmms.vm[nr].pid = vmm.pid;
+	if (nr < TIMEWARP_MAX_VMS)
+		vmms.vm[nr].due_ns = due_ns;
 }
 
 /* How long to sleep instead, in host ns, for whose sake, and how long it is in guest ns */
-static __always_inline u64 new_wait(u64 wait, u32 *awaits, u64 *guest_ns)
+static __always_inline u64 new_wait(const struct vmm_segment *seg, u64 wait, u32 *awaits,
+				    u64 *guest_ns)
 {
 	u64 asked = NEVER, host = NEVER, guest = NEVER, w;
 	u32 clock;
@@ -210,9 +267,9 @@ static __always_inline u64 new_wait(u64 wait, u32 *awaits, u64 *guest_ns)
 	*guest_ns = NEVER;
 	/* Other event loops: whose timer it is cannot be told, so too early rather than late. */
 	if (!is_main_loop() || !vmm.timerlists)
-		return smaller(wait, host_delay(wait));
+		return smaller(wait, host_delay(seg, wait));
 	for (clock = 0; clock < VMM_NR_CLOCKS; clock++) {
-		w = list_wait(clock);
+		w = list_wait(seg, clock);
 		/* A wall clock that stays the host's: what was asked covers it. */
 		if (clock == VMM_CLOCK_HOST && !vmm.rtc)
 			w = w == NEVER ? NEVER : wait;
@@ -220,7 +277,7 @@ static __always_inline u64 new_wait(u64 wait, u32 *awaits, u64 *guest_ns)
 		if (!in_guest_time(clock))
 			host = smaller(host, w);
 		else if (w != NEVER) {
-			guest = smaller(guest, smaller(host_delay(w), LONGEST_WAIT));
+			guest = smaller(guest, smaller(host_delay(seg, w), LONGEST_WAIT));
 			*guest_ns = smaller(*guest_ns, w);
 		}
 	}
@@ -228,7 +285,7 @@ static __always_inline u64 new_wait(u64 wait, u32 *awaits, u64 *guest_ns)
 	host = smaller(host, guest);
 	/* None of these asked for so short a sleep: a block device's timer did, on either clock. */
 	if (wait < asked) {
-		host = smaller(host, smaller(wait, host_delay(wait)));
+		host = smaller(host, smaller(wait, host_delay(seg, wait)));
 		*awaits = VMM_AWAITS_UNKNOWN;
 		*guest_ns = wait;
 	}
@@ -238,7 +295,7 @@ static __always_inline u64 new_wait(u64 wait, u32 *awaits, u64 *guest_ns)
 }
 
 /* Whether the main loop, which sleeps, may have to do something before it wakes by itself */
-static __always_inline bool is_due_soon(void)
+static __always_inline bool is_due_soon(const struct vmm_segment *seg)
 {
 	u64 host = NEVER, w;
 	u32 clock;
@@ -246,9 +303,9 @@ static __always_inline bool is_due_soon(void)
 	for (clock = 0; clock < VMM_NR_CLOCKS; clock++) {
 		if (!in_guest_time(clock))
 			continue;
-		w = list_wait(clock);
+		w = list_wait(seg, clock);
 		if (w != NEVER)
-			host = smaller(host, host_delay(w));
+			host = smaller(host, host_delay(seg, w));
 	}
 	return host < LONGEST_WAIT;
 }
@@ -256,6 +313,7 @@ static __always_inline bool is_due_soon(void)
 static __always_inline int sleeps(u64 timeout)
 {
 	u64 value[2], wait, guest_ns;
+	struct vmm_segment seg;
 	u32 awaits;
 
 	if (timeout && is_main_loop()) {
@@ -271,11 +329,14 @@ static __always_inline int sleeps(u64 timeout)
 	wait = value[0] * NS_PER_SEC + value[1];
 	if (!wait)
 		return 0;
-	wait = new_wait(wait, &awaits, &guest_ns);
+	read_segment(&seg);
+	/* At the host's rate, what was asked is right, until that changes. */
+	if (!seg.active)
+		return 0;
+	wait = new_wait(&seg, wait, &awaits, &guest_ns);
 	if (is_main_loop()) {
 		vmm.awaits = awaits;
-		tell_due(guest_ns >= NEVER ? ~0ULL :
-			 kvm_timewarp_clock(vmm.pid, CLOCK_MONOTONIC) + guest_ns);
+		tell_due(guest_ns >= NEVER ? ~0ULL : guest_now(&seg) + seg.mono_ns + guest_ns);
 	}
 	rewrite(timeout, wait / NS_PER_SEC, wait % NS_PER_SEC);
 	__sync_fetch_and_add(&vmm.waits, 1);
@@ -309,28 +370,83 @@ int vmm_site(struct pt_regs *ctx)
 	return 0;
 }
 
+static __always_inline bool sleeps_too_long(u32 awaits)
+{
+	struct vmm_segment seg;
+
+	if (awaits != VMM_AWAITS_TIMERS)
+		return awaits != VMM_AWAITS_NOTHING;
+	read_segment(&seg);
+	return !seg.active || is_due_soon(&seg);
+}
+
 static __always_inline int wake_main_loop(void)
 {
-	u32 changes = *(volatile u32 *)&vmm.changes, awaits;
+	u32 changes = *(volatile u32 *)&vmm.changes;
 
 	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.phase != VMM_FOLLOW ||
 	    vmm.told == changes)
 		return 0;
 	vmm.told = changes;
-	awaits = *(volatile u32 *)&vmm.awaits;
-	if (awaits == VMM_AWAITS_NOTHING || (awaits == VMM_AWAITS_TIMERS && !is_due_soon()))
+	if (!sleeps_too_long(*(volatile u32 *)&vmm.awaits))
 		return 0;
 	bpf_send_signal(VMM_WAKE_SIGNAL);
 	__sync_fetch_and_add(&vmm.wakes, 1);
 	return 0;
 }
 
-/* Called for each VM of a change while its vCPUs are held: none passes by before it counts */
-SEC("fexit/kvm_hv_request_tsc_page_update")
-int BPF_PROG(vmm_change, struct kvm *kvm)
+/* By its name: PIDs are those of whichever thread made the VM, and another VM may have the address later */
+static __always_inline bool is_ours(struct kvm *kvm)
 {
-	if ((u32)BPF_CORE_READ(kvm, userspace_pid) == vmm.pid)
-		__sync_fetch_and_add(&vmm.changes, 1);
+	const unsigned char *name = BPF_CORE_READ(kvm, debugfs_dentry, d_name.name);
+	char is[VMM_NAME_LEN] = {};
+	int i;
+
+	if (!name || bpf_probe_read_kernel_str(is, sizeof(is), name) < 0)
+		return false;
+	for (i = 0; i < VMM_NAME_LEN; i++)
+		if (is[i] != vmm.vm[i])
+			return false;
+	return true;
+}
+
+static __always_inline void copy_segment(struct vmm_segment *to, struct kvm_timeline *tl)
+{
+	to->active = BPF_CORE_READ(tl, active);
+	to->frozen = BPF_CORE_READ(tl, frozen);
+	to->num = BPF_CORE_READ(tl, rate.num);
+	to->den = BPF_CORE_READ(tl, rate.den);
+	to->begin_tsc = BPF_CORE_READ(tl, seg_host_tsc);
+	to->end_tsc = BPF_CORE_READ(tl, end_tsc);
+	to->tsc_ratio = BPF_CORE_READ(tl, tsc_ratio);
+	to->tsc_offset = BPF_CORE_READ(tl, tsc_offset);
+	to->pv_tsc = BPF_CORE_READ(tl, pv_tsc);
+	to->pv_ns = BPF_CORE_READ(tl, pv_ns);
+	to->pv_mul = BPF_CORE_READ(tl, pv_mul);
+	to->pv_shift = BPF_CORE_READ(tl, pv_shift);
+	to->mono_ns = BPF_CORE_READ(tl, mono_ns);
+	to->wall_ns = BPF_CORE_READ(tl, wall_ns);
+	to->mono_ahead_ns = BPF_CORE_READ(tl, mono_ahead_ns);
+	to->wall_ahead_ns = BPF_CORE_READ(tl, wall_ahead_ns);
+}
+
+/* Called for each change while the vCPUs are held, before any of them goes on */
+SEC("tp_btf/kvm_timewarp_segment")
+int BPF_PROG(vmm_change, struct kvm_timeline *tl)
+{
+	u64 next = segments.seq + 1;
+	u32 nr = vmm.nr;
+
+	if (!tl || !is_ours(BPF_CORE_READ(tl, kvm)))
+		return 0;
+	copy_segment(&segments.slot[next & 1], tl);
+	if (nr < TIMEWARP_MAX_VMS) {
+		vmms.vm[nr].mono_ns = segments.slot[next & 1].mono_ns;
+		vmms.vm[nr].pid = vmm.pid;
+	}
+	barrier();
+	*(volatile u64 *)&segments.seq = next;
+	__sync_fetch_and_add(&vmm.changes, 1);
 	return 0;
 }
 

@@ -177,7 +177,7 @@ static int attach_vmm(struct attachment *a, struct probed *p, enum vmm_wish wish
 		tw_fact(e, "the clocks of VMM %s cannot follow: %s", p->vm->id, p->look.why);
 		return tw_cure(e, "leave them on host time: --vmm auto, --vmm off");
 	}
-	if (!tw_vmm_attach(&p->vmm, p->vm, &p->look, a->nr_vmms,
+	if (!tw_vmm_attach(&p->vmm, p->vm, &p->look, p - a->probed,
 			   a->nr_vmms ? a->view_fd : -1, &reason)) {
 		p->on = true;
 		a->view_fd = p->vmm.view_fd;

@@ -35,6 +35,8 @@ enum vmm_awaits {
 /* QEMUTimerList: where the first timer stands, whose first member is its expiry */
 #define VMM_LIST_ACTIVE 0x38
 
+#define VMM_NAME_LEN 32
+
 /*
  * The probes' variables, one map of one element.  Addresses are in the VMM.  All of it is written
  * before the probes are attached, but for the phase and what counts.
@@ -45,9 +47,10 @@ struct vmm_state {
 	unsigned int rtc;		/* CLOCK_REALTIME is rewritten as well */
 	unsigned int changes;		/* of the segment, */
 	unsigned int told;		/* and those that the main loop was woken for */
-	unsigned int nr;		/* which it is of those that a policy has */
+	unsigned int nr;		/* which VM it is of those that a policy has */
 	unsigned int awaits;		/* enum vmm_awaits */
-	unsigned int pad;
+	unsigned int tsc_frac_bits;	/* of a TSC ratio, on this host */
+	char vm[VMM_NAME_LEN];		/* as KVM's debugfs calls the VM, with zeros behind */
 	unsigned long long longest_ns;	/* that the main loop may sleep, of the host; or 0 */
 	long long mono_base_ns;		/* what the timeline was ahead by before, and is in the */
 	long long wall_base_ns;		/* VMM's own offsets, or not to be shown */
@@ -64,8 +67,32 @@ struct vmm_state {
 	unsigned long long failures;	/* writes that the VMM's memory did not take */
 };
 
-/* The section, by which user space finds the map behind it */
+/* A segment of the VM's timeline, as struct kvm_timeline has it */
+struct vmm_segment {
+	unsigned int active;		/* else the guest lives on host time */
+	unsigned int frozen;
+	unsigned long long num, den;	/* the factor */
+	unsigned long long begin_tsc, end_tsc;	/* the host's; before and after, time stands */
+	unsigned long long tsc_ratio, tsc_offset;
+	unsigned long long pv_tsc, pv_ns;
+	unsigned int pv_mul;
+	int pv_shift;
+	long long mono_ns, wall_ns;	/* the VMM's clocks minus the timeline */
+	long long mono_ahead_ns, wall_ahead_ns;	/* the same minus the host's, while not active */
+};
+
+/*
+ * Written by one program at a time, in the kernel's transaction, and read by others meanwhile: the
+ * slot in force is that of the number's last bit, the other one is the next to be written.
+ */
+struct vmm_segments {
+	unsigned long long seq;
+	struct vmm_segment slot[2];
+};
+
+/* The sections, by which user space finds the maps behind them */
 #define VMM_SECTION ".data.vmm"
+#define VMM_SEGMENTS_SECTION ".data.segments"
 #define VMM_PROGRAM "vmm_site"
 
 /* A signal that QEMU takes from a signalfd and ignores: it ends the main loop's sleep */

@@ -43,6 +43,8 @@ static const struct field fields[] = {
 	FIELD("host_tsc", U64, false, host_tsc),
 	FIELD("guest_tsc", U64, false, guest_tsc),
 	FIELD("seq", U64, false, seq),
+	FIELD("tsc_ratio", U64, false, tsc_ratio),
+	FIELD("tsc_frac_bits", U32, false, tsc_frac_bits),
 	FIELD("kvmclock_offset", S64, false, kvmclock_offset),
 	FIELD("mono_ahead_ns", S64, false, mono_ahead_ns),
 	FIELD("wall_ahead_ns", S64, false, wall_ahead_ns),

@@ -23,6 +23,8 @@ struct tw_state {
 	int64_t kvmclock_offset;			/* kvmclock - guest_ns */
 	int64_t mono_ahead_ns, wall_ahead_ns;		/* as the last detach left them */
 	uint64_t seq;
+	uint64_t tsc_ratio;
+	unsigned int tsc_frac_bits;		/* of that */
 	uint64_t held_last_ns, held_max_ns;
 	uint64_t decisions, changes, clamps, floors, lost_ticks;
 	bool held;				/* guest time stands still */

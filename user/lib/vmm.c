@@ -429,17 +429,20 @@ static int explain(struct tw_err *e, const char *doing, int err)
 	return tw_cure(e, "leave them on host time: --vmm off");
 }
 
-static struct vmm_state *initial_state(struct bpf_object *obj)
+static void *initial_value(struct bpf_object *obj, const char *section, size_t expected)
 {
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, VMM_SECTION);
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, section);
 	size_t size = 0;
 	void *data = map ? bpf_map__initial_value(map, &size) : NULL;
 
-	return size == sizeof(struct vmm_state) ? data : NULL;
+	return size == expected ? data : NULL;
 }
 
-/* What the VMM's clocks are not to be ahead by: it was before their time, or is in their offsets */
-static void set_bases(const struct tw_vm *vm, struct vmm_state *s)
+/*
+ * Where the timeline is that the VM has had, if it has; and what the VMM's clocks are not to be ahead by:
+ * it was before their time, or is in their offsets.
+ */
+static void set_bases(const struct tw_vm *vm, struct vmm_state *s, struct vmm_segments *segments)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_state st;
@@ -449,6 +452,10 @@ static void set_bases(const struct tw_vm *vm, struct vmm_state *s)
 	tw_err_free(&ignored);
 	s->mono_base_ns = st.mono_ahead_ns;
 	s->wall_base_ns = st.wall_ahead_ns;
+	s->tsc_frac_bits = st.tsc_frac_bits;
+	snprintf(s->vm, sizeof(s->vm), "%s", vm->id);
+	segments->slot[0].mono_ahead_ns = st.mono_ahead_ns;
+	segments->slot[0].wall_ahead_ns = st.wall_ahead_ns;
 }
 
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
@@ -457,18 +464,20 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	struct bpf_map *view;
 	int err;
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "vmm");
+	struct vmm_segments *segments;
 	struct vmm_state *s;
 
 	v->obj = bpf_object__open_mem(tw_vmm_bpf, tw_vmm_bpf_end - tw_vmm_bpf, &opts);
 	if (!v->obj)
 		return -errno;
-	s = initial_state(v->obj);
-	if (!s)
+	s = initial_value(v->obj, VMM_SECTION, sizeof(*s));
+	segments = initial_value(v->obj, VMM_SEGMENTS_SECTION, sizeof(*segments));
+	if (!s || !segments)
 		return -EINVAL;
 	*s = look->state;
 	s->awaits = VMM_AWAITS_UNKNOWN;		/* until it is seen to sleep */
 	s->nr = nr;
-	set_bases(vm, s);
+	set_bases(vm, s, segments);
 	view = bpf_object__find_map_by_name(v->obj, TIMEWARP_VMMS_SECTION);
 	if (!view)
 		return -EINVAL;

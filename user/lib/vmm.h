@@ -63,7 +63,7 @@ struct tw_vmm {
  * @v: result
  * @vm: the VM
  * @look: what tw_vmm_look() found
- * @nr: which VMM it is of those that the policy will have
+ * @nr: which VM it is of those that the policy will have
  * @view_fd: @view_fd of another of them, or -1
  * @e: error
  *
