@@ -41,6 +41,9 @@ typedef __u32 __wsum;
 #define EINVAL 22
 #define ERANGE 34
 #endif
+#ifndef EAGAIN
+#define EAGAIN 11
+#endif
 #ifndef ETIME
 #define ETIME 62
 #endif
@@ -186,6 +189,8 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 #define __TIMEWARP_STRUCT(name, kind)
 #define __TIMEWARP_FOUND(ops)
 #endif
+
+#include "timewarp_group.bpf.h"
 
 #define __TIMEWARP_TAG(key, value) __attribute__((btf_decl_tag(TIMEWARP_TAG_PREFIX key "=" value)))
 #define __TIMEWARP_STR(x) #x
@@ -334,7 +339,8 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 			if (!timewarp_vmms.vm[i].pid || one == ~0ULL)			\
 				continue;						\
 			if (one)							\
-				one -= timewarp_vmms.vm[i].mono_ns;			\
+				one -= timewarp_vmms.vm[i].mono_ns +			\
+				       timewarp_group.member[i].shift_ns;		\
 			if (one < due)							\
 				due = one;						\
 		}									\
@@ -398,13 +404,19 @@ static __always_inline _Bool timewarp_reached(const struct kvm_timewarp_view *vi
  * @fn: its name
  * @view: the name under which its body knows the struct kvm_timewarp_view
  * @answer: the same for the struct kvm_timewarp_answer
+ *
+ * If the policy has several VMs, what stands there is true of all of them; see timewarp_group.bpf.h.
  */
 #define TIMEWARP_DECIDE(fn, view, answer)						\
 	static __always_inline int fn##_body(const struct kvm_timewarp_view *view,	\
 					     struct kvm_timewarp_answer *answer);	\
+	__TIMEWARP_GROUP_DECIDE(fn)							\
 	SEC("struct_ops")								\
 	int fn(unsigned long long *args)						\
 	{										\
+		if (timewarp_member)							\
+			return fn##_member((const struct kvm_timewarp_view *)args[0],	\
+					   (struct kvm_timewarp_answer *)args[1]);	\
 		return fn##_body((const struct kvm_timewarp_view *)args[0],		\
 				 (struct kvm_timewarp_answer *)args[1]);		\
 	}										\
@@ -437,7 +449,8 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
  * TIMEWARP_EXIT_RECORD - define an exit function that keeps the reason for user space
  * @fn: its name, for the ops table
  *
- * A policy that wants to do more at its end writes its own SEC("struct_ops") function.
+ * A policy that wants to do more at its end writes its own SEC("struct_ops") function. Without this one
+ * it cannot have several VMs.
  */
 #define TIMEWARP_EXIT_RECORD(fn)							\
 	volatile struct timewarp_exit_record timewarp_exit_record			\
@@ -447,6 +460,8 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
 	{										\
 		__timewarp_store_exit(&timewarp_exit_record,				\
 				      (struct kvm_timewarp_exit *)args[0]);		\
+		if (timewarp_member)							\
+			__timewarp_leave();						\
 	}
 
 /**

@@ -153,7 +153,73 @@ struct timewarp_vmms {
 	struct timewarp_vmm_view vm[TIMEWARP_MAX_VMS];
 };
 
+/*
+ * Several VMs under one policy.  Each has the policy's programs, its own link and its place among the members;
+ * parameters, state and this are shared.  The first living member leads: it alone asks the policy, and what
+ * that answers becomes the plan of all, see timewarp_group.bpf.h.
+ */
+enum timewarp_phase {
+	TIMEWARP_RUNS = 0,	/* all go by the plan, or are about to; the leader may make another */
+	TIMEWARP_STOPS = 1,	/* all are to come to stand at stop_ns */
+	TIMEWARP_TURNS = 2,	/* all stand; the last one works out from where and when they go on */
+	TIMEWARP_GOES = 3,	/* all are to go on from go_ns at start_tsc, or to stay there if it holds */
+};
+
+enum timewarp_member_state {
+	TIMEWARP_ABSENT = 0,	/* not attached yet */
+	TIMEWARP_LIVES = 1,
+	TIMEWARP_GONE = 2,
+};
+
+/* Guest times in these two are the group's: that of its first VM when it was made */
+struct timewarp_plan {
+	unsigned int nr;		/* counts up */
+	unsigned int phase;		/* enum timewarp_phase */
+	unsigned int holds;		/* all are to stand, or stand */
+	unsigned int if_idle;		/* leap_ns is for VMs that are all idle */
+	unsigned int leaps_back;
+	unsigned int pad;
+	unsigned long long num, den;	/* the factor */
+	unsigned long long stop_ns;	/* where to stop, so that none is there by now */
+	unsigned long long leap_ns;	/* where the policy wants to go on from; 0 for where they stand */
+	unsigned long long go_ns;	/* where they do */
+	unsigned long long start_tsc;	/* and when */
+	/* as the policy has answered */
+	unsigned long long next_host_ns, next_guest_ns, next_idle_ns, next_late_ns;
+	unsigned long long hold_next_ns;	/* where all are to stand then; 0 for nowhere */
+};
+
+/* What is known of a VM, as it was when its program ran last; written by that alone but for what is marked */
+struct timewarp_member {
+	unsigned int state;		/* enum timewarp_member_state */
+	unsigned int id;		/* of its timeline */
+	unsigned int went;		/* number of the last plan that it has gone on by */
+	unsigned int bits;		/* enum kvm_timewarp_state */
+	unsigned int nr_vcpus;
+	unsigned int pad;
+	long long shift_ns;		/* its guest time minus the group's; by user space */
+	unsigned long long called_ns;	/* host time */
+	unsigned long long stood_ns;	/* where it stands, if it does */
+	unsigned long long idle_ns, next_timer_ns;
+	unsigned long long lost_ticks, floors;
+	unsigned long long late_ns, starved_ns, halted_ns;	/* since the policy was asked; the leader clears */
+};
+
+struct timewarp_group {
+	unsigned int ready;		/* all are attached; by user space */
+	unsigned int quits;		/* go to factor 1, and ask the policy no more; by user space */
+	unsigned int begun;		/* the policy has been asked for all of them */
+	unsigned int first;		/* enum kvm_timewarp_event: as what it was asked first */
+	int refused;			/* -errno that it answered then */
+	unsigned int polls;		/* how often members were asked for news that are not there yet */
+	unsigned long long host_ns, host_tsc;	/* one moment, to tell how fast the TSC is */
+	struct timewarp_plan plan;
+	struct timewarp_member member[TIMEWARP_MAX_VMS];
+};
+
 /* Data sections, by the names of which user space finds the maps behind them */
+#define TIMEWARP_GROUP_SECTION ".data.group"
+#define TIMEWARP_MEMBER_SECTION ".rodata.member"	/* unsigned int: place among the members, from 1 on */
 #define TIMEWARP_VMMS_SECTION ".data.vmms"
 #define TIMEWARP_PARAMS_SECTION ".data.params"
 #define TIMEWARP_EXIT_SECTION ".data.exit"
