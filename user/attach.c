@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "group.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
@@ -31,7 +32,9 @@ struct attachment {
 	struct tw_vm *peers[TIMEWARP_MAX_VMS];	/* that share its timeline */
 	unsigned int nr_peers;
 	struct tw_policy p;
-	struct bpf_link *link;
+	struct bpf_link *link;		/* NULL for a group */
+	struct tw_group group;		/* n is 0 for a VM alone; its first policy is p then */
+	const struct tw_member *last;	/* of its members, to end */
 	struct ring_buffer *events;	/* NULL if the policy tells none */
 	bool done;			/* it told that it is */
 	struct probed *probed;		/* one for each VM, the first is the target's */
@@ -231,23 +234,51 @@ static void end_vmms(struct attachment *a)
 	}
 }
 
-/* The copies of the VMs' descriptors live no longer than this: else the VMs could not die */
-static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
+/* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
+static int attach_one(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
-	int fd = tw_vm_take_fd(a->t.vm, e);
-	int status = TW_OK;
+	int fd = tw_vm_take_fd(a->t.vm, e), status;
 
 	if (fd < 0)
 		return e->status;
-	if (a->nr_vmms)
-		status = tw_policy_see_vmms(&a->p, a->view_fd, e);
-	if (!status)
-		status = tw_policy_load(&a->p, fd, mode, e);
+	status = tw_policy_load(&a->p, fd, mode, e);
 	if (!status)
 		status = open_events(a, e);
 	if (!status)
 		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
 	close(fd);
+	return status;
+}
+
+/* Each VM has the policy's object for itself; the first one's is that of all */
+static int attach_group(struct attachment *a, unsigned int mode, struct tw_err *e)
+{
+	struct tw_group *g = &a->group;
+	unsigned int i;
+	int status = TW_OK;
+
+	g->m[0].policy = a->p;
+	g->m[0].vm = a->t.vm;
+	for (g->n = i = 1; !status && i <= a->nr_peers; i++) {
+		g->m[i].vm = a->peers[i - 1];
+		g->n++;
+		status = tw_args_policy(a->args, &g->m[i].policy, e);
+	}
+	if (!status)
+		status = tw_group_load(g, mode, NULL, e);
+	if (!status)
+		status = open_events(a, e);
+	return status ? status : tw_group_attach(g, e);
+}
+
+static int load_and_attach(struct attachment *a, unsigned int mode, struct tw_err *e)
+{
+	int status = TW_OK;
+
+	if (a->nr_vmms)
+		status = tw_policy_see_vmms(&a->p, a->view_fd, e);
+	if (!status)
+		status = a->nr_peers ? attach_group(a, mode, e) : attach_one(a, mode, e);
 	if (status && *e->what)
 		tw_what(e, "cannot attach %s to %s", a->p.name, a->name);
 	return status;
@@ -265,26 +296,47 @@ static void remove_stale_pin(const char *path)
 	bpf_link__destroy(old);
 }
 
+/* A link is found by the name of its VM; in a group each has its own */
+static int pin_link(struct bpf_link *link, const struct tw_vm *vm, char **path)
+{
+	free(*path);
+	*path = tw_pin_path(vm->id);
+	remove_stale_pin(*path);
+	return bpf_link__pin(link, *path);
+}
+
+static int pin_all(struct attachment *a, char **path)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < a->nr_probed; i++)
+		if (a->probed[i].on)
+			err = tw_vmm_pin(&a->probed[i].vmm, a->probed[i].vm->id);
+	if (!err && !a->group.n)
+		err = pin_link(a->link, a->t.vm, path);
+	for (i = 0; !err && i < a->group.n; i++)
+		err = pin_link(a->group.m[i].link, a->group.m[i].vm, path);
+	return err;
+}
+
 static int pin(struct attachment *a, struct tw_err *e)
 {
 	char *path = tw_pin_path(a->t.vm->id);
 	unsigned int i;
-	int err = 0;
+	int err;
 
 	mkdir(TW_BPFFS "/timewarp", 0700);
-	remove_stale_pin(path);
-	for (i = 0; !err && i < a->nr_probed; i++)
-		if (a->probed[i].on)
-			err = tw_vmm_pin(&a->probed[i].vmm, a->probed[i].vm->id);
-	if (!err)
-		err = bpf_link__pin(a->link, path);
+	err = pin_all(a, &path);
 	if (err) {
-		for (i = 0; i < a->nr_probed; i++)
-			if (a->probed[i].on)
-				tw_vmm_unpin(a->probed[i].vm->id);
 		tw_fail(e, TW_FAILED, "cannot pin the policy of %s", a->name);
 		tw_fact(e, "%s: %s", path, strerror(-err));
 		tw_cure(e, "attach without --pin, or make room for it");
+		for (i = 0; i < a->nr_probed; i++)
+			if (a->probed[i].on)
+				tw_vmm_unpin(a->probed[i].vm->id);
+		for (i = 0; i < a->group.n; i++)
+			bpf_link__unpin(a->group.m[i].link);
 	}
 	free(path);
 	return err ? e->status : TW_OK;
@@ -407,9 +459,11 @@ static void report_end(const struct attachment *a, const struct timewarp_exit_re
  */
 static void find_reason(const struct attachment *a, struct timewarp_exit_record *rec)
 {
+	const struct tw_policy *policy = a->last ? &a->last->policy : &a->p;
+	const struct tw_vm *vm = a->last ? a->last->vm : a->t.vm;
 	struct tw_err ignored = { 0 };
 	struct tw_state st;
-	bool known = a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored);
+	bool known = vm->dir && !tw_state_read(vm->dir, &st, &ignored);
 
 	tw_err_free(&ignored);
 	if (known && !st.attached && st.exit_kind != KVM_TIMEWARP_EXIT_NONE) {
@@ -420,7 +474,7 @@ static void find_reason(const struct attachment *a, struct timewarp_exit_record 
 		memcpy(rec->message, st.exit_message, sizeof(rec->message));
 		return;
 	}
-	if (tw_policy_exit_record(&a->p, rec) && (known || rec->kind == KVM_TIMEWARP_EXIT_VM_GONE))
+	if (tw_policy_exit_record(policy, rec) && (known || rec->kind == KVM_TIMEWARP_EXIT_VM_GONE))
 		return;
 	memset(rec, 0, sizeof(*rec));
 	rec->kind = KVM_TIMEWARP_EXIT_VM_GONE;
@@ -466,29 +520,56 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 static int undo(struct attachment *a)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
+	unsigned int i;
 
-	tw_link_detach(bpf_link__fd(a->link));
+	/* whether or not all came to factor 1 together, this is the end of it */
+	if (a->group.n)
+		tw_group_quit(a->group.map);
+	for (i = 0; i < a->group.n; i++)
+		tw_link_detach(bpf_link__fd(a->group.m[i].link));
+	if (a->link)
+		tw_link_detach(bpf_link__fd(a->link));
 	end_vmms(a);
 	report_end(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
 	return TW_OK;
 }
 
+/* Those of a group that have ended are waited for no more; whether anything is left */
+static bool any_left(struct attachment *a, struct pollfd *link, unsigned int n)
+{
+	bool left = false;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (link[i].fd >= 0 && link[i].revents & POLLHUP) {
+			link[i].fd = -1;
+			if (a->group.n)
+				a->last = &a->group.m[i];
+		}
+		left |= link[i].fd >= 0;
+	}
+	return left;
+}
+
 static int stay(struct attachment *a, int signals, struct tw_err *e)
 {
-	struct pollfd p[3] = {
-		{ .fd = bpf_link__fd(a->link) },	/* POLLHUP needs no asking */
+	unsigned int i, n = a->group.n ? a->group.n : 1;
+	struct pollfd p[2 + TIMEWARP_MAX_VMS] = {
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = a->events ? ring_buffer__epoll_fd(a->events) : -1, .events = POLLIN },
 	};
 
+	/* POLLHUP needs no asking */
+	for (i = 0; i < n; i++)
+		p[2 + i].fd = bpf_link__fd(a->group.n ? a->group.m[i].link : a->link);
 	for (;;) {
-		if (poll(p, 3, -1) < 0 && errno != EINTR)
+		if (poll(p, 2 + n, -1) < 0 && errno != EINTR)
 			return undo(a);
 		if (a->events)
 			ring_buffer__consume(a->events);
-		if (p[0].revents & POLLHUP)
+		if (!any_left(a, p + 2, n))
 			return hung_up(a, e);
-		if (p[1].revents)
+		if (p[0].revents)
 			return undo(a);
 		if (a->done && a->args->exit_when_done) {
 			undo(a);
@@ -521,11 +602,6 @@ static int find_peers(struct attachment *a, struct tw_err *e)
 		tw_fail(e, TW_USAGE, "cannot attach to a group");
 		tw_fact(e, "VM %s is named twice", a->peers[i]->id);
 		return tw_cure(e, "name each VM once");
-	}
-	if (a->nr_peers) {
-		tw_fail(e, TW_UNSUPPORTED, "cannot attach to a group");
-		tw_fact(e, "the kernel's hook knows one VM at a time");
-		return tw_cure(e, "attach to each alone");
 	}
 	if (a->nr_peers)
 		snprintf(a->name + strlen(a->name), sizeof(a->name) - strlen(a->name),
@@ -591,19 +667,27 @@ static int run(const struct tw_args *given, struct tw_err *e)
 	}
 	/* a command of --exec is waited for by nobody */
 	signal(SIGCHLD, SIG_IGN);
-	status = tw_host_require(TW_NEED_HOOK | (args->pin ? TW_NEED_PIN : 0), e);
+	status = tw_host_require(TW_NEED_HOOK | (args->pin ? TW_NEED_PIN : 0) |
+				 (args->vms.n > 1 ? TW_NEED_STATE : 0), e);
 	if (status)
 		return tw_what(e, "cannot attach");
 	status = attach(&a, mode, wish, e);
 	/* closing the last descriptor of a link that is not pinned detaches */
 	bpf_link__destroy(a.link);
+	for (i = 0; i < a.group.n; i++) {
+		bpf_link__destroy(a.group.m[i].link);
+		a.group.m[i].link = NULL;
+	}
 	for (i = 0; a.args->pin && !status && i < a.nr_probed; i++)
 		tw_vmm_close(&a.probed[i].vmm);
 	if (!a.args->pin || status)
 		end_vmms(&a);
 	free(a.probed);
 	ring_buffer__free(a.events);
-	tw_policy_close(&a.p);
+	if (a.group.n)
+		tw_group_close(&a.group);
+	else
+		tw_policy_close(&a.p);
 	tw_target_close(&a.t);
 	return status;
 }

@@ -7,12 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "group.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
 #include "vmm.h"
 
-/* Its own pin, or that of its group's first VM: a link that is detached is defunct */
+/* Its own pin, and those of its group: a link that is detached is defunct */
 static void unpin(void)
 {
 	DIR *d = opendir(TW_BPFFS "/timewarp");
@@ -128,14 +129,62 @@ static void report_probes(const struct tw_args *args, const struct tw_target *t)
 	tw_json_end(&j);
 }
 
-static int detach_link(const struct tw_target *t, struct tw_err *e)
+static int fail_detach(const struct tw_target *t, struct tw_err *e)
 {
 	char name[TW_TARGET_NAME_MAX];
 
-	if (!tw_live_detach(&t->st, e))
-		return TW_OK;
 	return tw_what(e, "cannot detach %s from %s", t->st.policy,
 		       tw_target_name(t, name, sizeof(name)));
+}
+
+static int detach_one(const struct tw_target *t, struct tw_err *e)
+{
+	if (tw_live_detach(&t->st, e))
+		return fail_detach(t, e);
+	finish_vmm(t->vm);
+	return TW_OK;
+}
+
+/* All go to factor 1 at one moment, and are detached then; one that has ended meanwhile is detached */
+static int detach_group(const struct tw_target *t, volatile struct timewarp_group *map,
+			struct tw_err *e)
+{
+	struct tw_group g = { 0 };
+	int i, status = TW_OK, n = tw_group_find(&g, map, &t->vms);
+
+	if (!tw_group_quit(map)) {
+		tw_fail(e, TW_FAILED, "cannot detach a group");
+		tw_fact(e, "its VMs did not come to factor 1 together");
+		tw_cure(e, "try again when the host is less busy");
+		return fail_detach(t, e);
+	}
+	for (i = 0; i < n; i++) {
+		struct tw_err ignored = { 0 };
+		struct tw_state st;
+
+		if (!tw_state_read(g.m[i].vm->dir, &st, &ignored) && st.attached &&
+		    tw_live_detach(&st, &ignored) && ignored.status != TW_NO_VM)
+			status = tw_live_detach(&st, e) ? fail_detach(t, e) : status;
+		tw_err_free(&ignored);
+	}
+	for (i = 0; i < n; i++)
+		finish_vmm(g.m[i].vm);
+	return status;
+}
+
+static int detach_all(const struct tw_target *t, struct tw_err *e)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_live live;
+	int status;
+
+	if (tw_live_open(&live, &t->st, &ignored)) {
+		tw_err_free(&ignored);
+		return detach_one(t, e);
+	}
+	status = live.group ? detach_group(t, live.group, e) : detach_one(t, e);
+	tw_live_close(&live);
+	return status;
 }
 
 /*
@@ -154,30 +203,8 @@ static int64_t ahead_for_good(const struct tw_target *t)
 	return (int64_t)(t->st.guest_ns - t->st.host_ns);
 }
 
-/* The VMs that have the same policy, this one among them; to be freed */
-static const struct tw_vm **find_group(const struct tw_target *t, size_t *n)
-{
-	const struct tw_vm **group = tw_grow(NULL, t->vms.n, sizeof(*group));
-	size_t i;
-
-	*n = 0;
-	for (i = 0; i < t->vms.n; i++) {
-		const struct tw_vm *vm = &t->vms.v[i];
-		struct tw_err ignored = { 0 };
-		struct tw_state st;
-
-		if (vm == t->vm || (vm->dir && !tw_state_read(vm->dir, &st, &ignored) &&
-				    st.attached && st.link_id == t->st.link_id))
-			group[(*n)++] = vm;
-		tw_err_free(&ignored);
-	}
-	return group;
-}
-
 static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
 {
-	const struct tw_vm **group;
-	size_t i, n;
 	int status;
 
 	status = tw_target_find(args, "detach from", t, e);
@@ -194,15 +221,9 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	}
 	if (status)
 		return status;
-	group = find_group(t, &n);
-	status = detach_link(t, e);
-	if (status) {
-		free(group);
+	status = detach_all(t, e);
+	if (status)
 		return status;
-	}
-	for (i = 0; i < n; i++)
-		finish_vmm(group[i]);
-	free(group);
 	unpin();
 	report(args, t, ahead_for_good(t));
 	return TW_OK;

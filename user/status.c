@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "clocks.h"
+#include "group.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
@@ -40,6 +41,8 @@ static void print_params(const struct tw_state *st)
 
 	if (!open_live(st, &l))
 		return;
+	if (l.group)
+		printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
 	print_values("parameters", &l.params, l.data, l.size);
 	print_values("its counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);

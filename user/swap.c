@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "group.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
@@ -25,11 +26,33 @@ static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_liv
 	return status;
 }
 
+/* Each VM of a group has the policy's object for itself */
+static int change_group(const struct tw_args *args, struct tw_target *t, struct tw_live *live,
+			struct tw_err *e)
+{
+	struct tw_group g = { 0 };
+	int i, status = TW_OK, n = tw_group_find(&g, live->group, &t->vms);
+
+	for (i = 0; !status && i < n; i++)
+		status = tw_args_policy(args, &g.m[i].policy, e);
+	if (!status)
+		status = tw_group_load(&g, live->tsc_mode, live->group, e);
+	if (!status)
+		status = tw_group_swap(&g, live->group, e);
+	tw_vmm_wake_all();
+	tw_group_close(&g);
+	return status;
+}
+
 static int change(const struct tw_args *args, struct tw_target *t, struct tw_live *live,
 		  struct tw_err *e)
 {
 	struct tw_policy p = { 0 };
-	int status = tw_args_policy(args, &p, e);
+	int status;
+
+	if (live->group)
+		return change_group(args, t, live, e);
+	status = tw_args_policy(args, &p, e);
 
 	if (!status)
 		status = load_and_swap(&p, t, live, e);

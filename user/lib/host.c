@@ -167,6 +167,18 @@ const struct btf *tw_host_kvm_btf(void)
 	return btf;
 }
 
+bool tw_host_knows(const char *type, const char *member)
+{
+	const struct btf *btf = tw_host_kvm_btf();
+	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : -1, i;
+	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, id);
+
+	for (i = 0; t && i < btf_vlen(t); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
+			return true;
+	return false;
+}
+
 int tw_host_abi(void)
 {
 	const struct btf *btf = tw_host_kvm_btf();

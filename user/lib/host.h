@@ -68,6 +68,9 @@ bool tw_host_has_hook(void);
  */
 const struct btf *tw_host_kvm_btf(void);
 
+/* Whether a type of the hook's has a member of that name: what came later than its version */
+bool tw_host_knows(const char *type, const char *member);
+
 /* The hook's ABI version out of KVM's BTF; -1 if there is no hook */
 int tw_host_abi(void);
 

@@ -7,14 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "group.h"
 #include "host.h"
 #include "policy_priv.h"
 #include "text.h"
 #include "vmm.h"
 
 #define MAX_MAPS 64
+/* at two a millisecond */
+#define KICK_TRIES 4000
 
 extern const char tw_kick_bpf[], tw_kick_bpf_end[];
 
@@ -32,6 +36,13 @@ static unsigned int link_map_id(int link_fd)
 		id = strtoul(s + 8, NULL, 10);
 	free(text);
 	return id;
+}
+
+int tw_link_map(int link_fd)
+{
+	unsigned int id = link_map_id(link_fd);
+
+	return id ? bpf_map_get_fd_by_id(id) : -ENOLINK;
 }
 
 bool tw_link_defunct(int link_fd)
@@ -112,6 +123,15 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		l->counts_size = info.value_size;
 		l->counts = read_section(fd, l->counts_size);
 		return;
+	}
+	/* each object has one; that of a VM alone is not used */
+	if (!strcmp(info.name, TIMEWARP_GROUP_SECTION) && !l->group &&
+	    info.value_size == sizeof(*l->group)) {
+		l->group = tw_group_map(fd);
+		if (l->group && !l->group->first) {
+			tw_group_unmap(l->group);
+			l->group = NULL;
+		}
 	}
 	close(fd);
 }
@@ -194,6 +214,7 @@ void tw_live_close(struct tw_live *l)
 	tw_params_free(&l->params);
 	tw_params_free(&l->counters);
 	btf__free(l->btf);
+	tw_group_unmap(l->group);
 	free(l->data);
 	free(l->old);
 	free(l->counts);
@@ -209,17 +230,16 @@ void tw_live_close(struct tw_live *l)
 	l->link_fd = -1;
 }
 
-static int run_kick(const struct bpf_object *obj, unsigned int id)
+static int run_kick(const struct bpf_object *obj, const char *program, unsigned int id)
 {
 	struct timewarp_kick_args args = { .id = id };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
-	const struct bpf_program *prog = bpf_object__find_program_by_name(obj, "kick");
+	const struct bpf_program *prog = bpf_object__find_program_by_name(obj, program);
 	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 
 	return err ? err : (int)opts.retval;
 }
 
-/* Has the kernel ask the policy of a timeline; 0, or -errno of the policy or the kernel */
 /* Loaded once: a stepper kicks a thousand times */
 static struct bpf_object *load_kick(void)
 {
@@ -241,12 +261,40 @@ static struct bpf_object *load_kick(void)
 	return NULL;
 }
 
+/* Has the kernel ask the policy of a timeline; 0, or -errno of the policy or the kernel */
 static int kick(unsigned int id, bool *loaded)
 {
 	struct bpf_object *obj = load_kick();
 
 	*loaded = obj;
-	return obj ? run_kick(obj, id) : -errno;
+	return obj ? run_kick(obj, "kick", id) : -errno;
+}
+
+int tw_live_ask(unsigned int id)
+{
+	struct bpf_object *obj = load_kick();
+
+	return obj ? run_kick(obj, "ask", id) : -errno;
+}
+
+/* The same for all VMs of a group: who leads it may be busy with a plan, or be another by then */
+static int kick_group(const volatile struct timewarp_group *group, bool *loaded)
+{
+	struct timespec pause = { .tv_nsec = 500000 };
+	unsigned int id, tries;
+	int err = -ENOENT;
+
+	*loaded = true;
+	for (tries = 0; tries < KICK_TRIES; tries++) {
+		id = tw_group_leader(group);
+		if (!id)
+			return -ENOENT;
+		err = kick(id, loaded);
+		if (err != -EAGAIN && err != -ENOENT)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return err || tw_group_wait(group) ? err : -ETIMEDOUT;
 }
 
 static int explain_kick(int code, bool loaded, struct tw_err *e)
@@ -287,7 +335,7 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 		tw_fact(e, "%s", strerror(-err));
 		return tw_cure(e, "run twctl as root");
 	}
-	err = kick(id, &loaded);
+	err = l->group ? kick_group(l->group, &loaded) : kick(id, &loaded);
 	if (!err) {
 		memcpy(l->old, l->data, l->size);
 		tw_vmm_wake_all();

@@ -102,6 +102,7 @@ struct tw_live {
 	struct tw_params params;
 	struct tw_params counters;
 	unsigned int tsc_mode;		/* as demanded at attach */
+	volatile struct timewarp_group *group;	/* NULL if its VM is alone */
 };
 
 /**
@@ -132,11 +133,17 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e);
 /* Ends the attachment that a VM's state names; 0 or an exit status */
 int tw_live_detach(const struct tw_state *st, struct tw_err *e);
 
+/* Has the program of a timeline's policy called soon; 0 or -errno */
+int tw_live_ask(unsigned int id);
+
 /* The end of a link, for a file descriptor of it: 0 or -errno */
 int tw_link_detach(int link_fd);
 
 /* Whether a link has lost its policy: its VM is gone, or it was detached or ejected */
 bool tw_link_defunct(int link_fd);
+
+/* A descriptor of the struct_ops map that a link has now; -errno */
+int tw_link_map(int link_fd);
 
 /* Where "attach --pin" puts the link of a VM; to be freed */
 char *tw_pin_path(const char *vm_id);

@@ -25,6 +25,10 @@ struct tw_state {
 	uint64_t seq;
 	uint64_t tsc_ratio;
 	unsigned int tsc_frac_bits;		/* of that */
+	int64_t tsc_offset;
+	uint64_t pv_tsc, pv_ns;			/* where the segment began, and how it goes on */
+	unsigned int pv_mul;
+	int pv_shift;
 	uint64_t held_last_ns, held_max_ns;
 	uint64_t decisions, changes, clamps, floors, lost_ticks;
 	bool held;				/* guest time stands still */
