@@ -450,7 +450,7 @@ int BPF_PROG(vmm_change, struct kvm_timeline *tl)
 	return 0;
 }
 
-SEC("fexit/__kvm_timeline_checkpoint")
+SEC("fexit/kvm_timeline_wait")
 int vmm_wake(void *ctx)
 {
 	return wake_main_loop();

@@ -143,12 +143,14 @@ static __always_inline __u64 __timewarp_later(__u64 at, __u64 now)
 	return at > now ? at : now;
 }
 
-/* What waits for its start goes on waiting */
-static __always_inline void __timewarp_restate(const struct kvm_timewarp_view *view,
-					       struct kvm_timewarp_answer *answer)
+/*
+ * Whether it has been told to go on, and its time to do so has not come. Any answer would have it begin at
+ * once, or, if the moment passes meanwhile, count the time since twice: there must be none.
+ */
+static __always_inline _Bool __timewarp_waits(const struct kvm_timewarp_view *view)
 {
-	if (view->host_tsc < timewarp_group.plan.start_tsc)
-		answer->start_tsc = timewarp_group.plan.start_tsc;
+	return view->host_tsc < timewarp_group.plan.start_tsc && !timewarp_group.plan.holds &&
+	       __timewarp_me()->went == timewarp_group.plan.nr;
 }
 
 /* What the plan says of being called again, and of standing; the rest of an answer keeps what there is */
@@ -174,7 +176,6 @@ static __always_inline void __timewarp_keep(const struct kvm_timewarp_view *view
 			answer->next_host_ns = soon;
 		return;
 	}
-	__timewarp_restate(view, answer);
 	if (plan->hold_next_ns) {
 		answer->next_guest_ns = plan->hold_next_ns + shift;
 		answer->flags = KVM_TIMEWARP_HOLD_NEXT;
@@ -238,7 +239,6 @@ static __always_inline void __timewarp_stop(const struct kvm_timewarp_view *view
 			answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 		return;
 	}
-	__timewarp_restate(view, answer);
 	answer->next_guest_ns = at;
 	answer->flags = KVM_TIMEWARP_HOLD_NEXT;
 }
@@ -294,6 +294,9 @@ static __always_inline void __timewarp_follow(const struct kvm_timewarp_view *vi
 {
 	volatile struct timewarp_plan *plan = &timewarp_group.plan;
 
+	/* it has waited for the others for long: one may have been asked while it answered, and not heard */
+	if (view->event == KVM_TIMEWARP_HOST_TIME)
+		__timewarp_ask_others();
 	if (plan->phase == TIMEWARP_STOPS && __timewarp_all_stand() &&
 	    __sync_val_compare_and_swap(&plan->phase, TIMEWARP_STOPS, TIMEWARP_TURNS) ==
 	    TIMEWARP_STOPS)
@@ -304,6 +307,9 @@ static __always_inline void __timewarp_follow(const struct kvm_timewarp_view *vi
 		__timewarp_go(view, answer);
 	else
 		__timewarp_keep(view, answer);
+	if (__timewarp_leader() == timewarp_member && !__timewarp_settled() &&
+	    (!answer->next_host_ns || answer->next_host_ns > view->host_ns + __TIMEWARP_RETRY_NS))
+		answer->next_host_ns = view->host_ns + __TIMEWARP_RETRY_NS;
 }
 
 /* ---- what the leader does */
@@ -486,8 +492,8 @@ static __always_inline __u32 __timewarp_look(const struct kvm_timewarp_view *vie
 }
 
 /* The end of a group: all at factor 1, and nobody is asked */
-static __always_inline void __timewarp_quit(const struct kvm_timewarp_view *view,
-					    struct kvm_timewarp_answer *answer)
+__timewarp_part int __timewarp_quit(const struct kvm_timewarp_view *view,
+				    struct kvm_timewarp_answer *answer)
 {
 	struct kvm_timewarp_view sum = { .guest_ns = view->guest_ns };
 	struct kvm_timewarp_answer said = { .factor_num = 1, .factor_den = 1 };
@@ -496,6 +502,7 @@ static __always_inline void __timewarp_quit(const struct kvm_timewarp_view *view
 	if (__timewarp_plan(&sum, &said))
 		__timewarp_begin(view);
 	__timewarp_follow(view, answer);
+	return 0;
 }
 
 /* The first call for a VM. It changes nothing, as there may be a VM among the others that cannot be had. */
@@ -604,6 +611,10 @@ __timewarp_part int __timewarp_leave(void)
 			return r;							\
 		}									\
 		__timewarp_record(view);						\
+		if (__timewarp_waits(view)) {						\
+			kvm_timewarp_ask(view->id);					\
+			return -EAGAIN;							\
+		}									\
 		leads = __timewarp_leader() == timewarp_member;				\
 		if (!timewarp_group.ready || !__timewarp_settled()) {			\
 			/* user space tries again */					\
@@ -617,10 +628,8 @@ __timewarp_part int __timewarp_leave(void)
 			__timewarp_ask_leader();					\
 			return view->event == KVM_TIMEWARP_PARAMS ? -EAGAIN : 0;	\
 		}									\
-		if (timewarp_group.quits) {						\
-			__timewarp_quit(view, answer);					\
-			return 0;							\
-		}									\
+		if (timewarp_group.quits)						\
+			return __timewarp_quit(view, answer);				\
 		return fn##_lead(view, answer);						\
 	}
 

@@ -141,6 +141,9 @@ int kvm_timewarp_ask(__u32 id)
 
 	if (!v->attached)
 		return -2;
+	/* one that is asked while it answers does not hear it */
+	if (late && !rnd(10))
+		return 0;
 	if (v->asked > at)
 		v->asked = at;
 	return 0;

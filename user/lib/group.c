@@ -431,11 +431,38 @@ struct swapped {
 	int link, old;			/* descriptors: the link, and the map that it had */
 };
 
-/* Puts back what has been swapped out; the old policy's group has been told that it is gone, and is joined again */
-static void swap_back(struct swapped *s, unsigned int n)
+/*
+ * Puts an old table back. It names the VM by the number of a descriptor of who loaded it, so there has to be
+ * one of that number here, for as long as it takes.
+ */
+static int swap_back_one(const struct swapped *s, int vm_fd)
+{
+	int named = tw_ops_vm_fd(s->old), aside, err;
+
+	if (named < 0)
+		return named;
+	if (named == vm_fd)
+		return bpf_link_update(s->link, s->old, NULL);
+	aside = dup(named);
+	if (dup2(vm_fd, named) < 0)
+		err = -errno;
+	else
+		err = bpf_link_update(s->link, s->old, NULL);
+	if (aside < 0) {
+		close(named);
+	} else {
+		dup2(aside, named);
+		close(aside);
+	}
+	return err;
+}
+
+/* The old policy's group has been told that they are gone, and they join again */
+static void swap_back(struct tw_group *g, struct swapped *s, unsigned int n)
 {
 	while (n--)
-		bpf_link_update(s[n].link, s[n].old, NULL);
+		if (s[n].old >= 0)
+			swap_back_one(&s[n], g->m[n].vm_fd);
 }
 
 static int swap_all(struct tw_group *g, struct swapped *s, struct tw_err *e)
@@ -454,14 +481,19 @@ static int swap_all(struct tw_group *g, struct swapped *s, struct tw_err *e)
 		} else {
 			status = tw_policy_swap(&g->m[i].policy, s[i].link, g->m[i].vm, e);
 		}
+		/* one that has ended meanwhile keeps nobody from it */
+		if (status == TW_NO_VM && i) {
+			tw_err_free(e);
+			status = TW_OK;
+		}
 		if (status) {
-			swap_back(s, i);
+			swap_back(g, s, i);
 			return status;
 		}
 	}
 	status = begin(g, e);
 	if (status)
-		swap_back(s, g->n);
+		swap_back(g, s, g->n);
 	return status;
 }
 

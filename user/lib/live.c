@@ -60,15 +60,12 @@ bool tw_link_defunct(int link_fd)
 }
 
 /* The ops table as the kernel shows it: functions as program IDs, data members as given */
-static char *read_ops(unsigned int map_id)
+static char *read_ops_fd(int fd)
 {
 	struct bpf_map_info info = { 0 };
 	unsigned int len = sizeof(info), zero = 0;
-	int fd = bpf_map_get_fd_by_id(map_id);
 	char *value = NULL;
 
-	if (fd < 0)
-		return NULL;
 	if (!bpf_map_get_info_by_fd(fd, &info, &len)) {
 		value = tw_grow(NULL, info.value_size, 1);
 		if (bpf_map_lookup_elem(fd, &zero, value)) {
@@ -76,8 +73,29 @@ static char *read_ops(unsigned int map_id)
 			value = NULL;
 		}
 	}
-	close(fd);
 	return value;
+}
+
+static char *read_ops(unsigned int map_id)
+{
+	int fd = bpf_map_get_fd_by_id(map_id);
+	char *value = fd < 0 ? NULL : read_ops_fd(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return value;
+}
+
+int tw_ops_vm_fd(int map_fd)
+{
+	long at = tw_ops_offset("vm_fd");
+	char *value = read_ops_fd(map_fd);
+	int fd = -EINVAL;
+
+	if (value && at >= 0)
+		memcpy(&fd, value + at, sizeof(fd));
+	free(value);
+	return fd;
 }
 
 /* The contents of an array map of one element; NULL if they cannot be read */

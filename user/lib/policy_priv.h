@@ -8,6 +8,9 @@
 /* Where a member of the ops table lies in the value of a struct_ops map; -1 if nowhere */
 long tw_ops_offset(const char *member);
 
+/* The number of the VM's descriptor that a struct_ops map names; -errno */
+int tw_ops_vm_fd(int map_fd);
+
 /* Completes an error with what an errno of the hook means: status, fact and cure */
 int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm);
 
