@@ -173,6 +173,7 @@ static void write_params(struct tw_json *j, const struct tw_state *st)
 
 	if (!open_live(st, &l))
 		return;
+	tw_json_int(j, "group_vms", l.group ? tw_group_count(l.group) : 1);
 	write_values(j, "parameters", &l.params, l.data, l.size);
 	write_values(j, "counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);

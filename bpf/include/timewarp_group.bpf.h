@@ -172,8 +172,11 @@ static __always_inline void __timewarp_keep(const struct kvm_timewarp_view *view
 	}
 	if (plan->hold_next_ns && plan->hold_next_ns <= now) {
 		answer->flags = KVM_TIMEWARP_HOLD;
+		/* the leader sees to it that it hears of the others */
 		if (!(view->state & KVM_TIMEWARP_HELD))
 			answer->next_host_ns = soon;
+		else if (leads)
+			answer->next_host_ns = view->host_ns + __TIMEWARP_RETRY_NS;
 		return;
 	}
 	if (plan->hold_next_ns) {
@@ -477,6 +480,8 @@ static __always_inline __u32 __timewarp_look(const struct kvm_timewarp_view *vie
 	__timewarp_sum(sum);
 	event = __timewarp_event(view, sum);
 	sum->event = event;
+	if (!event && view->event == KVM_TIMEWARP_HOST_TIME && plan->hold_next_ns)
+		__timewarp_ask_others();
 	if (event == KVM_TIMEWARP_PARAMS || (!event && view->event != KVM_TIMEWARP_IDLE &&
 					     view->event != KVM_TIMEWARP_ASKED))
 		return event;

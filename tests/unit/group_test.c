@@ -205,6 +205,13 @@ static void change(struct vm *v, const struct kvm_timewarp_answer *a, __u64 t)
 	    a->factor_den == v->den && (!a->start_tsc ? t >= v->tsc : a->start_tsc == v->tsc))
 		return;
 	v->changes++;
+	v->stop_told = false;
+	/* the anchor stays where it was */
+	if (stop > ns && !v->stop && !v->frozen && t >= v->tsc && !a->leap_ns && !a->start_tsc &&
+	    a->factor_num == v->num && a->factor_den == v->den) {
+		v->stop = stop;
+		return;
+	}
 	v->leaps += a->leap_ns > ns;
 	ns = a->leap_ns > ns ? a->leap_ns : ns;
 	v->frozen = hold;
@@ -223,7 +230,6 @@ static void change(struct vm *v, const struct kvm_timewarp_answer *a, __u64 t)
 		v->stop = 0;
 		v->frozen = true;
 	}
-	v->stop_told = false;
 }
 
 static int call(int i, __u32 event)
@@ -238,7 +244,7 @@ static int call(int i, __u32 event)
 	int r;
 
 	if (policy.leap_to)
-		view.next_timer_ns = policy.leap_to;
+		view.next_timer_ns = policy.leap_to + timewarp_group.member[i].shift_ns;
 	check();
 	v->called = now;
 	v->asked = NEVER;
@@ -335,6 +341,12 @@ static void die(int i)
 	timewarp_member = 0;
 }
 
+/* What user space does, until it is heard */
+static void urge(void)
+{
+	vm[0].asked = vm[0].called + MS > now ? vm[0].called + MS : now;
+}
+
 static bool settled(void)
 {
 	return __timewarp_settled();
@@ -362,7 +374,7 @@ static void attach_all(int n, int want)
 	assert_int_equal(policy.asked, 1);
 	assert_int_equal(vm[0].changes, 0);
 	timewarp_group.ready = 1;
-	kvm_timewarp_ask(1);
+	urge();
 }
 
 /* ---- tests */
@@ -437,7 +449,7 @@ static void quits(void **state)
 		attach_all(3, want);
 		run(SECOND);
 		timewarp_group.quits = 1;
-		kvm_timewarp_ask(1);
+		urge();
 		run(200 * MS);
 		asked = policy.asked;
 		run(SECOND);

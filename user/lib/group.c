@@ -16,6 +16,7 @@
 #include "text.h"
 
 #define POLL_NS 200000
+#define ASK_AGAIN 100
 /* A busy host takes that for a plan; the kernel waits a second for vCPUs that do not come */
 #define PATIENCE_S 5
 
@@ -91,14 +92,25 @@ static void pause_ns(long ns)
 	nanosleep(&ts, NULL);
 }
 
+bool tw_group_ask(const volatile struct timewarp_group *map)
+{
+	unsigned int id = tw_group_leader(map);
+
+	return id && !tw_live_ask(id);
+}
+
+/* Asking again is for an ask that was not heard */
 static bool wait_for(const volatile struct timewarp_group *map,
 		     bool (*there)(const volatile struct timewarp_group *))
 {
 	struct timespec now, end;
+	unsigned int polls;
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += PATIENCE_S;
-	while (!there(map) && tw_group_count(map)) {
+	for (polls = 1; !there(map) && tw_group_count(map); polls++) {
+		if (polls % ASK_AGAIN == 0)
+			tw_group_ask(map);
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		if (now.tv_sec > end.tv_sec)
 			return false;
@@ -110,13 +122,6 @@ static bool wait_for(const volatile struct timewarp_group *map,
 bool tw_group_wait(const volatile struct timewarp_group *map)
 {
 	return wait_for(map, settled);
-}
-
-bool tw_group_ask(volatile struct timewarp_group *map)
-{
-	unsigned int id = tw_group_leader(map);
-
-	return id && !tw_live_ask(id);
 }
 
 /* The plan's start lies a moment ahead when the last one has been told of it */

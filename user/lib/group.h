@@ -60,7 +60,7 @@ volatile struct timewarp_group *tw_group_map(int fd);
 void tw_group_unmap(volatile struct timewarp_group *map);
 
 /* Has a program of the leader's called soon; false if there is no leader any more */
-bool tw_group_ask(volatile struct timewarp_group *map);
+bool tw_group_ask(const volatile struct timewarp_group *map);
 
 /* ID of the timeline of the member that leads; 0 if none lives */
 unsigned int tw_group_leader(const volatile struct timewarp_group *map);
