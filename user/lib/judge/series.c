@@ -63,6 +63,18 @@ static void judge_pieces(const struct tw_days *d, size_t at, struct tw_judged *j
 	j->slope.level = other.slope.level;
 }
 
+/* Steps; but what still climbs behind the last of them is a trend */
+static void judge_last_level(const struct tw_days *d, const struct tw_shape *s, struct tw_judged *j)
+{
+	struct tw_judged last = *j;
+
+	judge_part(d, s->at[s->moments - 1], d->n, MOMENTS * s->moments, &last);
+	if (last.p < LOOK_P)
+		*j = last;
+	else
+		j->form = TW_FORM_STEP;
+}
+
 static void apply_shape(const struct tw_days *d, const struct tw_trend *r,
 			const struct tw_shape *s, struct tw_judged *j)
 {
@@ -76,7 +88,7 @@ static void apply_shape(const struct tw_days *d, const struct tw_trend *r,
 		j->p = r->p;
 		break;
 	case TW_CURVE_STEPS:
-		j->form = TW_FORM_STEP;
+		judge_last_level(d, s, j);
 		break;
 	case TW_CURVE_FILL:
 		j->form = TW_FORM_FILLED;
