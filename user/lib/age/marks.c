@@ -60,7 +60,7 @@ void tw_marks_find(const struct tw_recording *r, const struct tw_verdicts *v, st
 	*m = (struct tw_marks_at){ 0 };
 	add_calendar(m, r);
 	for (i = 0; i < v->n; i++) {
-		const struct tw_verdict *one = &v->v[i];
+		const struct tw_age_verdict *one = &v->v[i];
 		enum tw_flag flag = one->matter == TW_MATTER_JOB ? TW_FLAG_JOB :
 				    one->matter == TW_MATTER_EXPIRY ? TW_FLAG_EXPIRY : TW_FLAG_FAILURE;
 

@@ -50,7 +50,7 @@ static void wrap(FILE *f, const char *text, int indent, int at)
 	putc('\n', f);
 }
 
-static void print_verdict(FILE *f, const struct tw_verdict *one, bool compared)
+static void print_verdict(FILE *f, const struct tw_age_verdict *one, bool compared)
 {
 	char text[1024], subject[256];
 	int indent, at;

@@ -95,7 +95,7 @@ static void print_verdicts(FILE *f, const struct tw_verdicts *v)
 	if (!v->n)
 		fprintf(f, "<li>Nothing grows, nothing broke, and each job ran when it should.</li>\n");
 	for (i = 0; i < v->n; i++) {
-		const struct tw_verdict *one = &v->v[i];
+		const struct tw_age_verdict *one = &v->v[i];
 
 		fprintf(f, "<li class=\"%s\"><span class=\"tag\">%s</span><strong>", tw_mark_name(one->mark),
 			tw_mark_name(one->mark));
@@ -116,7 +116,7 @@ static void print_verdicts(FILE *f, const struct tw_verdicts *v)
 }
 
 /* The verdict that a series has, or NULL */
-static const struct tw_verdict *verdict_of(const struct tw_verdicts *v, size_t series)
+static const struct tw_age_verdict *verdict_of(const struct tw_verdicts *v, size_t series)
 {
 	size_t i;
 
@@ -127,7 +127,7 @@ static const struct tw_verdict *verdict_of(const struct tw_verdicts *v, size_t s
 }
 
 static void print_figure(FILE *f, const struct tw_recording *r, const struct tw_verdicts *v,
-			 const struct tw_marks_at *m, size_t at, const struct tw_verdict *one)
+			 const struct tw_marks_at *m, size_t at, const struct tw_age_verdict *one)
 {
 	const struct tw_series *s = &r->series[at];
 

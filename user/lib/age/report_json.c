@@ -11,7 +11,7 @@
 #include "judge/days.h"
 #include "text.h"
 
-static void write_verdict(struct tw_json *j, const struct tw_recording *r, const struct tw_verdict *one)
+static void write_verdict(struct tw_json *j, const struct tw_recording *r, const struct tw_age_verdict *one)
 {
 	tw_json_open(j, NULL, '{');
 	tw_json_str(j, "mark", tw_mark_name(one->mark));
@@ -113,14 +113,14 @@ static bool is_fault(json_t *old)
 	return !strcmp(text_of(old, "mark"), tw_mark_name(TW_MARK_FAULT));
 }
 
-static bool same_matter(json_t *old, const struct tw_verdict *one)
+static bool same_matter(json_t *old, const struct tw_age_verdict *one)
 {
 	return !strcmp(text_of(old, "matter"), tw_matter_name(one->matter)) &&
 	       !strcmp(text_of(old, "subject"), one->subject);
 }
 
 /* Of rates the wrong way: their sizes, as both go the same way */
-static enum tw_news compare_rates(json_t *old, const struct tw_verdict *one)
+static enum tw_news compare_rates(json_t *old, const struct tw_age_verdict *one)
 {
 	json_t *rate = json_object_get(old, "rate");
 	double a = fabs(json_number_value(json_object_get(rate, "low")));

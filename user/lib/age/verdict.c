@@ -47,14 +47,14 @@ const char *tw_form_name(enum tw_form form)
 	return names[form];
 }
 
-struct tw_verdict *tw_verdicts_add(struct tw_verdicts *v, enum tw_mark mark, enum tw_matter matter,
+struct tw_age_verdict *tw_verdicts_add(struct tw_verdicts *v, enum tw_mark mark, enum tw_matter matter,
 				   const char *subject, double when, char *text)
 {
-	struct tw_verdict *one;
+	struct tw_age_verdict *one;
 
 	v->v = tw_grow(v->v, v->n + 1, sizeof(*v->v));
 	one = &v->v[v->n++];
-	*one = (struct tw_verdict){ .mark = mark, .matter = matter, .subject = tw_strdup(subject),
+	*one = (struct tw_age_verdict){ .mark = mark, .matter = matter, .subject = tw_strdup(subject),
 				    .when = when, .text = text, .series = -1 };
 	v->count[mark]++;
 	return one;
@@ -189,7 +189,7 @@ void tw_verdicts_events(const struct tw_recording *r, struct tw_verdicts *v)
 
 static int compare(const void *a, const void *b)
 {
-	const struct tw_verdict *x = a, *y = b;
+	const struct tw_age_verdict *x = a, *y = b;
 
 	if (x->mark != y->mark)
 		return x->mark < y->mark ? -1 : 1;

@@ -25,7 +25,7 @@ enum tw_matter {
 /* Against a baseline */
 enum tw_news { TW_NEWS_NONE, TW_NEWS_NEW, TW_NEWS_WORSE, TW_NEWS_SAME, TW_NEWS_BETTER, TW_NEWS_ALL };
 
-struct tw_verdict {
+struct tw_age_verdict {
 	enum tw_mark mark;
 	enum tw_matter matter;
 	enum tw_news news;
@@ -58,7 +58,7 @@ extern const struct tw_age_options tw_age_defaults;
 
 struct tw_verdicts {
 	struct tw_age_options o;
-	struct tw_verdict *v;		/* faults, warnings, notes; each by date */
+	struct tw_age_verdict *v;		/* faults, warnings, notes; each by date */
 	size_t n, count[TW_MARKS];
 	struct tw_seen *series;		/* of the recording's series, in their order */
 	size_t n_series;
@@ -88,7 +88,7 @@ const char *tw_news_name(enum tw_news news);
 const char *tw_form_name(enum tw_form form);
 
 /* One more verdict of @matter, for the parts of it; @subject is copied, @text taken over */
-struct tw_verdict *tw_verdicts_add(struct tw_verdicts *v, enum tw_mark mark, enum tw_matter matter,
+struct tw_age_verdict *tw_verdicts_add(struct tw_verdicts *v, enum tw_mark mark, enum tw_matter matter,
 				   const char *subject, double when, char *text);
 
 /* The parts: growth and levels; jobs; what expires; what failed */

@@ -131,7 +131,7 @@ static void say_growth(const struct tw_recording *r, size_t i, struct tw_verdict
 	struct tw_seen *seen = &v->series[i];
 	const struct tw_slope *l = &seen->j.slope;
 	bool wrong = s->worse * l->middle > 0;
-	struct tw_verdict *one;
+	struct tw_age_verdict *one;
 
 	exhaust(s, seen);
 	if (!seen->grows)
