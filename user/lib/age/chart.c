@@ -9,6 +9,7 @@
 #include "json.h"
 #include "judge/days.h"
 #include "judge/rank.h"
+#include "text.h"
 
 #define WIDTH 760.0
 #define HEIGHT 220.0
@@ -94,11 +95,12 @@ static size_t fill_columns(const struct scale *s, const struct tw_seen *seen, si
 
 static void draw_values(FILE *f, const struct scale *s, const struct tw_seen *seen, size_t columns)
 {
-	struct column *c = malloc((columns + 2) * sizeof(*c));
+	struct column *c;
 	size_t n, i;
 
-	if (!c)
+	if (!seen->n)
 		return;
+	c = tw_grow(NULL, columns + 2, sizeof(*c));
 	n = fill_columns(s, seen, columns, c);
 	fprintf(f, "<path class=\"band\" d=\"");
 	for (i = 0; i < n; i++)
@@ -245,12 +247,14 @@ void tw_chart_series(FILE *f, const struct tw_recording *r, size_t at, const str
 	draw_marks(f, &s, m);
 	draw_values(f, &s, seen, COLUMNS);
 	for (i = 0; i < seen->j.n_changes && seen->j.form == TW_FORM_STEP; i++)
-		fprintf(f, "<path class=\"change\" d=\"M%.4g %.4gV%.4g\"><title>change of level, %s</title></path>\n",
+		fprintf(f, "<path class=\"change\" d=\"M%.4g %.4gV%.4g\">"
+			"<title>change of level, %s</title></path>\n",
 			x_of(&s, seen->j.changes[i]), s.top, s.bottom, TW_DAY_OF(seen->j.changes[i]));
 	if (seen->grows)
 		draw_trend(f, &s, seen);
 	if (series->has_limit && series->limit <= s.y1 && series->limit >= s.y0 && !series->counter)
-		fprintf(f, "<path class=\"limit\" d=\"M%.4g %.4gH%.4g\"/><text class=\"limit\" x=\"%.4g\" y=\"%.4g\">limit</text>\n",
+		fprintf(f, "<path class=\"limit\" d=\"M%.4g %.4gH%.4g\"/>"
+			"<text class=\"limit\" x=\"%.4g\" y=\"%.4g\">limit</text>\n",
 			s.left, y_of(&s, series->limit), s.right, s.left + 4, y_of(&s, series->limit) - 4);
 	draw_x_axis(f, &s);
 	fprintf(f, "</svg>\n");
@@ -285,7 +289,8 @@ void tw_chart_marks(FILE *f, const struct tw_recording *r, const struct tw_marks
 		WIDTH, s.bottom + BOTTOM);
 	for (flag = 0; flag < TW_FLAGS; flag++)
 		if (rows[flag])
-			fprintf(f, "<text class=\"y\" x=\"%.4g\" y=\"%d\">%s</text><path class=\"grid\" d=\"M%.4g %dH%.4g\"/>\n",
+			fprintf(f, "<text class=\"y\" x=\"%.4g\" y=\"%d\">%s</text>"
+				"<path class=\"grid\" d=\"M%.4g %dH%.4g\"/>\n",
 				s.left - 8, 22 * rows[flag] - 3, tw_flag_name(flag), s.left, 22 * rows[flag] - 7,
 				s.right);
 	for (i = 0; i < m->n; i++) {

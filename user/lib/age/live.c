@@ -208,11 +208,13 @@ static int begin(struct life *f, struct tw_err *e)
 		return tw_cure(e, "see twctl list, twctl probe");
 	}
 	status = find_end(f, e);
+	if (status)
+		return status;
 	f->began = host_now();
-	if (!status)
-		status = tw_drive_start(&f->drive, f->l->vm, f->l->policy, f->l->params,
-					fmin(f->l->every, f->end - f->now), e);
-	return status;
+	/* the first at the host's rate, when an agent has time to answer */
+	take_sample(f);
+	return tw_drive_start(&f->drive, f->l->vm, f->l->policy, f->l->params,
+			      fmin(f->l->every, f->end - f->now), e);
 }
 
 int tw_live_run(const struct tw_live_age *l, struct tw_err *e)
@@ -222,7 +224,6 @@ int tw_live_run(const struct tw_live_age *l, struct tw_err *e)
 	bool made = f.rec.f && !l->resume;
 
 	if (!status) {
-		take_sample(&f);
 		live(&f);
 		if (f.broke)
 			tw_record_event(&f.rec, f.now, "failure", "guest", f.reason);

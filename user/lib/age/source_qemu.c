@@ -77,7 +77,8 @@ static char *find_balloon(struct tw_sources *s)
 	json_t *o;
 
 	for (i = 0; !path && i < 2; i++) {
-		json_t *list = tw_talk_ask(&s->monitor, "qom-list", json_pack("{s:s}", "path", folders[i]), ANSWER_MS);
+		json_t *list = tw_talk_ask(&s->monitor, "qom-list", json_pack("{s:s}", "path", folders[i]),
+					   ANSWER_MS);
 
 		json_array_foreach(list, k, o) {
 			const char *type = json_string_value(json_object_get(o, "type"));
@@ -101,19 +102,21 @@ static void sample_balloon(struct tw_sources *s, struct tw_recorder *rec)
 		return;
 	}
 	/* the guest answers by the next sample; now there is what it said to the last */
-	json_decref(tw_talk_ask(&s->monitor, "qom-set", json_pack("{s:s, s:s, s:i}", "path", path, "property",
-								  "guest-stats-polling-interval", "value", 2), ANSWER_MS));
-	o = tw_talk_ask(&s->monitor, "qom-get", json_pack("{s:s, s:s}", "path", path, "property", "guest-stats"),
-			ANSWER_MS);
+	o = json_pack("{s:s, s:s, s:i}", "path", path, "property", "guest-stats-polling-interval", "value", 2);
+	json_decref(tw_talk_ask(&s->monitor, "qom-set", o, ANSWER_MS));
+	o = json_pack("{s:s, s:s}", "path", path, "property", "guest-stats");
+	o = tw_talk_ask(&s->monitor, "qom-get", o, ANSWER_MS);
 	free(path);
 	stats = json_object_get(o, "stats");
 	if (number_of(o, "last-update") > 0) {
 		/* all ones is what the guest did not say */
-		double free_now = number_of(stats, "stat-available-memory"), faults = number_of(stats, "stat-major-faults");
+		double free_now = number_of(stats, "stat-available-memory");
+		double faults = number_of(stats, "stat-major-faults");
 
 		gauge(rec, "balloon.available", "B", "memory that can be had, by the balloon", -1, NAN,
 		      free_now < 1e18 ? free_now : NAN);
-		counter(rec, "balloon.major-faults", "faults", "pages read back from disk", 1, faults < 1e18 ? faults : NAN);
+		counter(rec, "balloon.major-faults", "faults", "pages read back from disk", 1,
+			faults < 1e18 ? faults : NAN);
 	}
 	json_decref(o);
 }

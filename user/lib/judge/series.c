@@ -13,7 +13,7 @@
 
 #define SLOPE_P 0.05
 #define LOOK_P 0.001		/* curves are fitted only where something may be */
-#define MOMENTS 10.0		/* moments to choose from that are not much the same: each is a test of its own */
+#define MOMENTS 10.0		/* to choose from that are not much the same: each is a test of its own */
 #define TEETH_LEAST 6		/* fewer show no trend */
 
 static void judge_teeth(const struct tw_saw *s, struct tw_judged *j)
