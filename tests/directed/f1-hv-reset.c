@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * F1: Hyper-V's reference time goes on across a reset of the guest, which writes 0 to the TSC, whoever is
+ * attached; and the TSC page says what the MSR says.
+ *
+ * Before (bfb642f): RESULT
+ */
+#include <string.h>
+#include <unistd.h>
+#include "polbpf.h"
+#include "tinyvm.h"
+
+struct hv_page {
+	volatile uint32_t sequence, reserved;
+	volatile uint64_t scale;
+	volatile int64_t offset;
+};
+
+/* What a guest computes from the page, in units of 100 ns */
+static int64_t page_time(struct tiny *vm, bool *valid)
+{
+	struct hv_page *p = (struct hv_page *)(vm->mem + TINY_HV_PAGE);
+	uint64_t tsc = tiny_get_msr(vm, 0, MSR_TSC);
+
+	*valid = p->sequence && p->sequence != ~0u;
+	return (int64_t)((unsigned __int128)tsc * p->scale >> 64) + p->offset;
+}
+
+/* Have KVM bring the page up to date, as an entry into the guest does */
+static void refresh(struct tiny *vm)
+{
+	tiny_start(vm, 0, guest_halt, 0);
+	sleep_ms(5);
+	tiny_stop(vm, 0);
+}
+
+static void compare(struct tiny *vm, const char *what, const char *when)
+{
+	int64_t before = tiny_get_msr(vm, 0, MSR_HV_REF_COUNT), page, after;
+	bool valid;
+
+	page = page_time(vm, &valid);
+	after = tiny_get_msr(vm, 0, MSR_HV_REF_COUNT);
+	if (!valid) {
+		note("%s, %s: the page is not valid, a guest asks the MSR", what, when);
+		return;
+	}
+	ok(before - 1 <= page && page <= after + 1, "%s, %s: the page's time lies between two readings of the MSR (%lld %lld %lld)",
+	   what, when, (long long)before, (long long)page, (long long)after);
+}
+
+static void across_reset(const char *what, unsigned int factor, unsigned int mode)
+{
+	static struct tiny vm;
+	int64_t before, after, most;
+	struct pol p = { 0 };
+	double start;
+	int r = 0;
+
+	tiny_create(&vm, 1, TINY_HYPERV, NULL);
+	tiny_set_kvmclock(&vm, 0);
+	tiny_set_hv_page(&vm);
+	refresh(&vm);
+	if (factor) {
+		r = pol_open(&p, "build/bpf/constant.bpf.o");
+		*pol_u64(&p, "factor") = factor;
+		if (!r)
+			r = pol_load(&p, vm.fd, mode);
+		if (!r)
+			r = pol_attach(&p);
+		if (!ok(!r, "%s: attached", what))
+			bail("%s", strerror(-r));
+	}
+	sleep_ms(20);
+	refresh(&vm);
+	compare(&vm, what, "before the reset");
+	start = now();
+	before = tiny_get_msr(&vm, 0, MSR_HV_REF_COUNT);
+	/* As QEMU does; Hyper-V's MSRs are the guest's to set again */
+	tiny_set_msr(&vm, 0, MSR_HV_REF_TSC, 0);
+	tiny_set_msr(&vm, 0, MSR_TSC, 0);
+	tiny_set_kvmclock(&vm, 0);
+	tiny_set_hv_page(&vm);
+	refresh(&vm);
+	sleep_ms(5);
+	after = tiny_get_msr(&vm, 0, MSR_HV_REF_COUNT);
+	most = (now() - start + 0.1) * 1e7 * (factor ? factor : 1);
+	ok(after >= before && after - before < most, "%s: the reference time goes on across a reset (%lld, %lld)",
+	   what, (long long)before, (long long)after);
+	compare(&vm, what, "after the reset");
+	if (factor)
+		pol_close(&p);
+	tiny_destroy(&vm);
+}
+
+int main(void)
+{
+	across_reset("unattached", 0, 0);
+	across_reset("trapped, factor 1", 1, POL_TRAPPED);
+	across_reset("trapped, factor 50", 50, POL_TRAPPED);
+	across_reset("offset, factor 50", 50, POL_OFFSET);
+	return tap_end();
+}
