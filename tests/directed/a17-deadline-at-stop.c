@@ -59,29 +59,27 @@ int main(void)
 		bail("the policy does not attach: %s", strerror(-r));
 	/* The deadline: guest ns to TSC by the state file, at factor 1 */
 	stop_ns = *pol_u64(&p, "stop_ns");
-	tsc = state_num(getpid(), vm.fd, "guest_tsc");
-	ns = state_num(getpid(), vm.fd, "guest_ns");
 	at = state_num(getpid(), vm.fd, "pv_tsc");
 	ns = state_num(getpid(), vm.fd, "pv_ns");
 	tsc = at + (unsigned __int128)(stop_ns - ns) * ioctl(vm.vcpu[0].fd, KVM_GET_TSC_KHZ, 0) / 1000000;
 	tiny_start(&vm, 0, guest_deadline, tsc + 2000);
 
-	/* vCPU 1 waits for a page of its own code for ever, inside KVM_RUN */
+	/* vCPU 1 waits for a page of its own for ever, inside KVM_RUN */
 	mkdir(TRACE, 0755);
 	put(TRACE "/events/timer/hrtimer_expire_entry/enable", "1");
-	reg.range.start = (uintptr_t)vm.mem + TINY_STACK;
-	reg.range.len = 4096UL * 2;
-	madvise(vm.mem + TINY_STACK + 4096, 4096, MADV_DONTNEED);
-	reg.range.start += 4096;
+	tiny_start(&vm, 1, guest_spin, 0);
+	reg.range.start = (uintptr_t)tiny_area(&vm, 1);
 	reg.range.len = 4096;
 	if (ioctl(uffd, UFFDIO_REGISTER, &reg))
 		bail("UFFDIO_REGISTER: %s", strerror(errno));
-	tiny_start(&vm, 1, guest_passed, 1);
+	madvise(tiny_area(&vm, 1), 4096, MADV_DONTNEED);
 	for (int i = 0; i < 100 && state_num(getpid(), vm.fd, "guest_ns") < stop_ns; i++)
 		sleep_ms(10);
 	put(TRACE "/trace", "");
 	sleep_ms(500);
 	n = expiries();
+	note("held_max %llu ns, stops %llu", (unsigned long long)state_num(getpid(), vm.fd, "held_max_ns"),
+	     (unsigned long long)*pol_u64(&p, "stops"));
 	put(TRACE "/events/timer/hrtimer_expire_entry/enable", "0");
 	ok(n < 50, "the LAPIC's timer goes off %u times in the half second after the stop", n);
 	wake.start = reg.range.start;

@@ -9,7 +9,7 @@
 #include "polbpf.h"
 #include "tinyvm.h"
 
-#define ROUNDS 40
+#define ROUNDS 400
 
 int main(void)
 {

@@ -56,7 +56,7 @@ sub one_host {
 	my $pid = open my $out, '-|' or do { open STDERR, '>&', \*STDOUT; exec @cmd or die "$cmd[0]: $!" };
 	my $select = IO::Select->new($out);
 	my $since = time;
-	my $hung = 0;
+	my ($hung, $told) = (0, 0);
 	while (1) {
 		if ($running && time - $since > $limit) {
 			$hung = 1;
@@ -73,9 +73,11 @@ sub one_host {
 			} elsif ($line =~ /^verdict (\w+) (pass|fail) ?(.*)$/) {
 				verdict($1, $2 eq 'pass', $3);
 				shift @todo;
-				rename 'build/directed.part', "build/directed/$1.log";
 				undef $running;
-			} else {
+			} elsif ($line =~ /^testhost: the host's kernel log has something new/ && !$running) {
+				# It has been shown with the test that it came from.
+				$told = 1;
+			} elsif (!$told) {
 				push @tail, $line;
 				print $running ? '    ' : '# ', $line, "\n";
 			}
