@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A10: where a stop follows a change by some 100 us, none of 32 vCPUs passes it for long, and no clock goes
- * back. There is no knob that would widen the window, so this finds it
- * by chance, and on a host whose CPUs run at once (--realtime --smp 4) rather than on others.
+ * A10: where a stop follows a change by some 100 us, no vCPU passes it for long, and no clock goes back. There are
+ * as many vCPUs as CPUs: with more of them the answer itself comes late. No knob widens the window, so this
+ * finds it by chance, and sooner on a host whose CPUs run at once (--realtime --smp 4).
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): not hit without a wider window.
  */
 #include <string.h>
 #include <unistd.h>
 #include "polbpf.h"
 #include "tinyvm.h"
 
-#define VCPUS 32
-
 int main(void)
 {
+	int vcpus = sysconf(_SC_NPROCESSORS_ONLN);
 	static struct tiny vm;
 	uint64_t back = 0, worst = 0, reads = 0;
 	struct pol p;
 	int r;
 
-	tiny_create(&vm, VCPUS, 0, NULL);
-	for (int i = 0; i < VCPUS; i++) {
+	tiny_create(&vm, vcpus, 0, NULL);
+	for (int i = 0; i < vcpus; i++) {
 		tiny_set_kvmclock(&vm, i);
 		tiny_start(&vm, i, guest_read, 0);
 	}
@@ -40,7 +39,7 @@ int main(void)
 	ok(*pol_u64(&p, "stops") >= 200, "guest time stops again and again");
 	ok(*pol_u64(&p, "missed_ns") < 1000000, "no stop is passed by a millisecond");
 	pol_close(&p);
-	for (int i = 0; i < VCPUS; i++) {
+	for (int i = 0; i < vcpus; i++) {
 		back += tiny_area(&vm, i)->back;
 		reads += tiny_area(&vm, i)->progress;
 		worst = tiny_area(&vm, i)->worst > worst ? tiny_area(&vm, i)->worst : worst;

@@ -3,7 +3,7 @@
  * A11: when the host's TSC becomes unstable a policy that never asks to be called ends too, and says that it
  * is the host's doing. A module marks the TSC; it stays so until the next boot.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): the policy stays attached, exit_kind 0.
  */
 #include <stdio.h>
 #include <stdlib.h>

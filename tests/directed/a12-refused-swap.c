@@ -3,7 +3,7 @@
  * A12: a swap that the new policy refuses leaves the old one what it had asked for.
  * The old one here has asked for nothing but to be told of late timers.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): 8 late timers are heard of before the refused swap, none after it.
  */
 #include <sched.h>
 #include <signal.h>

@@ -2,7 +2,7 @@
 /*
  * A13: a vCPU more costs no more at 64 than it does at 8, each time that they are held and let go.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): holds: 1.8 us a vCPU at 8, 1.6 us at 64 (the test host's instructions).
  */
 #include <string.h>
 #include <unistd.h>

@@ -2,7 +2,7 @@
 /*
  * A18: changes of the timeline do not make KVM_RUN return, of a vCPU that waits to be started neither.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): it returns 464 times at 464 changes, of the one that waits.
  */
 #include <string.h>
 #include <unistd.h>

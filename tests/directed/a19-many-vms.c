@@ -2,7 +2,7 @@
 /*
  * A19: each of many VMs whose policies' alarms go off at the same moment gets on, again and again. Far fewer than the work queue's limit, for the time that they take here; so a hint, no proof.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): holds.
  */
 #include <string.h>
 #include <sys/resource.h>

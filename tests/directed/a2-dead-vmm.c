@@ -6,7 +6,8 @@
  * The freed pages are taken by this process, which watches that they stay as they are. The host's
  * allocator looks as well (page_poison=1).
  *
- * Before (bfb642f): 32 bytes of each vCPU's kvmclock record appear in pages of this process or in poisoned ones.
+ * Before (bfb642f): 180 changes after the kill; 32 bytes, a kvmclock record, appear in this process' memory, in the
+ * page that was the guest's.
  */
 #include <dirent.h>
 #include <fcntl.h>

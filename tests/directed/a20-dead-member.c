@@ -3,7 +3,8 @@
  * A20: when one of two VMs on a timeline that stops again and again dies, the other's time does not stand
  * for ever.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): the other one goes on, but the dead one's kvmclock record is written to its freed page (A2) by the
+ * group's next change, with nobody holding anything: "pagealloc: memory corruption", in 2 rounds of 8.
  */
 #include <signal.h>
 #include <string.h>

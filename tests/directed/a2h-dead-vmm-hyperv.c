@@ -4,7 +4,7 @@
  * without an address space writes into whichever one its CPU has loaded. So processes that keep every CPU busy have memory of their
  * own where the dead VMM had its guest.
  *
- * Before (bfb642f): bytes of the processes' own memory at the TSC page's offset (0x22000) change.
+ * Before (bfb642f): 20 bytes of another process' memory change, at the guest's TSC page (0x22000 and on).
  */
 #include <fcntl.h>
 #include <sched.h>

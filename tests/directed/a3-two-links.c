@@ -3,8 +3,7 @@
  * A3: of two links of one struct_ops table the second is refused, or each belongs to the VM that it
  * was made for, whichever is closed first.
  *
- * Before (bfb642f): the second link attaches to the second VM; closing the first detaches the second VM,
- * and the first one's state file then reads the freed link.
+ * Before (bfb642f): the second link is made; closing the first one detaches the second VM and leaves the first.
  */
 #include <errno.h>
 #include <fcntl.h>

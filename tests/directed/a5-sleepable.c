@@ -2,7 +2,7 @@
 /*
  * A5: a decision that may sleep is refused before it is ever asked.
  *
- * Before (bfb642f): it loads, attaches, and is asked under the lock that every VM's end takes.
+ * Before (bfb642f): it loads and attaches, and is asked under the lock that every VM's end takes.
  */
 #include <errno.h>
 #include <string.h>

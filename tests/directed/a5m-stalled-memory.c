@@ -4,7 +4,8 @@
  * memory is behind a userfaultfd that nobody answers; another one can still be created, attached and end, its
  * state file can be read, and the one that stalls can be killed.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): the other VM hangs in its end, the stalled VMM does not die, and whoever reads its state file
+ * waits for ever (timewarp_show), unkillable.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,8 @@
  * no vCPU anything beyond it, and no clock goes back when it goes on; and while it stands the TSC
  * that a VMM saves stands too, and what it sets it gets back.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): at 2 the TSC goes back 57106 times by up to 7.2e6 ticks, at 100 804756 times by up to 3.7e8; while
+ * held, 50 ms add 1.0e8 and 5.0e9 ticks to KVM_GET_MSRS; a TSC set comes back 1.8e8 and 9.8e9 ticks off.
  */
 #include <string.h>
 #include <unistd.h>

