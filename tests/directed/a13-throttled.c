@@ -4,7 +4,7 @@
  * changes every 5 ms. Holds that fail are given up soon and tried less often, and the VMM dies at once
  * when it is killed.
  *
- * Before (bfb642f): RESULT
+ * Before (bfb642f): of 8 s the other vCPU stood for 7.97, in pieces of a second, for 16 changes.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -34,6 +34,16 @@ static void refresh(struct tiny *vm)
 	tiny_stop(vm, 0);
 }
 
+static void ask_for_page(struct tiny *vm)
+{
+	memset(vm->mem + TINY_HV_PAGE, 0, 4096);
+	tiny_start(vm, 0, guest_hv_page, 0);
+	while (!vm->vcpu[0].done)
+		sleep_ms(1);
+	tiny_stop(vm, 0);
+	refresh(vm);
+}
+
 static void compare(struct tiny *vm, const char *what, const char *when)
 {
 	int64_t before = tiny_get_msr(vm, 0, MSR_HV_REF_COUNT), page, after;
@@ -59,8 +69,7 @@ static void across_reset(const char *what, unsigned int factor, unsigned int mod
 
 	tiny_create(&vm, 1, TINY_HYPERV, NULL);
 	tiny_set_kvmclock(&vm, 0);
-	tiny_set_hv_page(&vm);
-	refresh(&vm);
+	ask_for_page(&vm);
 	if (factor) {
 		r = pol_open(&p, "build/bpf/constant.bpf.o");
 		*pol_u64(&p, "factor") = factor;
@@ -82,8 +91,7 @@ static void across_reset(const char *what, unsigned int factor, unsigned int mod
 	tiny_set_msr(&vm, 0, MSR_TSC, tsc);
 	note("%s: the TSC is %llu after %llu was written", what, (unsigned long long)tiny_get_msr(&vm, 0, MSR_TSC), (unsigned long long)tsc);
 	tiny_set_kvmclock(&vm, 0);
-	tiny_set_hv_page(&vm);
-	refresh(&vm);
+	ask_for_page(&vm);
 	sleep_ms(5);
 	after = tiny_get_msr(&vm, 0, MSR_HV_REF_COUNT);
 	most = (now() - start + 0.1) * 1e7 * (factor ? factor : 1);

@@ -147,6 +147,13 @@ GUEST void guest_ticks(struct guest_area *a)
 	}
 }
 
+GUEST void guest_hv_page(struct guest_area *a)
+{
+	wrmsr(0x40000000, 1);
+	wrmsr(0x40000021, TINY_HV_PAGE | 1);
+	done();
+}
+
 GUEST void guest_deadline(struct guest_area *a)
 {
 	apic_up();

@@ -41,6 +41,7 @@ guest_fn guest_read;		/* reads the TSC; it may not go back, here or against anot
 guest_fn guest_passed;		/* arg passed deadlines, each must be pending at once: counts those that are */
 guest_fn guest_rewrite;		/* the same, written in a row of two: counts interrupts */
 guest_fn guest_ticks;		/* a deadline each arg TSC ticks, halting between them: counts */
+guest_fn guest_hv_page;	/* asks for Hyper-V's TSC page, as a guest that has just come up */
 guest_fn guest_deadline;	/* a deadline at TSC arg, then spins: counts it */
 
 extern const char __start_guest_text[], __stop_guest_text[];
