@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
 # By hand: VMware's pseudo counters, under the test VMM on the test host with SVM. As no emulated host can give a
 # VM the PMU that KVM wants for them, KVM is the series and vmware-without-pmu.patch. TW_KVM_SRC=DIR takes
 # KVM from that source tree instead, which has to answer them.
