@@ -54,7 +54,7 @@ sub try {
 	ok($rc == $status && $out =~ /^$p$/, "\$ $command") or diag("status $rc:\n$out\nexpected, status $status:\n", join "\n", @shown);
 }
 
-open my $f, '<', 'bpf/policies/README.md' or BAIL_OUT('no guide');
+open my $f, '<', 'doc/policies.md' or BAIL_OUT('no guide');
 my ($kind, @block);
 while (<$f>) {
 	chomp;

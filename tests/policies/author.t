@@ -23,7 +23,7 @@ says() {
 		failed=1
 	fi
 }
-sed -n '/^```c nap.bpf.c$/,/^```$/{/^```/!p}' bpf/policies/README.md >"$dir/nap.bpf.c"
+sed -n '/^```c nap.bpf.c$/,/^```$/{/^```/!p}' doc/policies.md >"$dir/nap.bpf.c"
 says 0 '^built nap.bpf.o: policy nap, 3 parameters' build nap.bpf.c
 says 0 'factor=50  from 1/10000 to 10000' inspect ./nap.bpf.o
 says 0 'crimes 0$' check nap.bpf.c --count 2000
