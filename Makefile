@@ -54,7 +54,7 @@ all:
 
 # Asked each time, as it takes a moment; written only when something is new, so that make starts over only then.
 # Not asked by goals that build nothing, nor when the caller says where libbpf is.
-NO_ENV := help hook-size setup clean distclean kvm install-kvm install uninstall
+NO_ENV := help hook-size deb setup-deb setup clean distclean kvm install-kvm install uninstall
 ifeq ($(TW_LIBBPF),)
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_ENV),$(MAKECMDGOALS)),all),)
 include $(BUILD)/env.mk
@@ -81,6 +81,12 @@ kvm:				## KVM modules with the patch (KERNEL=release: for that kernel)
 
 guest:				## the guest's image
 	@tools/build-guest
+
+deb:				## packages of Debian, into build/deb
+	@tools/deb
+
+setup-deb:			## install what make deb needs
+	@tools/deb --setup
 
 ##@ Use on a real host
 # Of what make built, so that sudo needs no cache of its own.
@@ -145,5 +151,5 @@ help:				## this list
 		Makefile $(wildcard */Makefile.inc tests/*/Makefile.inc)
 	@printf '\nVariables: KERNEL=release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm hook-size guest install uninstall install-kvm bench-ready check check-all check-debug fuzz clean distclean help FORCE
+.PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm bench-ready check check-all check-debug fuzz clean distclean help FORCE
 FORCE:
