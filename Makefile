@@ -119,7 +119,8 @@ hook-size:			## lines that the kernel half adds, against their targets (LINE=6.1
 
 ##@ Show and test
 # What a test host needs, made before it boots.
-bench-ready: all $(ALL) kvm guest
+programs: $(ALL)		## twctl, and the programs that tests run
+bench-ready: programs kvm guest
 
 PROVE := prove -j2 --timer --comments --failures --exec ''
 
@@ -151,5 +152,5 @@ help:				## this list
 		Makefile $(wildcard */Makefile.inc tests/*/Makefile.inc)
 	@printf '\nVariables: KERNEL=release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm bench-ready check check-all check-debug fuzz clean distclean help FORCE
+.PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
 FORCE:

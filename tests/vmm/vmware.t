@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 125
 # shellcheck source=tools/lib.sh
 . tools/lib.sh
 need_kernel
-make -s all || exit 125
+make -s programs || exit 125
 if [ -z "${TW_KVM_SRC:-}" ]; then
 	# Only what differs from the last time is built again.
 	TW_KVM_SRC=$TW_BUILD/kvm-vmware-src
