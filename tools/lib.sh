@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034,SC2119,SC2120 # variables and optional arguments are for those who source this
 # What every tool under tools/ shares: where things are and how to complain.
 # Sourced, never run. It sets, and changes nothing on disk:
