@@ -1,10 +1,13 @@
+# SPDX-License-Identifier: GPL-2.0
 # timewarp: make help lists what there is to make.
 #
 # Each folder adds its own rules with a Makefile.inc. They append to
-#   ALL    what plain `make` builds
-#   TESTS  scripts that `make check` runs under prove, quick ones first;
-#          UNIT_TESTS and FUZZERS are programs, built before and run with them
-#   CLEAN  what else `make clean` removes (build/ goes anyway)
+#   ALL        what plain `make` builds (bpf, user), and what the test hosts need beside it (tests, tools)
+#   TESTS      scripts that `make check` runs under prove, quick ones first;
+#              UNIT_TESTS and FUZZERS are programs, built before and run with them
+#   TESTS_ALL  long ones, that `make check-all` runs after those
+#   SETS_UP    goals that install packages and fetch a kernel first, as make setup does; no other goal installs anything
+#   CLEAN      what else `make clean` removes (build/ goes anyway)
 # and may use the TW_* variables of tools/lib.sh, which come in through build/env.mk.
 
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
@@ -27,7 +30,10 @@ CC := gcc
 AR := ar
 LD := ld
 CFLAGS ?= -O2 -g
+LDFLAGS ?=
 WARN := -Wall -Wextra -Wno-unused-parameter
+# For whoever builds with a compiler that warns of more
+WERROR ?= -Werror
 PREFIX ?= /usr/local
 DESTDIR ?=
 PREFIXED = $(abspath $(DESTDIR)/$(PREFIX))
@@ -38,30 +44,36 @@ export KERNEL DESTDIR
 
 ALL :=
 TESTS :=
+TESTS_ALL :=
 UNIT_TESTS :=
 FUZZERS :=
 CLEAN :=
+SETS_UP := bench-ready check check-all check-debug fuzz
 
 all:
 
-# Whoever only asks for help or for an empty desk gets no download.
-NO_SETUP := help hook-size setup clean distclean kvm install-kvm install uninstall
-ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_SETUP),$(MAKECMDGOALS)),all),)
+# Asked each time, as it takes a moment; written only when something is new, so that make starts over only then.
+# Not asked by goals that build nothing, nor when the caller says where libbpf is.
+NO_ENV := help hook-size deb setup-deb setup clean distclean kvm install-kvm install uninstall
+ifeq ($(TW_LIBBPF),)
+ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_ENV),$(MAKECMDGOALS)),all),)
 include $(BUILD)/env.mk
 endif
+endif
 
-# Always asked, as it takes a moment; written only when something is new, so that make starts over only then.
 $(BUILD)/env.mk: FORCE
-	@tools/setup --quiet
+	@$(if $(filter $(SETS_UP),$(MAKECMDGOALS)),tools/setup --quiet)
 	@mkdir -p $(BUILD)
-	@tools/setup --print-env >$@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@tools/build-env >$@.new || { rm -f $@.new; exit 1; }; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
-include $(wildcard bpf/Makefile.inc user/Makefile.inc tests/Makefile.inc tests/*/Makefile.inc tests/*/*/Makefile.inc tools/Makefile.inc)
+include bpf/Makefile.inc user/Makefile.inc
+TOOL := $(ALL)
+include $(wildcard tests/Makefile.inc tests/*/Makefile.inc tests/*/*/Makefile.inc tools/Makefile.inc)
 
 ##@ Build
-all: $(ALL)			## the tool, the policies
+all: $(TOOL)			## twctl and the policies, as any user; installs nothing
 
-setup:				## packages of tools; kernel, headers and source into the cache
+setup:				## install packages of tools; kernel, headers and source into the cache
 	@tools/setup
 
 kvm:				## KVM modules with the patch (KERNEL=release: for that kernel)
@@ -69,6 +81,12 @@ kvm:				## KVM modules with the patch (KERNEL=release: for that kernel)
 
 guest:				## the guest's image
 	@tools/build-guest
+
+deb:				## packages of Debian, into build/deb
+	@tools/deb
+
+setup-deb:			## install what make deb needs
+	@tools/deb --setup
 
 ##@ Use on a real host
 # Of what make built, so that sudo needs no cache of its own.
@@ -84,9 +102,14 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	install -d $(PREFIXED)/share/man/man8
 	$(BUILD)/twctl help --man >$(PREFIXED)/share/man/man8/twctl.8
 
-uninstall:			## remove what make install puts there
-	rm -rf $(PREFIXED)/bin/twctl $(PREFIXED)/lib/timewarp $(PREFIXED)/include/timewarp \
-		$(PREFIXED)/share/bash-completion/completions/twctl $(PREFIXED)/share/man/man8/twctl.8
+# File by file: who put a policy of his own beside ours keeps it.
+uninstall:			## remove what make install puts there, and nothing else
+	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/share/bash-completion/completions/twctl $(PREFIXED)/share/man/man8/twctl.8
+	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
+	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)
+	@for d in lib/timewarp/policies lib/timewarp include/timewarp/check include/timewarp/bpf include/timewarp; do \
+		[ ! -d $(PREFIXED)/$$d ] || rmdir --ignore-fail-on-non-empty $(PREFIXED)/$$d; \
+		[ ! -d $(PREFIXED)/$$d ] || echo "make uninstall: $(PREFIXED)/$$d is kept: it has files that make install did not put there"; done
 
 install-kvm:			## modules to where modprobe prefers them; prints how to load, how to go back
 	@tools/build-kvm --install
@@ -96,10 +119,20 @@ hook-size:			## lines that the kernel half adds, against their targets (LINE=6.1
 
 ##@ Show and test
 # What a test host needs, made before it boots.
-bench-ready: all kvm guest
+programs: $(ALL)		## twctl, and the programs that tests run
+bench-ready: programs kvm guest
 
-check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## every test
-	@prove -j2 --timer --comments --failures --exec '' $(UNIT_TESTS) $(TESTS)
+PROVE := prove -j2 --timer --comments --failures --exec ''
+
+check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## the tests of every day
+	@$(PROVE) $(UNIT_TESTS) $(TESTS)
+
+check-all: bench-ready $(UNIT_TESTS) $(FUZZERS)	## those, and the long ones
+	@$(PROVE) $(UNIT_TESTS) $(TESTS) $(TESTS_ALL)
+
+check-debug: bench-ready	## host tests and fuzzers on a kernel that checks itself
+	@[ -x tests/debug/check-debug ] || { echo "make check-debug: there is no tests/debug/check-debug in this tree" >&2; exit 1; }
+	@tests/debug/check-debug
 
 fuzz: $(FUZZERS)		## the fuzzers, for FUZZ_SECONDS=60 each
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tests/fuzz/fuzz.t
@@ -113,9 +146,11 @@ distclean: clean		## remove the cache too
 
 help:				## this list
 	@awk 'BEGIN { FS = ":.*## " } \
-		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { n = $$1; sub(/:.*/, "", n); printf "  make %-14s %s\n", n, $$2 }' Makefile $(wildcard */Makefile.inc)
-	@printf '\nVariables: KERNEL=release V=1 DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
+		/^##@ / { head = substr($$0, 5); if (!(head in of)) heads[++n] = head } \
+		/^[a-z-]+:.*## / { goal = $$1; sub(/:.*/, "", goal); of[head] = of[head] sprintf("  make %-14s %s\n", goal, $$2) } \
+		END { for (i = 1; i <= n; i++) if (!seen[heads[i]]++) printf "\n%s\n%s", heads[i], of[heads[i]] }' \
+		Makefile $(wildcard */Makefile.inc tests/*/Makefile.inc)
+	@printf '\nVariables: KERNEL=release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm hook-size guest install uninstall install-kvm bench-ready check fuzz clean distclean help FORCE
+.PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
 FORCE:

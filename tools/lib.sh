@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034,SC2119,SC2120 # variables and optional arguments are for those who source this
 # What every tool under tools/ shares: where things are and how to complain.
 # Sourced, never run. It sets, and changes nothing on disk:
@@ -80,6 +81,8 @@ tw_kernel_env() {
 		TW_KVER=$want
 	else
 		for d in "$TW_CACHE/kernel/$want"[+-]*; do
+			# Debug kernels (tools/build-debug) go by their whole name only.
+			case $d in *-twdbg-*) continue ;; esac
 			[ -d "$d" ] && TW_KVER=${d##*/}
 		done
 		[ -n "$TW_KVER" ] || TW_KVER=$(tw_stock_kernel "$want")
@@ -172,6 +175,8 @@ tw_initramfs() {
 tw_add_modules() {
 	local d=$1 m f
 	shift
+	# All of them may be built in.
+	: >>"$d/lib/modules/list"
 	for m in "$@"; do
 		modprobe -d "$TW_KDIR" -S "$TW_KVER" --show-depends "$m" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 	done | awk '!seen[$0]++' | while read -r f; do
@@ -188,3 +193,5 @@ tw_add_modules() {
 
 # What a kernel says in its log when something is wrong with it (extended regular expression).
 TW_BAD_LOG='WARNING:|BUG:|BUG |Oops|general protection fault|stack-protector|Call Trace|soft lockup|hard LOCKUP|rcu.*stall|blocked for more than|possible (circular|recursive|irq)|inconsistent lock|suspicious RCU|UBSAN|KASAN|KCSAN|clocksource: .*(unstable|skewed)|refcount_t|list_(add|del) corruption|Unable to handle|unchecked MSR'
+# The same of a kernel that looks closer (tools/testhost --debug).
+TW_BAD_LOG+='|ODEBUG|kmemleak: [0-9]+ new|INFO: task|sleeping function|scheduling while atomic|scheduling from the idle|MAX_LOCK|Nested lock|Invalid wait context|possible deadlock|lockdep is turned off|lock held when|still held|memory corruption|overwritten|page dumped because'

@@ -187,10 +187,7 @@ static int detach_all(const struct tw_target *t, struct tw_err *e)
 	return status;
 }
 
-/*
- * How far the guest is ahead for good.  The kernel moves it from the timeline to kvmclock's offset
- * when it stops the timeline, so the offsets tell exactly.
- */
+/* How far the guest is ahead for good: as it is told now, unless the VM has gone meanwhile. */
 static int64_t ahead_for_good(const struct tw_target *t)
 {
 	struct tw_err ignored = { 0 };
@@ -199,7 +196,7 @@ static int64_t ahead_for_good(const struct tw_target *t)
 
 	tw_err_free(&ignored);
 	if (known && !strcmp(after.tsc_mode, "-"))
-		return after.kvmclock_offset - t->st.kvmclock_offset;
+		return (int64_t)(after.guest_ns - after.host_ns);
 	return (int64_t)(t->st.guest_ns - t->st.host_ns);
 }
 

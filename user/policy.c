@@ -485,7 +485,7 @@ const struct tw_verb tw_verb_policy = {
 		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. Directory and file\n"
 		"must be root's, or twctl's owner's, and writable by nobody else.\n"
 		"The compiler is $TIMEWARP_CLANG, else the newest clang; the headers are in\n"
-		"$TIMEWARP_INCLUDE, else beside twctl. bpf/policies/README.md is the guide.\n",
+		"$TIMEWARP_INCLUDE, else beside twctl. doc/policies.md is the guide.\n",
 	.options = options,
 	.max_operands = 2,
 	.run = run,

@@ -23,6 +23,8 @@ struct tw_args {
 	bool csv, cpu;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
+	const char *samples, *report, *baseline, *horizon, *span, *until, *workload;
+	bool resume;
 	struct tw_strings params;	/* --param */
 	struct tw_strings vms;		/* --vm of the verbs that take several */
 	struct tw_strings sources;	/* --source */

@@ -12,7 +12,7 @@
  *   - one decision function:	TIMEWARP_DECIDE()
  *   - an exit record:		TIMEWARP_EXIT_RECORD()
  *   - the table naming them:	TIMEWARP_OPS()
- * bpf/policies/constant.bpf.c is the shortest complete one; bpf/policies/README.md is the guide.
+ * bpf/policies/constant.bpf.c is the shortest complete one; doc/policies.md is the guide.
  */
 #ifndef TIMEWARP_BPF_H
 #define TIMEWARP_BPF_H

@@ -5,4 +5,26 @@
 #ifndef __KVM_X86_TIMELINE_LINE_H
 #define __KVM_X86_TIMELINE_LINE_H
 
+#include <linux/export.h>
+#include <linux/hrtimer.h>
+#include <linux/kvm_host.h>
+#include <linux/sched.h>
+
+/* To KVM's own modules alone, where a line can say so. */
+#define EXPORT_SYMBOL_FOR_KVM_INTERNAL(sym)	EXPORT_SYMBOL_GPL(sym)
+
+static inline void timeline_hrtimer_setup(struct hrtimer *timer,
+					  enum hrtimer_restart (*fn)(struct hrtimer *),
+					  enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, CLOCK_MONOTONIC, mode);
+	timer->function = fn;
+}
+
+/* The thread that runs a vCPU, or NULL; under rcu_read_lock(). */
+static inline struct task_struct *timeline_vcpu_task(struct kvm_vcpu *vcpu)
+{
+	return pid_task(rcu_dereference(vcpu->pid), PIDTYPE_PID);
+}
+
 #endif /* __KVM_X86_TIMELINE_LINE_H */

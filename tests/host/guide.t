@@ -13,6 +13,7 @@ use Test::More;
 use Cwd 'getcwd';
 use File::Temp 'tempdir';
 use JSON::PP;
+use TwDoc;
 use TwHost;
 
 my $root = getcwd;
@@ -32,16 +33,6 @@ if ($prepare) {
 system("cp -r $root/build/bpf/examples $dir/") == 0 or BAIL_OUT('no examples');
 $ENV{PATH} = "$root/build:$ENV{PATH}";
 
-# What a line of the guide stands for
-sub pattern {
-	my ($line) = @_;
-	return '(?:.*\n)*?' if $line eq '...';
-	my $p = quotemeta $line;
-	$p =~ s/\\\.\\\.\\\./.*/g;
-	$p =~ s/\d+/\\d+/g;
-	return "$p\\n";
-}
-
 my ($commands, $files) = (0, 0);
 sub try {
 	my ($command, $status, @shown) = @_;
@@ -50,35 +41,18 @@ sub try {
 	my ($rc, $out) = run('sh', '-c', "cd $dir && { $command; }");
 	# what the verifier says is asked for on the host
 	return ok($rc == $status || $out =~ /verifier: not asked/, "\$ $command: compiled") || diag($out) if $prepare;
-	my $p = join '', map { pattern($_) } @shown;
+	my $p = doc_pattern(@shown);
 	ok($rc == $status && $out =~ /^$p$/, "\$ $command") or diag("status $rc:\n$out\nexpected, status $status:\n", join "\n", @shown);
 }
 
-open my $f, '<', 'bpf/policies/README.md' or BAIL_OUT('no guide');
-my ($kind, @block);
-while (<$f>) {
-	chomp;
-	if (/^```(.*)/ && !defined $kind) {
-		($kind, @block) = ($1);
-	} elsif (/^```/) {
-		if ($kind =~ /^c (\S+)$/) {
-			open my $o, '>', "$dir/$1" or die;
-			print $o "$_\n" for @block;
-			close $o;
-			$files++;
-		} elsif ($kind eq 'sh') {
-			my @runs;
-			for (@block) {
-				if (/^\$ (.*)/) { push @runs, [ $1, 0 ] }
-				elsif (/^\[status (\d+)\]$/) { $runs[-1][1] = $1 }
-				else { push @{ $runs[-1] }, $_ }
-			}
-			try(@$_) for @runs;
-		}
-		$kind = undef;
-	} elsif (defined $kind) {
-		push @block, $_;
+for my $block (doc_blocks('doc/policies.md')) {
+	if ($block->{file}) {
+		open my $o, '>', "$dir/$block->{file}" or die;
+		print $o "$_\n" for @{ $block->{lines} };
+		close $o;
+		$files++;
 	}
+	try(@$_) for @{ $block->{runs} };
 }
 is($files, 1, 'the guide has one file');
 ok($commands >= 9, "the guide has $commands commands");

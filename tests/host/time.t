@@ -86,10 +86,9 @@ if ($part{back}) {
 		# Busy vCPUs are what takes long under emulation: once is enough
 		my $mono = $how eq 'span' && guest_spawn($g, 'mono', 1_000_000_000);
 		wait_until(5, sub { (guest_exec($g, 'pidof', 'mono'))[0] == 0 }) if $mono;
-		# A date is the guest's: the host's and what the guest has ever been put ahead by
 		my $s = state($pid);
-		my $lead = int(sub64($s->{guest_ns}, $s->{host_ns}) / 1e9);
-		my $asked = $how eq 'span' ? "-${span}s" : strftime('%Y-%m-%dT%H:%M:%S', gmtime(time + $lead - $span));
+		my $date = time + ($s->{guest_ns} - $s->{host_ns}) / 1e9;
+		my $asked = $how eq 'span' ? "-${span}s" : strftime('%Y-%m-%dT%H:%M:%S', gmtime($date - $span));
 		trace_begin();
 		my ($rc, $out) = twctl('jump', '--vm', $g, '--allow-backward', '--', $asked);
 		my $t = trace_end();

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
 # What twctl trace, hist and stat count, to the tick, on the distribution's own modules.
 #   tests/trace/trace.t --patched: on the rebuilt ones
 cd "$(dirname "$0")/../.." || exit 125

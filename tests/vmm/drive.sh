@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # Sourced by the scripts that run the test VMM on a test host and attach to it
 # meanwhile. Each vmm prints TAP of its own; here they become one stream.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 # Sourced by tests/vmx/in-host: the tracer where timers run on the VMX preemption timer. A VM of
 # tests/trace/provoke.c says what guest and VMM have counted, twctl stat what the tracer has.

@@ -2,14 +2,13 @@
 #include "json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 
-/*
- * Length of the UTF-8 sequence at s, 0 if it is not one.  Overlong forms, surrogates and what lies
- * beyond U+10FFFF are none: a strict reader would refuse the whole line for them.
- */
-static size_t utf8_len(const unsigned char *s)
+size_t tw_utf8_len(const char *text)
 {
+	const unsigned char *s = (const unsigned char *)text;
+
 	if (s[0] < 0x80)
 		return 1;
 	if (s[0] < 0xc2 || (s[1] & 0xc0) != 0x80)
@@ -36,7 +35,7 @@ static void quote(FILE *f, const char *text)
 
 	putc('"', f);
 	while (*s) {
-		size_t n = utf8_len(s);
+		size_t n = tw_utf8_len((const char *)s);
 
 		if (*s == '"' || *s == '\\')
 			fprintf(f, "\\%c", *s);
@@ -89,6 +88,16 @@ void tw_json_int(struct tw_json *j, const char *key, long long value)
 {
 	begin(j, key);
 	fprintf(j->f, "%lld", value);
+}
+
+void tw_json_real(struct tw_json *j, const char *key, double value)
+{
+	if (!isfinite(value)) {
+		tw_json_null(j, key);
+		return;
+	}
+	begin(j, key);
+	fprintf(j->f, "%.15g", value);
 }
 
 void tw_json_bool(struct tw_json *j, const char *key, bool value)

@@ -4,6 +4,7 @@
 #define TW_JSON_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -14,6 +15,12 @@ struct tw_json {
 	bool more[16];		/* at each depth: something was written, so a comma is due */
 };
 
+/*
+ * Length of the UTF-8 sequence at @text, 0 if it is not one.  Overlong forms, surrogates and what
+ * lies beyond U+10FFFF are none: a strict reader would refuse the whole line for them.
+ */
+size_t tw_utf8_len(const char *text);
+
 /* Keys are string literals of ours; NULL inside arrays */
 
 void tw_json_open(struct tw_json *j, const char *key, char bracket);	/* '{' or '[' */
@@ -21,6 +28,8 @@ void tw_json_close(struct tw_json *j, char bracket);			/* '}' or ']' */
 /* A string of any bytes: what is not UTF-8 becomes U+FFFD.  NULL is written as null. */
 void tw_json_str(struct tw_json *j, const char *key, const char *value);
 void tw_json_int(struct tw_json *j, const char *key, long long value);
+/* null where it is no finite number */
+void tw_json_real(struct tw_json *j, const char *key, double value);
 void tw_json_bool(struct tw_json *j, const char *key, bool value);
 void tw_json_null(struct tw_json *j, const char *key);
 /* Nanoseconds and ticks are decimal strings: at 50x a TSC passes 2^53 within a day */

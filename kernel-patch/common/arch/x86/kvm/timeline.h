@@ -6,6 +6,10 @@
  * Readers of a guest clock ask it what time it is, armers of a guest timer ask
  * it at which host time the guest's deadline falls.  A segment of it changes in
  * one transaction over the whole VM, with all vCPUs held.
+ *
+ * timeline.c has readers and armers, timeline_hold.c gets vCPUs out of the guest
+ * and lets them go, timeline_change.c has the transaction, timeline_edge.c begins
+ * and ends segments in time, timeline_load.c measures what a guest bears.
  */
 #ifndef __KVM_X86_TIMELINE_H
 #define __KVM_X86_TIMELINE_H
@@ -19,20 +23,17 @@
 /**
  * struct kvm_timeline - a VM's timeline
  * @kvm: the VM
- * @lock: serialises changes; taken outside of kvm->lock
- * @group: timelines that change together, this one among them; changes under
- *	   the locks of all of them
+ * @lock: serialises changes, and calls of the policy; outside of kvm->lock
  * @active: guest time follows the timeline, else host time
+ * @keyed: the static key counts the VM: @active, or a vCPU has yet to leave
  * @mode: who scales the guest's TSC
  * @asked: factor that was asked for
  * @rate: factor in force, exact
- * @min: lowest factor of @mode
- * @max: highest factor of @mode
- * @seg_host_tsc: host TSC at which the segment began
- * @frozen: guest time stands still, or is about to, and no vCPU enters the guest
- * @end_tsc: host TSC at which the segment ends, and guest time stands; U64_MAX for never.
- *	     If a vCPU could not be stopped by then, it moves to when it was.
+ * @seg_host_tsc: host TSC at which the segment begins; guest time stands before it
+ * @end_tsc: host TSC at which the segment ends, and guest time stands; U64_MAX for
+ *	     never.  If a vCPU could not be stopped by then, it moves to when it was.
  * @stop_ns: guest time that this is meant to be, or 0
+ * @frozen: no vCPU enters the guest, as guest time stands
  * @tsc_ratio: TSC ratio of vCPUs whose ratio is @base_ratio at factor 1
  * @base_ratio: TSC ratio of the reference vCPU at factor 1
  * @tsc_offset: L1 TSC offset of a vCPU whose TSC nobody has moved since attach
@@ -42,54 +43,49 @@
  * @pv_shift: pvclock shift
  * @base_mul: @pv_mul at factor 1
  * @base_shift: @pv_shift at factor 1
+ * @lead_ns: guest time minus host time where the last attachment ended
  * @wall_ns: wall clock minus timeline, in ns
  * @wall_ahead_ns: wall clock minus the host's, while the guest lives on host time
- * @boot_ns: VMware's apparent time minus kvmclock, in ns
- * @boot_ahead_ns: that time minus the host's boot time and kvmclock_offset, while the
- *		   guest lives on host time
  * @mono_ns: CLOCK_MONOTONIC as the timeline continues it, minus timeline, in ns
  * @mono_ahead_ns: the same minus the host's, while the guest lives on host time
  * @timer_shift_ns: what the last change adds to armed timers' deadlines
- * @write_host_tsc: host TSC at which the vCPUs take the segment over
  * @from_tsc: host TSC at which the guest's clocks showed what the segment began with
  * @leap_cycles: guest cycles that the last change left out, or went back by if below 0
  * @leap_ns: guest time that it did
- * @skew_ns: by which each vCPU's TSC is ahead of that of the one before it
+ * @leapt_ns: guest time left out so far
  * @seq: segments so far
+ * @published: the segment that pvclock pages show
+ * @publish_lock: taken by the vCPU that writes them
+ * @edge: lets vCPUs go at @seg_host_tsc, keeps them out at @end_tsc
  * @hold_seq: odd while vCPUs are held
- * @waiters: the changer, and the vCPUs it holds
+ * @waiters: the vCPUs that are held, or wait for guest time to go on
+ * @holder: who holds them
  * @held_last_ns: how long the last change held the vCPUs, in host ns
  * @held_max_ns: how long the worst did
- * @late_limit_ns: tell the policy when a timer is so late, in guest ns; 0 for never
- * @leapt_ns: guest time left out so far
- * @idle_lock: protects the three below
+ * @idle_lock: protects the two below
  * @idle_vcpus: vCPUs that are halted
  * @idle_since_ns: host time since when all of them are, or 0
- * @idle_exits: exits of all vCPUs when @idle_since_ns was last looked at
- * @stop_timer: keeps vCPUs out of the guest when the segment ends
+ * @late_limit_ns: tell the policy when a timer is so late, in guest ns; 0 for never
  *
  * Guest time is what the guest itself computes: guest TSC is @tsc_ratio and
  * @tsc_offset applied to the host's, and ns are the pvclock formula applied to
  * that.  TSC and kvmclock cannot drift apart, as they are one function.
  *
- * The segment (@active to @boot_ns) is written under kvm->arch.pvclock_sc, with
+ * The segment (@active to @mono_ahead_ns) is written under kvm->arch.pvclock_sc, with
  * all vCPUs held and their timers stopped: vCPUs and timer callbacks need no
  * lock, anybody else reads under the seqcount.
  */
 struct kvm_timeline {
 	struct kvm *kvm;
 	struct mutex lock;	/* see above */
-	struct list_head group;
 
 	bool active;
+	bool keyed;
+	bool frozen;
 	enum kvm_timewarp_tsc_mode mode;
 	struct timeline_rate asked;
 	struct timeline_rate rate;
-	struct timeline_rate min;
-	struct timeline_rate max;
-
 	u64 seg_host_tsc;
-	bool frozen;
 	u64 end_tsc;
 	u64 stop_ns;
 	u64 tsc_ratio;
@@ -99,35 +95,34 @@ struct kvm_timeline {
 	u64 pv_ns;
 	u32 pv_mul;
 	s8 pv_shift;
-	u32 base_mul;
 	s8 base_shift;
+	u32 base_mul;
+	s64 lead_ns;
 	s64 wall_ns;
 	s64 wall_ahead_ns;
-	s64 boot_ns;
-	s64 boot_ahead_ns;
 	s64 mono_ns;
 	s64 mono_ahead_ns;
+
 	s64 timer_shift_ns;
-	u64 write_host_tsc;
 	u64 from_tsc;
 	s64 leap_cycles;
 	s64 leap_ns;
-	s64 skew_ns;
+	u64 leapt_ns;
 	u64 seq;
+	u64 published;
+	struct mutex publish_lock;	/* see above */
+	struct hrtimer edge;
 
 	u32 hold_seq;
 	wait_queue_head_t waiters;
+	wait_queue_head_t holder;
 	u64 held_last_ns;
 	u64 held_max_ns;
-	u64 late_limit_ns;
-	u64 leapt_ns;
 
 	raw_spinlock_t idle_lock;	/* see above */
 	unsigned int idle_vcpus;
 	u64 idle_since_ns;
-	u64 idle_exits;
-
-	struct hrtimer stop_timer;
+	u64 late_limit_ns;
 };
 
 /**
@@ -135,67 +130,90 @@ struct kvm_timeline {
  * @rate: its factor
  * @leap_ns: guest time that it begins with; where that has passed, or 0, now
  * @back: @leap_ns has passed, and guest time is to go back to it
+ * @start_tsc: host TSC at which it begins, or 0 for now; guest time stands until then
  * @freeze: guest time stands still, and vCPUs are kept out of the guest
  * @stop_ns: guest time at which it comes to stand, if it does not yet; 0 for never
- * @if_idle: leap only if all vCPUs are halted, and past no timer
- * @skew_ns: by which each vCPU's TSC is to be ahead of that of the one before it
- *
- * All VMs of a group go on from the same guest time.
+ * @idle_since_ns: leap only if all vCPUs have been halted since then, and past no
+ *		   timer; or 0
  */
 struct timeline_next {
 	struct timeline_rate rate;
 	u64 leap_ns;
 	bool back;
 	bool freeze;
+	u64 start_tsc;
 	u64 stop_ns;
-	bool if_idle;
-	s64 skew_ns;
+	u64 idle_since_ns;
+};
+
+/* What a change makes of the timeline. */
+enum timeline_change {
+	TIMELINE_START,
+	TIMELINE_RATE,
+	TIMELINE_STOP,
+	TIMELINE_LEAP,
+	TIMELINE_FREEZE,
 };
 
 /* What timeline_unscale() saturates to. */
 #define TIMELINE_NEVER_NS	(U64_MAX >> 2)
 
+/* Guest time goes no further: beyond, KVM's own sums of deadlines could wrap. */
+#define TIMELINE_LAST_NS	((u64)KTIME_MAX / 2)
+
 DECLARE_STATIC_KEY_FALSE(kvm_timeline_key);
 
+/* timeline.c */
 u64 __kvm_timeline_ns(struct kvm_timeline *tl, u64 host_tsc);
 ktime_t __kvm_timer_now(struct kvm_timeline *tl);
 ktime_t __kvm_timer_to_host(struct kvm_timeline *tl, ktime_t expires);
 u64 __kvm_timer_host_delay(struct kvm_timeline *tl, u64 guest_ns);
-ktime_t kvm_timeline_skip_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period);
 ktime_t kvm_timeline_owe_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period,
 				 u64 most, u64 *owed);
 void __kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv);
+u64 timeline_max_ratio(const struct kvm_timeline *tl);
 u64 __kvm_timeline_tsc_ratio(struct kvm_timeline *tl, u64 base_ratio);
 u64 __kvm_timeline_steal(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, u64 steal_ns);
-void __kvm_timeline_checkpoint(struct kvm_vcpu *vcpu);
-void __kvm_timeline_halt_time(struct kvm_vcpu *vcpu, bool halted);
-u64 kvm_timeline_halted_ns(struct kvm_vcpu *vcpu);
-void __kvm_timeline_delivered(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, ktime_t due);
-int kvm_timeline_wait_thaw(struct kvm_vcpu *vcpu);
-void __kvm_timeline_left_guest(struct kvm_timeline *tl);
+u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl);
+int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
+			struct timeline_rate *min, struct timeline_rate *max);
+
+/* timeline_hold.c */
+void timeline_ask(struct kvm_vcpu *vcpu);
+int timeline_hold(struct kvm_timeline *tl);
+void timeline_release(struct kvm_timeline *tl);
+int kvm_timeline_wait(struct kvm_vcpu *vcpu);
+bool kvm_timeline_held_uninitialized(struct kvm_vcpu *vcpu);
+bool timeline_settle_vcpus(struct kvm_timeline *tl);
 void __kvm_timeline_halt(struct kvm_vcpu *vcpu);
 void __kvm_timeline_unhalt(struct kvm_vcpu *vcpu);
-u64 kvm_timeline_idle_ns(struct kvm_timeline *tl);
-u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl);
+u64 kvm_timeline_idle_since(struct kvm_timeline *tl);
 
-struct kvm_timeline *kvm_timeline_create(struct kvm *kvm);
-void kvm_timeline_free(struct kvm *kvm);
-void kvm_timeline_sync(struct kvm *kvm);
+/* timeline_edge.c */
+void timeline_init_edge(struct kvm_timeline *tl);
+void timeline_arm_edge(struct kvm_timeline *tl);
+void __kvm_timeline_left_guest(struct kvm_timeline *tl);
+
+/* timeline_change.c */
+void timeline_init(struct kvm_timeline *tl, struct kvm *kvm);
 void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc);
 int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 		       struct timeline_rate rate);
 int kvm_timeline_set(struct kvm_timeline *tl, const struct timeline_next *next);
 int kvm_timeline_settle(struct kvm_timeline *tl);
 int kvm_timeline_stop(struct kvm_timeline *tl);
-int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
-			struct timeline_rate *min, struct timeline_rate *max);
+bool timeline_is(struct kvm_timeline *tl, const struct timeline_next *next);
+bool timeline_far(struct kvm_timeline *tl);
+void timeline_unkey(struct kvm_timeline *tl);
 
-/* The next timeline of a group, after which comes none if it would be @first again. */
-static inline struct kvm_timeline *kvm_timeline_next(struct kvm_timeline *tl,
-						     struct kvm_timeline *first)
+/* timeline_load.c */
+void __kvm_timeline_delivered(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, ktime_t due);
+void kvm_timeline_load(struct kvm_timeline *tl, u64 span_ns, struct kvm_timewarp_view *view);
+
+/* kvmclock minus the timeline; while that is at rest, KVM's own offset has the lead in it. */
+static inline s64 kvm_timeline_kvmclock_offset(const struct kvm_timeline *tl)
 {
-	tl = list_next_entry(tl, group);
-	return tl == first ? NULL : tl;
+	return tl->kvm->arch.kvmclock_offset - (tl->active ? 0 : tl->lead_ns);
 }
 
 /* The VM's timeline if its guest lives on one, else NULL. */
@@ -213,13 +231,15 @@ static inline struct kvm_timeline *kvm_timeline(struct kvm *kvm)
 /*
  * Whether RDTSC must exit because only software can scale the guest's TSC.  At
  * factor 1 there is nothing to scale: the offset, which hardware adds, does.
+ * But a guest that is to stop at a given time may not read a later one.
  * Changes with the segment only, while all vCPUs are held.
  */
 static inline bool kvm_timeline_tsc_trapped(struct kvm *kvm)
 {
 	struct kvm_timeline *tl = kvm_timeline(kvm);
 
-	return tl && tl->mode == KVM_TIMEWARP_TSC_TRAPPED && tl->tsc_ratio != tl->base_ratio;
+	return tl && tl->mode == KVM_TIMEWARP_TSC_TRAPPED &&
+	       (tl->tsc_ratio != tl->base_ratio || tl->stop_ns);
 }
 
 /* Whether guest time follows the timeline while the guest's TSC does not. */
@@ -238,26 +258,17 @@ static inline s64 kvm_timeline_wall_ahead_ns(struct kvm *kvm)
 	return tl ? READ_ONCE(tl->wall_ahead_ns) : 0;
 }
 
-/* The same of VMware's apparent time, less what kvmclock_offset says. */
-static inline s64 kvm_timeline_boot_ahead_ns(struct kvm *kvm)
-{
-	struct kvm_timeline *tl = READ_ONCE(kvm->arch.timeline);
-
-	return tl ? READ_ONCE(tl->boot_ahead_ns) : 0;
-}
-
-/* Whether guest time stands still, and no vCPU may enter the guest. */
-static inline bool kvm_timeline_frozen(struct kvm *kvm)
-{
-	struct kvm_timeline *tl = kvm_timeline(kvm);
-
-	return tl && READ_ONCE(tl->frozen);
-}
-
 /* The host TSC that guest clocks go by: it stands while guest time does. */
-static inline u64 timeline_host_tsc(struct kvm_timeline *tl, u64 host_tsc)
+static inline u64 timeline_host_tsc(const struct kvm_timeline *tl, u64 host_tsc)
 {
-	return min(host_tsc, READ_ONCE(tl->end_tsc));
+	return clamp(host_tsc, tl->seg_host_tsc, READ_ONCE(tl->end_tsc));
+}
+
+/* How long the host must wait until the segment begins. */
+static inline u64 timeline_begin_ns(const struct kvm_timeline *tl, u64 host_tsc)
+{
+	return host_tsc < tl->seg_host_tsc ?
+	       timeline_mul_div_up(tl->seg_host_tsc - host_tsc, NSEC_PER_MSEC, tsc_khz) : 0;
 }
 
 /* The same for a guest's TSC, where that follows the timeline. */
@@ -316,11 +327,20 @@ static inline u64 kvm_timer_host_delay(struct kvm *kvm, u64 guest_ns)
 	return tl ? __kvm_timer_host_delay(tl, guest_ns) : guest_ns;
 }
 
+/* Whether guest time stands, or has yet to begin. */
+static inline bool kvm_timeline_stands(struct kvm *kvm)
+{
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+	u64 now = rdtsc();
+
+	return tl && now != timeline_host_tsc(tl, now);
+}
+
 /*
- * A span of guest cycles as the cycles, rounded up, that a guest at factor 1
- * would count in the same host time.
+ * A span of guest time, in cycles or ns, as what a guest at factor 1 would count,
+ * rounded up, in the same host time.
  */
-static inline u64 kvm_timeline_unscale_cycles(struct kvm *kvm, u64 cycles)
+static inline u64 kvm_timeline_unscale_span(struct kvm *kvm, u64 cycles)
 {
 	struct kvm_timeline *tl = kvm_timeline(kvm);
 
@@ -328,7 +348,7 @@ static inline u64 kvm_timeline_unscale_cycles(struct kvm *kvm, u64 cycles)
 }
 
 /* The reverse, rounded down. */
-static inline u64 kvm_timeline_scale_cycles(struct kvm *kvm, u64 cycles)
+static inline u64 kvm_timeline_scale_span(struct kvm *kvm, u64 cycles)
 {
 	struct kvm_timeline *tl = kvm_timeline(kvm);
 
@@ -353,11 +373,11 @@ static inline void kvm_timeline_delivered(struct kvm_vcpu *vcpu, ktime_t due)
 		__kvm_timeline_delivered(tl, vcpu, due);
 }
 
-/* A periodic timer has expired whose last tick was not delivered yet. */
-static inline void kvm_timeline_tick_lost(struct kvm *kvm)
+/* Ticks of a timer that the guest does not get. */
+static inline void kvm_timeline_ticks_lost(struct kvm *kvm, u64 ticks)
 {
 	if (kvm_timeline(kvm))
-		kvm->stat.timewarp_lost_ticks++;
+		kvm->stat.timewarp_lost_ticks += ticks;
 }
 
 /* The TSC ratio that gives a guest the timeline on top of @base_ratio. */
@@ -375,36 +395,33 @@ static inline void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vc
 		__kvm_timeline_pvclock(vcpu, pv);
 }
 
-static inline bool kvm_timeline_checkpoint_pending(struct kvm_vcpu *vcpu)
+/*
+ * Whether a vCPU may not enter the guest, nor halt, yet: it is asked to stop,
+ * guest time stands, or clocks do not show the segment that is in force.
+ */
+static inline bool kvm_timeline_must_wait(struct kvm_vcpu *vcpu)
 {
-	return static_branch_unlikely(&kvm_timeline_key) &&
-	       kvm_test_request(KVM_REQ_TIMELINE, vcpu);
-}
+	struct kvm_timeline *tl;
 
-/* Hold the vCPU here, where no state of its clocks is in flight, if asked to. */
-static inline void kvm_timeline_checkpoint(struct kvm_vcpu *vcpu)
-{
-	if (static_branch_unlikely(&kvm_timeline_key) &&
-	    kvm_check_request(KVM_REQ_TIMELINE, vcpu))
-		__kvm_timeline_checkpoint(vcpu);
+	if (!static_branch_unlikely(&kvm_timeline_key))
+		return false;
+
+	tl = READ_ONCE(vcpu->kvm->arch.timeline);
+	return tl && (READ_ONCE(tl->frozen) || kvm_test_request(KVM_REQ_TIMELINE, vcpu) ||
+		      vcpu->arch.timeline.seq != READ_ONCE(tl->seq) ||
+		      READ_ONCE(tl->published) != READ_ONCE(tl->seq));
 }
 
 /* The vCPU is about to halt: until kvm_timeline_unhalt(), it waits for an interrupt. */
 static inline void kvm_timeline_halt(struct kvm_vcpu *vcpu)
 {
-	if (!static_branch_unlikely(&kvm_timeline_key))
-		return;
-
-	__kvm_timeline_halt_time(vcpu, true);
 	if (kvm_timeline(vcpu->kvm))
 		__kvm_timeline_halt(vcpu);
 }
 
+/* The vCPU runs on, or returns to the VMM. */
 static inline void kvm_timeline_unhalt(struct kvm_vcpu *vcpu)
 {
-	if (static_branch_unlikely(&kvm_timeline_key))
-		__kvm_timeline_halt_time(vcpu, false);
-
 	/* The timeline may have stopped meanwhile. */
 	if (unlikely(vcpu->arch.timeline.halted))
 		__kvm_timeline_unhalt(vcpu);

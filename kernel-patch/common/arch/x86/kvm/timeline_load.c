@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a guest on a timeline bears: late timers, vCPUs that cannot run.
+ *
+ * A policy that drives a guest as fast as it can needs it.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kvm_host.h>
+#include <linux/sched/clock.h>
+
+#include "lapic.h"
+#include "timeline.h"
+#include "timeline_line.h"
+
+void __kvm_timeline_delivered(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, ktime_t due)
+{
+	s64 late_ns = ktime_to_ns(ktime_sub(__kvm_timer_now(tl), due));
+	u64 limit_ns;
+
+	if (late_ns <= 0)
+		return;
+
+	/* Whoever asks for it resets it; to lose one in that race does no harm. */
+	if (late_ns > READ_ONCE(vcpu->arch.timeline.late_ns))
+		WRITE_ONCE(vcpu->arch.timeline.late_ns, late_ns);
+
+	limit_ns = READ_ONCE(tl->late_limit_ns);
+	if (limit_ns && late_ns >= limit_ns &&
+	    try_cmpxchg64(&tl->late_limit_ns, &limit_ns, 0))
+		kvm_timewarp_soon(tl, KVM_TIMEWARP_LATE);
+}
+
+/* Host time for which a vCPU's thread was ready to run and did not, until now. */
+static u64 timeline_starved_ns(struct kvm_vcpu *vcpu)
+{
+	struct task_struct *task;
+	u64 ns = 0, queued;
+
+	rcu_read_lock();
+	task = timeline_vcpu_task(vcpu);
+	if (task) {
+		ns = READ_ONCE(task->sched_info.run_delay);
+		queued = READ_ONCE(task->sched_info.last_queued);
+		if (queued)
+			ns += max_t(s64, local_clock() - queued, 0);
+	}
+	rcu_read_unlock();
+
+	return ns;
+}
+
+/* Host time for which a vCPU was halted, until now. */
+static u64 timeline_halted_ns(struct kvm_timeline *tl, struct kvm_vcpu *vcpu)
+{
+	unsigned long flags;
+	u64 ns;
+
+	raw_spin_lock_irqsave(&tl->idle_lock, flags);
+	ns = vcpu->arch.timeline.halted_ns;
+	if (vcpu->arch.timeline.halted)
+		ns += ktime_get_ns() - vcpu->arch.timeline.halted_since_ns;
+	raw_spin_unlock_irqrestore(&tl->idle_lock, flags);
+
+	return ns;
+}
+
+/**
+ * kvm_timeline_load - what the guest has borne since the last call
+ * @tl: the timeline
+ * @span_ns: host time since that call
+ * @view: result: late_ns, starved_ns, halted_ns, all 0 if @tl is not active
+ */
+void kvm_timeline_load(struct kvm_timeline *tl, u64 span_ns, struct kvm_timewarp_view *view)
+{
+	u64 late_ns, starved_ns, halted_ns, seen_ns;
+	u64 late = 0, starved = 0, halted = span_ns;
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, tl->kvm) {
+		late_ns = READ_ONCE(vcpu->arch.timeline.late_ns);
+		WRITE_ONCE(vcpu->arch.timeline.late_ns, 0);
+		if (tl->active)
+			late_ns = max(late_ns, kvm_lapic_timer_late_ns(vcpu));
+		late = max(late, late_ns);
+
+		/* Read at different times, either may seem to have gone back. */
+		starved_ns = timeline_starved_ns(vcpu);
+		seen_ns = vcpu->arch.timeline.seen_starved_ns;
+		starved = max(starved, starved_ns > seen_ns ? starved_ns - seen_ns : 0);
+		vcpu->arch.timeline.seen_starved_ns = starved_ns;
+
+		halted_ns = timeline_halted_ns(tl, vcpu);
+		seen_ns = vcpu->arch.timeline.seen_halted_ns;
+		halted = min(halted, halted_ns > seen_ns ? halted_ns - seen_ns : 0);
+		vcpu->arch.timeline.seen_halted_ns = halted_ns;
+	}
+
+	view->late_ns = tl->active ? late : 0;
+	view->starved_ns = tl->active ? starved : 0;
+	view->halted_ns = tl->active ? halted : 0;
+}

@@ -1,0 +1,107 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# twctl age on recordings: the planted faults are named with rate and date, nothing else is; reports are what
+# their schema says; baselines; bad input. On this machine, without a test host.
+cd "$(dirname "$0")/../.." || exit 1
+twctl=$PWD/build/twctl here=tests/age
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+n=0 failed=0
+# ok NAME COMMAND...: the command holds
+ok() {
+	local name=$1
+	shift
+	n=$((n + 1))
+	if out=$("$@" 2>&1); then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		sed 's/^/# /' <<<"$out"
+		failed=1
+	fi
+}
+# status WANTED COMMAND...: it ends with that status
+status() {
+	local want=$1 got
+	shift
+	"$@"
+	got=$?
+	[ "$got" = "$want" ] || { echo "status $got, not $want"; return 1; }
+}
+# says TEXT STATUS ARG...: one line of error with that text
+says() {
+	local text=$1 want=$2 said
+	shift 2
+	said=$($twctl age "$@" 2>&1 >/dev/null)
+	[ $? = "$want" ] && [[ $said == *"$text"* ]] && [ "$(wc -l <<<"$said")" = 1 ] || { echo "$said"; return 1; }
+}
+# faults FILE: subjects of the faults of a JSON report, sorted
+faults() {
+	perl -MJSON::PP -0777 -ne 'print join(" ", sort map { $_->{subject} } grep { $_->{mark} eq "fault" } @{ decode_json($_)->{verdicts} }), "\n"' "$1"
+}
+same() { [ "$1" = "$2" ] || { echo "is:     $1"; echo "should: $2"; return 1; }; }
+make() { $here/make-recording "$@"; }
+
+make >"$tmp/all.ndjson"
+make --without leak --without log --without certificate --without jobs --without failure >"$tmp/none.ndjson"
+ok "faults are status 10" status 10 $twctl age --samples "$tmp/all.ndjson" --report "$tmp/all"
+ok "the text names each with its rate and date, as recorded" diff -u $here/report.txt "$tmp/all/report.txt"
+ok "it fits 80 columns" bash -c '! expand "$0" | grep -nE ".{81}"' "$tmp/all/report.txt"
+ok "the planted faults are the faults, and no others" same "$(faults "$tmp/all/report.json")" \
+	"backup (cron) certificate /etc/ssl/orders.pem guest.dir./var/log/orders guest.proc.orders.rss stamp.service"
+ok "none planted, none found: status 0" status 0 $twctl age --samples "$tmp/none.ndjson" --report "$tmp/none"
+ok "and neither faults nor warnings are in its report" same "$(faults "$tmp/none/report.json")$(grep -c WARNINGS "$tmp/none/report.txt")" "0"
+count() { perl -MJSON::PP -0777 -ne 'print decode_json($_)->{faults}' "$1"; }
+for f in leak log certificate jobs failure; do
+	make --without $f >"$tmp/one.ndjson"
+	$twctl age --samples "$tmp/one.ndjson" --report "$tmp/one" >/dev/null
+	ok "without $f one fault less is found" same "$(count "$tmp/one/report.json")" 4
+done
+ok "30 days are enough for the leak and the log" bash -c '
+	"$0" --days 30 >"$2/month.ndjson"
+	"$1" age --samples "$2/month.ndjson" -j | grep -o "\"mark\":\"fault\",\"matter\":\"growth\",\"subject\":\"[^\"]*\"" | sort |
+		tr "\n" " " | grep -q "orders\".*proc.orders.rss"' $here/make-recording "$twctl" "$tmp"
+
+for r in all none; do
+	ok "report.json of '$r' is what doc/age-report.schema.json says" $here/check-report json doc/age-report.schema.json "$tmp/$r/report.json"
+	ok "report.html of '$r' is well-formed and asks no network for anything" $here/check-report html "$tmp/$r/report.html"
+done
+ok "-j prints the same JSON" cmp <($twctl age --samples "$tmp/all.ndjson" -j) "$tmp/all/report.json"
+ok "what the guest says is escaped in the page" bash -c 'grep -q "&quot;timestamp &lt;0&quot; &amp; out of range" "$0" && ! grep -q "<0" "$0"' "$tmp/all/report.html"
+
+# Baselines
+ok "the same run against itself has nothing new: status 0" status 0 $twctl age --samples "$tmp/all.ndjson" --baseline "$tmp/all/report.json"
+ok "against a run without faults all are new: status 10" status 10 $twctl age --samples "$tmp/all.ndjson" --baseline "$tmp/none/report.json" --report "$tmp/new"
+ok "each is said to be new" same "$(grep -c '^  new ' "$tmp/new/report.txt")" 5
+ok "that report fits the schema" $here/check-report json doc/age-report.schema.json "$tmp/new/report.json"
+ok "a release that mends all is told what is gone: status 0" bash -c '
+	"$0" age --samples "$1/none.ndjson" --baseline "$1/all/report.json" | grep -c "^  gone " | grep -qx 5' "$twctl" "$tmp"
+perl -pe 's/("subject":"guest.proc.orders.rss".*?"rate":)\{[^}]*\}/$1\{"a_day":100,"low":90,"high":110}/' \
+	"$tmp/all/report.json" >"$tmp/slow.json"
+ok "a leak that was slower before is worse: status 10" bash -c '
+	"$0" age --samples "$1/all.ndjson" --baseline "$1/slow.json" >"$1/worse.txt"; [ $? = 10 ] && grep -q "^  worse .*orders.rss" "$1/worse.txt"' "$twctl" "$tmp"
+ok "a horizon of 100 years makes faults of what fills up in 2086" bash -c '
+	"$0" age --samples "$1/all.ndjson" --horizon 36525d -j | grep -q "\"mark\":\"fault\",\"matter\":\"growth\",\"subject\":\"guest.fs./.used\""' "$twctl" "$tmp"
+
+# What was interrupted
+make --cut >"$tmp/cut.ndjson"
+ok "a line that was being written when it was killed is left out" status 10 $twctl age --samples "$tmp/cut.ndjson" --report "$tmp/cut"
+ok "and the report says that it was interrupted" grep -q "It was interrupted" "$tmp/cut/report.txt"
+
+# Bad input
+ok "no recording" says "it is not said which recording to judge" 2
+ok "a file that is not there" says "No such file or directory" 1 --samples "$tmp/nosuch"
+ok "an empty one" bash -c ': >"$1/empty"; "$0" age --samples "$1/empty" 2>&1 | grep -q "there is no line of type run"' "$twctl" "$tmp"
+ok "a file of something else" says "line 1:" 1 --samples "$twctl"
+ok "a baseline that is no report" says "cannot compare with baseline" 1 --samples "$tmp/all.ndjson" --baseline doc/age-report.schema.json
+ok "a horizon of nothing" says "--horizon" 2 --samples "$tmp/all.ndjson" --horizon 0s
+: >"$tmp/file"
+ok "a report where a file is" says "cannot write" 1 --samples "$tmp/all.ndjson" --report "$tmp/file"
+mkdir "$tmp/old" && echo old >"$tmp/old/report.html"
+ok "a full disk: said, and the old report is as it was" bash -c '
+	ulimit -f 40; trap "" XFSZ
+	"$0" age --samples "$1/all.ndjson" --report "$1/old" >/dev/null 2>"$1/said"
+	[ $? = 1 ] && grep -q "cannot write .*report.html" "$1/said" && [ "$(cat "$1/old/report.html")" = old ] &&
+		[ -z "$(find "$1/old" -name ".report*")" ]' "$twctl" "$tmp"
+echo "1..$n"
+exit $failed

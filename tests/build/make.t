@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What make does and leaves alone, on this machine, without building anything that takes long.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/build/tap.sh
+unset MAKEFLAGS MFLAGS MAKELEVEL
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+
+# Whoever installs leaves a word.
+mkdir "$dir/bin"
+for c in apt-get sudo dpkg; do
+	printf '#!/bin/sh\necho "%s $*" >>%s\nexit 1\n' $c "$dir/installs" >"$dir/bin/$c"
+done
+chmod +x "$dir"/bin/*
+# In a build directory of its own, as that of this tree has what it needs already; without clang nor a cache.
+bare() { env PATH="$dir/bin:$PATH" TIMEWARP_CACHE="$dir/cache" PKG_CONFIG_LIBDIR="$dir" make BUILD="$dir/build" "$@"; }
+ok "make alone says what is missing and names make setup" says 2 "run: make setup" bare
+ok "make unit does so too" says 2 "run: make setup" bare unit
+ok "make alone installs nothing" finds_nothing cat "$dir"/installs*
+heads() { make help | grep '^[A-Z]' | sort | uniq -d; }
+ok "make help has each head once" finds_nothing heads
+ok "make help tells of the three tiers of tests" test "$(make help | grep -cE '^  make (check|check-all|check-debug) ')" = 3
+phony() {
+	local goal
+	for goal in $(make help | sed -n 's/^  make \([a-z-]*\) .*/\1/p'); do
+		# So that it asks for no set-up
+		make -n TW_LIBBPF=/x "$goal" >/dev/null 2>"$dir/err" || { cat "$dir/err"; return 1; }
+		! grep -q 'up to date' "$dir/err" || return 1
+	done
+}
+ok "each goal of make help is one" phony
+if tools/build-env >/dev/null 2>&1; then
+	ok "CFLAGS come to the compiler" says 0 "-fstack-protector-strong -O1" \
+		make -n -W user/version.c build/user/version.o CFLAGS=-O1
+	ok "so do CPPFLAGS" says 0 "-DA_FLAG" make -n -W user/version.c build/user/version.o CPPFLAGS=-DA_FLAG
+	ok "and from the environment" says 0 "-gdwarf-3" env CFLAGS=-gdwarf-3 make -n -W user/version.c build/user/version.o
+	ok "LDFLAGS come to the linker" says 0 "-Wl,--a-flag" make -n -W user/version.c build/twctl LDFLAGS=-Wl,--a-flag
+	ok "WERROR= takes -Werror away" finds_nothing sh -c 'make -n -W user/version.c build/user/version.o WERROR= | grep -e -Werror'
+	ok "V=1 shows commands" says 0 "-o build/user/version.o" make -W user/version.c -B V=1 build/user/version.o
+else
+	skip "what comes to the compiler" "nothing can be built here; run: make setup"
+fi
+
+ok "DESTDIR and PREFIX say where" says 0 "$dir/root/opt/x/bin/twctl" make -n install DESTDIR="$dir/root" PREFIX=/opt/x
+
+# Versions: a tag, a checkout, a tarball
+mkdir "$dir/t" "$dir/t/tools"
+cp tools/version "$dir/t/tools/"
+echo 1.2.3 >"$dir/t/VERSION"
+g() { git -C "$dir/t" -c user.name=t -c user.email=t -c commit.gpgsign=false -c tag.gpgsign=false "$@" >/dev/null; }
+ok "a tarball has the version of its file" test "$("$dir/t/tools/version")" = 1.2.3
+g init -q
+g add . && g commit -q -m one
+ok "a checkout without a tag adds its commit" test "$("$dir/t/tools/version")" = "1.2.3-g$(git -C "$dir/t" rev-parse --short HEAD)"
+g tag -a -m v v1.2.4
+ok "a tag is the version" test "$("$dir/t/tools/version")" = 1.2.4
+echo >>"$dir/t/VERSION"
+ok "and changes are told" test "$("$dir/t/tools/version")" = 1.2.4-dirty
+ok "the file VERSION is a version" grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$' VERSION
+ok "NEWS begins with it" says 0 "timewarp $(cat VERSION)" sed -n '/^timewarp /{p;q}' NEWS
+done_testing

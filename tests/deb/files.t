@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# What operators get: the units are such and confined, the unit's program and libvirt's hook do what their heads say,
+# the alerts go by metrics that there are. On this machine; nothing is attached and no unit started.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/build/tap.sh
+root=$PWD
+dir=$(mktemp -d) || exit 1
+trap 'rm -rf "$dir"' EXIT
+mkdir "$dir/bin"
+
+deb_version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+ok "the packages have the tree's version, $(cat VERSION)" test "$deb_version" = "$(cat VERSION)"
+if command -v shellcheck >/dev/null; then
+	ok "shellcheck has nothing to say" shellcheck -x tools/deb tools/version tools/build-env tests/deb/root debian/timewarp-unit \
+		debian/libvirt/hook debian/dkms/dkms-build debian/dkms/dkms-source debian/timewarp-dkms.postrm
+else
+	skip "shellcheck has nothing to say" "no shellcheck"
+fi
+
+# Units, with programs that are there in place of those that will be installed
+for u in timewarp@.service timewarp.timewarp-exporter.service; do
+	sed "s#/usr/lib/timewarp/unit#$root/debian/timewarp-unit#; s#=/usr/bin/twctl#=/bin/true#" "debian/$u" >"$dir/${u#timewarp.}"
+done
+if command -v systemd-analyze >/dev/null; then
+	ok "systemd takes the units" says 0 "" systemd-analyze verify --man=no "$dir/timewarp@one.service" "$dir/timewarp-exporter.service"
+	said() { systemd-analyze verify --man=no "$dir/timewarp@one.service" "$dir/timewarp-exporter.service" 2>&1 | grep timewarp; }
+	ok "and has nothing to say of them" finds_nothing said
+	for u in timewarp@one timewarp-exporter; do
+		cp "$dir/timewarp@.service" "$dir/timewarp@one.service"
+		exposure=$(systemd-analyze security --offline=true --no-pager "$dir/$u.service" 2>/dev/null | sed -n 's/.*Overall exposure level.*: \([0-9.]*\) .*/\1/p')
+		echo "# systemd-analyze security: $u has $exposure"
+		# BPF and the processes of others are what they are for, which counts as exposure.
+		ok "$u is confined: an exposure below 4" awk -v e="${exposure:-10}" 'BEGIN { exit !(e < 4) }'
+	done
+else
+	skip "units" "no systemd-analyze"
+fi
+
+# The unit's program, with a twctl that tells what it was asked
+cat >"$dir/bin/twctl" <<END
+#!/bin/sh
+echo "\$*" >>$dir/asked
+[ "\$1" != status ] || { [ -f $dir/vm ] && exit 0; exit 4; }
+echo "attached constant to 1-1 (\$3): factor 50"
+END
+printf '#!/bin/sh\necho "$*" >>%s/notified\n' "$dir" >"$dir/bin/systemd-notify"
+printf '#!/bin/sh\necho "$*" >>%s/systemctl\n[ ! -f %s/broken ]\n' "$dir" "$dir" >"$dir/bin/systemctl"
+chmod +x "$dir"/bin/*
+unit() { env PATH="$dir/bin:$PATH" TWCTL="$dir/bin/twctl" NOTIFY_SOCKET=/x "$@" "$root/debian/timewarp-unit" my-guest; }
+ok "the unit without a factor or policy is refused, with the cure" says 2 "/etc/timewarp/my-guest.conf" unit
+ok "so is a WAIT that is no number" says 2 "WAIT is not a number" unit FACTOR=2 WAIT=soon
+(sleep 0.3; touch "$dir/vm") &
+ok "it waits for the VM to come" says 0 "attached" unit FACTOR=50 WAIT=10
+sleep 0.2
+ok "and attaches it when it is there" grep -qx 'attach --vm my-guest --factor 50' "$dir/asked"
+ok "whoever waits for the unit is told when it is attached" grep -q -- '--ready --status=attached constant' "$dir/notified"
+: >"$dir/asked"
+ok "parameters come in their order, as they are" unit VM=other POLICY=schedule PARAM10=z=1 'PARAM2=plan=100 until 2038-01-19T03:13:00, 1' EXEC='echo $x'
+ok "to twctl" grep -qxF -- 'attach --vm other --policy schedule --exec echo $x --exit-when-done --param plan=100 until 2038-01-19T03:13:00, 1 --param z=1' "$dir/asked"
+rm "$dir/vm"
+ok "a VM that does not come is told by twctl" says 0 "" unit FACTOR=2 WAIT=0
+
+# libvirt's hook
+if command -v xmllint >/dev/null; then
+	run=$dir/run
+	domain() { printf "<domain type='kvm'><name>d</name><metadata>%s</metadata><memory>1</memory></domain>\n" "$1"; }
+	hook() { env PATH="$dir/bin:$PATH" TIMEWARP_RUN="$run" "$root/debian/libvirt/hook" "$@"; }
+	prepare() { domain "$2" | hook "$1" prepare begin -; }
+	ok "the hook leaves a domain without its metadata alone" prepare plain ''
+	ok "and makes nothing for it" test ! -e "$run/plain.conf"
+	full="<t:timewarp xmlns:t='urn:timewarp:1' policy='schedule' tsc='auto'><t:param name='plan' value='100 until 2038-01-19T03:13:00, 1'/><t:param name='b' value='2'/></t:timewarp>"
+	ok "it reads policy and parameters" prepare d "$full"
+	conf() { . "$run/d.conf" && [ "$POLICY" = schedule ] && [ "$PARAM1" = 'plan=100 until 2038-01-19T03:13:00, 1' ] && [ "$PARAM2" = b=2 ]; }
+	ok "for the unit" conf
+	ok "before QEMU starts it starts the unit, and does not wait" hook d start begin -
+	ok "so it has" grep -qx 'start --no-block timewarp@d.service' "$dir/systemctl"
+	hook d started begin - </dev/null
+	ok "when QEMU runs it waits for the unit" grep -qx 'start timewarp@d.service' "$dir/systemctl"
+	touch "$dir/broken"
+	ok "and a domain that cannot be attached does not start" says 1 "journalctl -u timewarp@d" hook d started begin -
+	rm "$dir/broken"
+	hook d release end - </dev/null
+	ok "at its end the unit is stopped" grep -qx 'stop timewarp@d.service' "$dir/systemctl"
+	ok "and nothing is left" finds_nothing ls "$run"
+	ok "metadata with neither factor nor policy is refused" says 1 "neither factor nor policy" prepare d "<t:timewarp xmlns:t='urn:timewarp:1'/>"
+	bad="<t:timewarp xmlns:t='urn:timewarp:1' factor='2'><t:param name='a' value='x&quot;&#10;EXEC=reboot'/></t:timewarp>"
+	ok "what could be more than a value is refused" says 1 "has a character that is not taken" prepare d "$bad"
+	ok "and leaves no file" finds_nothing ls "$run"
+	ok "a name that is no unit's is refused" says 1 "cannot have this name" prepare 'a b' "$full"
+	ok "of another namespace it knows nothing" prepare d "<t:timewarp xmlns:t='urn:other' factor='2'/>"
+	ok "and makes nothing" finds_nothing ls "$run"
+else
+	skip "libvirt's hook" "no xmllint"
+fi
+
+# Alerts: by metrics that there are
+rules=debian/prometheus/timewarp.rules.yml
+unknown() {
+	local m
+	for m in $(grep -o 'timewarp_[a-z_]*' $rules | grep -v '_total$\|_sum$\|_count$' | sort -u) \
+		$(grep -o 'timewarp_[a-z_]*\(_total\|_sum\|_count\)' $rules | sort -u); do
+		case $m in
+		timewarp_ticks_*) grep -qE "\"(timewarp_ticks_)?${m#timewarp_ticks_}\"|$m" user/stat.c || echo "$m" ;;
+		*) grep -q "$m" user/stat.c || echo "$m" ;;
+		esac
+	done
+}
+ok "alerts go by metrics that twctl writes" finds_nothing unknown
+ok "and there are some" test "$(grep -c 'alert: ' $rules)" -ge 5
+if command -v promtool >/dev/null; then
+	ok "promtool takes the rules" promtool check rules $rules
+else
+	skip "promtool takes the rules" "no promtool"
+fi
+done_testing

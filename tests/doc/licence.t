@@ -1,0 +1,18 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Each file says under which licence it is, and it is one that the kernel takes.
+cd "$(dirname "$0")/../.." || exit 1
+. tests/build/tap.sh
+# What has no comments, or is under the licence of what it patches
+exempt='\.(md|svg|patch|html|png|json)$|/series$|^(COPYING|NEWS|VERSION)$|(^|/)\.gitignore$|^debian/(changelog|copyright|source/|[a-z-]+\.(install|links|docs|manpages|triggers|bash-completion|examples|lintian-overrides|dirs)$)'
+files() { git ls-files 2>/dev/null || find . -type f ! -path './build/*' ! -path './.git/*' -printf '%P\n'; }
+without() {
+	local f
+	files | grep -vE "$exempt" | while read -r f; do
+		[ ! -f "$f" ] || head -n 5 "$f" | grep -qE 'SPDX-License-Identifier: GPL-2\.0(-only)?( \*/|"?$|\\n)' || echo "$f"
+	done
+}
+ok "each source file has an SPDX line, GPL-2.0" finds_nothing without
+ok "COPYING is the text of that licence" says 0 "Version 2, June 1991" head -n 3 COPYING
+ok "the whole text" test "$(wc -l <COPYING)" = 339
+done_testing

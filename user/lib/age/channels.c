@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+/* QEMU's sockets, by its command line. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "age/source.h"
+#include "text.h"
+
+/* The value of @key in a comma list of QEMU's, where a doubled comma is one; NULL if it is not there */
+static char *value_of(const char *list, const char *key)
+{
+	size_t len = strlen(key);
+	char *v, *to;
+
+	while (list) {
+		const char *end = list;
+
+		while (*end && (*end != ',' || end[1] == ','))
+			end += *end == ',' ? 2 : 1;
+		if (!strncmp(list, key, len) && list[len] == '=') {
+			v = to = tw_strdup(list + len + 1);
+			for (list += len + 1; list < end; list++) {
+				*to++ = *list;
+				list += *list == ',';
+			}
+			*to = 0;
+			return v;
+		}
+		list = *end ? end + 1 : NULL;
+	}
+	return NULL;
+}
+
+static bool has(const char *list, const char *key, const char *value)
+{
+	char *v = value_of(list, key);
+	bool is = v && !strcmp(v, value);
+
+	free(v);
+	return is;
+}
+
+/* Where the socket chardev @id is; NULL if there is none of that name */
+static char *path_of(const char *argv, size_t len, const char *id)
+{
+	struct tw_qemu_option o;
+
+	tw_qemu_walk_start(&o, argv, len);
+	while (tw_qemu_walk(&o))
+		if (!strcmp(o.option, "chardev") && o.arg && !strncmp(o.arg, "socket,", 7) && has(o.arg, "id", id))
+			return value_of(o.arg, "path");
+	return NULL;
+}
+
+static char *path_by(const char *argv, size_t len, const char *list)
+{
+	char *id = value_of(list, "chardev"), *path = id ? path_of(argv, len, id) : NULL;
+
+	free(id);
+	return path;
+}
+
+void tw_channels_find(const char *argv, size_t len, struct tw_channels *c)
+{
+	struct tw_qemu_option o;
+
+	*c = (struct tw_channels){ 0 };
+	tw_qemu_walk_start(&o, argv, len);
+	while (tw_qemu_walk(&o)) {
+		if (!o.arg)
+			continue;
+		if (!c->monitor && !strcmp(o.option, "qmp") && !strncmp(o.arg, "unix:", 5)) {
+			c->monitor = tw_strdup(o.arg + 5);
+			c->monitor[strcspn(c->monitor, ",")] = 0;
+		} else if (!c->monitor && !strcmp(o.option, "mon") && has(o.arg, "mode", "control")) {
+			c->monitor = path_by(argv, len, o.arg);
+		} else if (!c->agent && !strcmp(o.option, "device") && has(o.arg, "name", "org.qemu.guest_agent.0")) {
+			c->agent = path_by(argv, len, o.arg);
+		}
+	}
+}
+
+void tw_channels_free(struct tw_channels *c)
+{
+	free(c->monitor);
+	free(c->agent);
+	*c = (struct tw_channels){ 0 };
+}

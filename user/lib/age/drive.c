@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "age/drive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SELF "/proc/self/exe"
+#define ATTACH_MS 60000
+#define END_MS 30000
+
+extern char **environ;
+
+/* Runs ourselves with @argv; stderr goes to a file in memory, of which *said is the descriptor */
+static pid_t spawn(const char *const *argv, int *said)
+{
+	posix_spawn_file_actions_t a;
+	pid_t pid = -1;
+
+	*said = memfd_create("twctl", MFD_CLOEXEC);
+	posix_spawn_file_actions_init(&a);
+	posix_spawn_file_actions_addopen(&a, 0, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&a, 1, "/dev/null", O_WRONLY, 0);
+	if (*said >= 0)
+		posix_spawn_file_actions_adddup2(&a, *said, 2);
+	if (posix_spawn(&pid, SELF, &a, NULL, (char **)argv, environ))
+		pid = -1;
+	posix_spawn_file_actions_destroy(&a);
+	return pid;
+}
+
+/* The last line that was said, without its beginning "twctl: " */
+static void last_words(int said, char *buf, size_t size)
+{
+	char text[2048], *line, *next;
+	ssize_t n = said < 0 ? 0 : pread(said, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = 0;
+	snprintf(buf, size, "it said nothing");
+	for (line = strtok_r(text, "\n", &next); line; line = strtok_r(NULL, "\n", &next))
+		tw_printable(buf, size, !strncmp(line, "twctl: ", 7) ? line + 7 : line);
+}
+
+static int fail(struct tw_err *e, const struct tw_drive *d, int status, const char *doing, int said)
+{
+	char words[512];
+
+	last_words(said, words, sizeof(words));
+	tw_fail(e, status > 0 && status < 128 ? status : TW_FAILED, "cannot age %s", d->vm->id);
+	tw_fact(e, "%s: %s", doing, words);
+	return tw_cure(e, "see twctl probe, twctl status --vm %s", d->vm->id);
+}
+
+static int wait_attached(struct tw_drive *d, struct tw_err *e)
+{
+	struct tw_err none = { 0 };
+	struct tw_state st;
+	int i, status;
+
+	for (i = 0; i < ATTACH_MS / 20; i++) {
+		if (waitpid(d->pid, &status, WNOHANG) == d->pid) {
+			d->pid = 0;
+			return fail(e, d, WIFEXITED(status) ? WEXITSTATUS(status) : TW_FAILED,
+				    "nothing was attached", d->said);
+		}
+		if (!tw_state_read(d->vm->dir, &st, &none) && st.attached)
+			return TW_OK;
+		tw_err_free(&none);
+		poll(NULL, 0, 20);
+	}
+	return fail(e, d, TW_FAILED, "nothing was attached within a minute", d->said);
+}
+
+int tw_drive_start(struct tw_drive *d, const struct tw_vm *vm, const char *policy,
+		   const struct tw_strings *params, double span, struct tw_err *e)
+{
+	const char **argv = tw_grow(NULL, 2 * params->n + 10, sizeof(*argv));
+	char *until = tw_asprintf("until=%.3fs", span);
+	struct tw_state st;
+	size_t n = 0, i;
+
+	*d = (struct tw_drive){ .vm = vm, .said = -1 };
+	if (tw_state_read(vm->dir, &st, e))
+		goto out;
+	if (st.attached) {
+		if (policy) {
+			tw_fail(e, TW_REFUSED, "cannot age %s", vm->id);
+			tw_fact(e, "policy %s is attached to it already", st.policy);
+			tw_cure(e, "leave out --policy to age it with that, or: twctl detach --vm %s", vm->id);
+		}
+		goto out;
+	}
+	policy = policy ? policy : "skip-idle";
+	d->stops = !strcmp(policy, "skip-idle");
+	argv[n++] = "twctl";
+	argv[n++] = "attach";
+	argv[n++] = "--vm";
+	argv[n++] = vm->id;
+	argv[n++] = "--policy";
+	argv[n++] = policy;
+	for (i = 0; i < params->n; i++) {
+		argv[n++] = "--param";
+		argv[n++] = params->v[i];
+	}
+	if (d->stops) {
+		argv[n++] = "--param";
+		argv[n++] = until;
+	}
+	argv[n] = NULL;
+	d->pid = spawn(argv, &d->said);
+	if (d->pid < 0) {
+		d->pid = 0;
+		fail(e, d, TW_FAILED, "twctl attach cannot be run", -1);
+	} else {
+		wait_attached(d, e);
+	}
+out:
+	free(argv);
+	free(until);
+	return e->status;
+}
+
+int tw_drive_on(struct tw_drive *d, double span, struct tw_err *e)
+{
+	char until[48];
+	const char *const argv[] = { "twctl", "set", "--vm", d->vm->id, until, NULL };
+	int said = -1, status = 0, result = TW_OK;
+	pid_t pid;
+
+	if (!d->stops || !d->pid)
+		return TW_OK;
+	snprintf(until, sizeof(until), "until=%.3fs", span);
+	pid = spawn(argv, &said);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
+		result = fail(e, d, pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : TW_FAILED,
+			      "it does not go on to the next sample", said);
+	if (said >= 0)
+		close(said);
+	return result;
+}
+
+const char *tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *buf, size_t size)
+{
+	int status;
+
+	if (d->pid && waitpid(d->pid, &status, WNOHANG) == d->pid) {
+		char words[160];
+
+		d->pid = 0;
+		last_words(d->said, words, sizeof(words));
+		snprintf(buf, size, "the policy was detached: %s", words);
+		return buf;
+	}
+	if (!st->attached) {
+		snprintf(buf, size, "the policy was detached by somebody else");
+		return buf;
+	}
+	return NULL;
+}
+
+void tw_drive_end(struct tw_drive *d)
+{
+	int status, i;
+
+	/* it is given time to put QEMU's clocks back, and never killed: that would leave them */
+	for (i = 0; d->pid && i < END_MS / 20; i++) {
+		if (!i)
+			kill(d->pid, SIGINT);
+		if (waitpid(d->pid, &status, WNOHANG) == d->pid)
+			d->pid = 0;
+		else
+			poll(NULL, 0, 20);
+	}
+	if (d->said >= 0)
+		close(d->said);
+	d->said = -1;
+}
