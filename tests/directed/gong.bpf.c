@@ -9,12 +9,12 @@ TIMEWARP_EXIT_RECORD(gong_exit)
 
 #define PERIOD_NS 100000000ULL
 
-TIMEWARP_DECIDE(gong_decide, ctx)
+TIMEWARP_DECIDE(gong_decide, view, answer)
 {
 	calls++;
-	ctx->factor_num = calls & 1 ? 2 : 1;
-	ctx->factor_den = 1;
-	ctx->next_host_ns = (ctx->host_ns / PERIOD_NS + 1) * PERIOD_NS;
+	answer->factor_num = calls & 1 ? 2 : 1;
+	answer->factor_den = 1;
+	answer->next_host_ns = (view->host_ns / PERIOD_NS + 1) * PERIOD_NS;
 	return 0;
 }
 

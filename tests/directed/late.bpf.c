@@ -7,13 +7,13 @@ TIMEWARP_SUMMARY("counts late timers");
 TIMEWARP_COUNTER(lates, "", "how often a timer was late by a millisecond");
 TIMEWARP_EXIT_RECORD(late_exit)
 
-TIMEWARP_DECIDE(late_decide, ctx)
+TIMEWARP_DECIDE(late_decide, view, answer)
 {
-	if (ctx->event == KVM_TIMEWARP_LATE)
+	if (view->event == KVM_TIMEWARP_LATE)
 		lates++;
-	ctx->factor_num = 1;
-	ctx->factor_den = 1;
-	ctx->next_late_ns = 1000000;
+	answer->factor_num = 1;
+	answer->factor_den = 1;
+	answer->next_late_ns = 1000000;
 	return 0;
 }
 

@@ -16,25 +16,25 @@ TIMEWARP_COUNTER(missed, "", "how many stops were passed: by when the answer was
 TIMEWARP_COUNTER(missed_ns, "ns", "by how much a stop was passed, at the worst");
 TIMEWARP_EXIT_RECORD(stops_exit)
 
-TIMEWARP_DECIDE(stops_decide, ctx)
+TIMEWARP_DECIDE(stops_decide, view, answer)
 {
 	if (!period || !factor.num || !factor.den)
 		return -ERANGE;
-	ctx->factor_num = factor.num;
-	ctx->factor_den = factor.den;
-	if (stop_ns && ctx->event == KVM_TIMEWARP_GUEST_TIME && ctx->guest_ns >= stop_ns) {
-		if (ctx->guest_ns - stop_ns > missed_ns)
-			missed_ns = ctx->guest_ns - stop_ns;
-		if (ctx->guest_ns != stop_ns)
+	answer->factor_num = factor.num;
+	answer->factor_den = factor.den;
+	if (stop_ns && view->event == KVM_TIMEWARP_GUEST_TIME && view->guest_ns >= stop_ns) {
+		if (view->guest_ns - stop_ns > missed_ns)
+			missed_ns = view->guest_ns - stop_ns;
+		if (view->guest_ns != stop_ns)
 			missed++;
 		stops++;
-		ctx->answer = KVM_TIMEWARP_HOLD;
-		ctx->next_host_ns = ctx->host_ns + held;
+		answer->flags = KVM_TIMEWARP_HOLD;
+		answer->next_host_ns = view->host_ns + held;
 		return 0;
 	}
-	stop_ns = (ctx->guest_ns / period + 1) * period;
-	ctx->next_guest_ns = stop_ns;
-	ctx->answer = KVM_TIMEWARP_HOLD_NEXT;
+	stop_ns = (view->guest_ns / period + 1) * period;
+	answer->next_guest_ns = stop_ns;
+	answer->flags = KVM_TIMEWARP_HOLD_NEXT;
 	return 0;
 }
 

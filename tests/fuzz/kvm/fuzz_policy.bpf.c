@@ -26,79 +26,81 @@ static __always_inline __u64 below(__u64 n)
 	return next() % n;
 }
 
-static __always_inline void factor(struct kvm_timewarp_ctx *ctx)
+static __always_inline void factor(struct kvm_timewarp_answer *answer)
 {
 	__u64 f = below(12);
 
-	ctx->factor_den = 1;
+	answer->factor_den = 1;
 	if (f == 0)
-		ctx->factor_num = 10000;
+		answer->factor_num = 10000;
 	else if (f == 1)
-		ctx->factor_num = 1, ctx->factor_den = 10000;
+		answer->factor_num = 1, answer->factor_den = 10000;
 	else if (f == 2)
-		ctx->factor_num = 1 + below(1000000), ctx->factor_den = 1 + below(1000000);
+		answer->factor_num = 1 + below(1000000), answer->factor_den = 1 + below(1000000);
 	else if (f < 6)
-		ctx->factor_num = 1 + below(100);
+		answer->factor_num = 1 + below(100);
 	else if (f < 8)
-		ctx->factor_num = 1, ctx->factor_den = 1 + below(100);
+		answer->factor_num = 1, answer->factor_den = 1 + below(100);
 	else
-		ctx->factor_num = 1;
+		answer->factor_num = 1;
 }
 
-static __always_inline void leap(struct kvm_timewarp_ctx *ctx)
+static __always_inline void leap(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer)
 {
 	__u64 far = below(4);
 
-	ctx->leap_ns = ctx->guest_ns + (far == 0 ? below(1000) : far == 1 ? below(1000000) :
+	answer->leap_ns = view->guest_ns + (far == 0 ? below(1000) : far == 1 ? below(1000000) :
 					far == 2 ? below(10000000000ULL) : below(TIMEWARP_MAX_LEAP_NS));
 	if (below(2)) {
-		ctx->answer |= KVM_TIMEWARP_IF_IDLE;
-		if (ctx->next_timer_ns != ~0ULL && ctx->next_timer_ns > ctx->guest_ns &&
-		    ctx->next_timer_ns - ctx->guest_ns < TIMEWARP_MAX_LEAP_NS)
-			ctx->leap_ns = ctx->next_timer_ns;
+		answer->flags |= KVM_TIMEWARP_IF_IDLE;
+		if (view->next_timer_ns != ~0ULL && view->next_timer_ns > view->guest_ns &&
+		    view->next_timer_ns - view->guest_ns < TIMEWARP_MAX_LEAP_NS)
+			answer->leap_ns = view->next_timer_ns;
 	}
 }
 
-static __always_inline void rudeness(struct kvm_timewarp_ctx *ctx)
+static __always_inline void rudeness(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer)
 {
 	switch (below(8)) {
-	case 0: ctx->factor_num = 0; break;
-	case 1: ctx->factor_den = 0; break;
-	case 2: ctx->factor_num = next(); ctx->factor_den = next(); break;
-	case 3: ctx->leap_ns = next(); break;
-	case 4: ctx->answer = next(); break;
-	case 5: ctx->next_host_ns = below(ctx->host_ns); break;
-	case 6: ctx->skew_ns = next(); break;
-	default: ctx->next_guest_ns = next();
+	case 0: answer->factor_num = 0; break;
+	case 1: answer->factor_den = 0; break;
+	case 2: answer->factor_num = next(); answer->factor_den = next(); break;
+	case 3: answer->leap_ns = next(); break;
+	case 4: answer->flags = next(); break;
+	case 5: answer->next_host_ns = below(view->host_ns); break;
+	case 6: answer->start_tsc = next(); break;
+	default: answer->next_guest_ns = next();
 	}
 }
 
-TIMEWARP_DECIDE(fuzz_decide, ctx)
+TIMEWARP_DECIDE(fuzz_decide, view, answer)
 {
-	ctx->next_host_ns = ctx->host_ns + TIMEWARP_MIN_INTERVAL_NS + (below(4) ? 0 : below(20000000));
-	factor(ctx);
+	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS + (below(4) ? 0 : below(20000000));
+	factor(answer);
 	if (!below(4))
-		leap(ctx);
+		leap(view, answer);
 	if (!below(6))
-		ctx->answer |= KVM_TIMEWARP_HOLD;
+		answer->flags |= KVM_TIMEWARP_HOLD;
 	if (!below(3)) {
-		ctx->next_guest_ns = ctx->guest_ns + 1 + (below(2) ? below(300000) : below(50000000));
-		if (below(4) && !(ctx->answer & KVM_TIMEWARP_HOLD))
-			ctx->answer |= KVM_TIMEWARP_HOLD_NEXT;
+		answer->next_guest_ns = view->guest_ns + 1 + (below(2) ? below(300000) : below(50000000));
+		if (below(4) && !(answer->flags & KVM_TIMEWARP_HOLD))
+			answer->flags |= KVM_TIMEWARP_HOLD_NEXT;
 	}
 	if (!below(3))
-		ctx->next_idle_ns = TIMEWARP_MIN_INTERVAL_NS + below(5000000);
+		answer->next_idle_ns = TIMEWARP_MIN_INTERVAL_NS + below(5000000);
 	if (!below(3))
-		ctx->next_late_ns = 1 + below(1000000);
+		answer->next_late_ns = 1 + below(1000000);
+	if (!below(8))
+		answer->start_tsc = view->host_tsc + below(2) * 100000 + below(5000000);
 	/* Alone it may never be asked again: whoever attached it detaches it. */
 	if (!below(256))
-		ctx->next_host_ns = 0;
+		answer->next_host_ns = 0;
 	if (!below(rude))
-		rudeness(ctx);
-	if (ctx->event == KVM_TIMEWARP_SWAP && !below(4))
+		rudeness(view, answer);
+	if (view->event == KVM_TIMEWARP_SWAP && !below(4))
 		return -EINVAL;
 	return 0;
 }
 
 TIMEWARP_OPS(fuzz, .decide = (void *)fuzz_decide, .exit = (void *)fuzz_exit,
-	     .flags = KVM_TIMEWARP_F_BACKWARD | KVM_TIMEWARP_F_SKEW);
+	     .flags = KVM_TIMEWARP_F_BACKWARD);
