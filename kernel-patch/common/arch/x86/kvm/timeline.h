@@ -264,6 +264,12 @@ static inline u64 timeline_host_tsc(const struct kvm_timeline *tl, u64 host_tsc)
 	return clamp(host_tsc, tl->seg_host_tsc, READ_ONCE(tl->end_tsc));
 }
 
+/* Whether guest time stands, and does not only wait for the segment to begin. */
+static inline bool timeline_has_ended(const struct kvm_timeline *tl)
+{
+	return rdtsc() >= READ_ONCE(tl->end_tsc);
+}
+
 /* How long the host must wait until the segment begins. */
 static inline u64 timeline_begin_ns(const struct kvm_timeline *tl, u64 host_tsc)
 {

@@ -311,7 +311,7 @@ static u64 timeline_idle_leap(struct kvm_timeline *tl, const struct timeline_nex
 bool timeline_is(struct kvm_timeline *tl, const struct timeline_next *next)
 {
 	return !next->leap_ns && !next->start_tsc && !next->stop_ns && !tl->stop_ns &&
-	       next->freeze == tl->frozen && !timeline_rate_cmp(next->rate, tl->asked);
+	       next->freeze == timeline_has_ended(tl) && !timeline_rate_cmp(next->rate, tl->asked);
 }
 
 static int timeline_change(struct kvm_timeline *tl, enum timeline_change change,
@@ -469,7 +469,7 @@ int kvm_timeline_settle(struct kvm_timeline *tl)
 		.freeze = true,
 	};
 
-	if (!tl->active || !tl->stop_ns || rdtsc() < READ_ONCE(tl->end_tsc))
+	if (!tl->active || !tl->stop_ns || !timeline_has_ended(tl))
 		return 0;
 
 	return kvm_timeline_set(tl, &next);

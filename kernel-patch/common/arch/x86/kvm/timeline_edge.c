@@ -69,7 +69,7 @@ static enum hrtimer_restart timeline_edge_fn(struct hrtimer *timer)
 	u64 delay = timeline_edge_delay(tl);
 
 	/* It waits to begin: by now, within a microsecond, or not yet. */
-	if (tl->frozen && rdtsc() < READ_ONCE(tl->end_tsc) &&
+	if (tl->frozen && !timeline_has_ended(tl) &&
 	    (!delay || rdtsc() >= tl->seg_host_tsc)) {
 		timeline_let_go(tl);
 		if (!tl->stop_ns)

@@ -30,9 +30,6 @@
 /* How often a timeline is looked after while there is a policy. */
 #define TIMEWARP_UPKEEP_MS		10000
 
-/*
- * The end of a policy.
- */
 static void timewarp_upkeep_soon(struct kvm_timewarp *tw, unsigned int ms)
 {
 	if (!tw->dead)
@@ -104,6 +101,16 @@ void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int
  * When to ask.
  */
 
+static void timewarp_alarm_soon(struct kvm_timewarp *tw)
+{
+	s64 since_ns = get_kvmclock_base_ns() - READ_ONCE(tw->asked_host_ns);
+	s64 least_ns = max(TIMEWARP_MIN_INTERVAL_NS, READ_ONCE(tw->put_off_ns));
+
+	if (!READ_ONCE(tw->dead))
+		hrtimer_start(&tw->alarm, ns_to_ktime(max_t(s64, least_ns - since_ns, 0)),
+			      HRTIMER_MODE_REL);
+}
+
 /**
  * kvm_timewarp_soon - have the policy of a VM be called as soon as it may
  * @tl: the VM's timeline
@@ -114,15 +121,9 @@ void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int
 void kvm_timewarp_soon(struct kvm_timeline *tl, enum kvm_timewarp_event event)
 {
 	struct kvm_timewarp *tw = to_timewarp(tl);
-	s64 since_ns = get_kvmclock_base_ns() - READ_ONCE(tw->asked_host_ns);
-	s64 least_ns = max(TIMEWARP_MIN_INTERVAL_NS, READ_ONCE(tw->put_off_ns));
-
-	if (READ_ONCE(tw->dead))
-		return;
 
 	set_bit(event, &tw->events);
-	hrtimer_start(&tw->alarm, ns_to_ktime(max_t(s64, least_ns - since_ns, 0)),
-		      HRTIMER_MODE_REL);
+	timewarp_alarm_soon(tw);
 }
 
 static void timewarp_ask_fn(struct irq_work *work)
@@ -345,7 +346,7 @@ static bool timewarp_set_alarm(struct kvm_timewarp *tw, const struct kvm_timewar
 	}
 
 	/* Whoever stops it there has the alarm go off. */
-	if (answer->next_guest_ns && !tw->tl.stop_ns && tsc < READ_ONCE(tw->tl.end_tsc)) {
+	if (answer->next_guest_ns && !tw->tl.stop_ns && !timeline_has_ended(&tw->tl)) {
 		guest_ns = __kvm_timeline_ns(&tw->tl, tsc);
 		d = timeline_unscale(max(answer->next_guest_ns, guest_ns) - guest_ns, tw->tl.rate);
 		d += timeline_begin_ns(&tw->tl, tsc);
@@ -378,7 +379,7 @@ static bool timewarp_arm(struct kvm_timewarp *tw, const struct kvm_timewarp_view
 	u64 idle_ns = answer->next_idle_ns;
 
 	/* It may stand by now, before there was an alarm to go off. */
-	if (tw->tl.stop_ns && READ_ONCE(tw->tl.frozen) && rdtsc() >= READ_ONCE(tw->tl.end_tsc))
+	if (tw->tl.stop_ns && READ_ONCE(tw->tl.frozen) && timeline_has_ended(&tw->tl))
 		kvm_timewarp_soon(&tw->tl, KVM_TIMEWARP_GUEST_TIME);
 
 	WRITE_ONCE(tw->tl.late_limit_ns, answer->next_late_ns);
@@ -386,6 +387,9 @@ static bool timewarp_arm(struct kvm_timewarp *tw, const struct kvm_timewarp_view
 		timewarp_check(tw, "next_idle_ns", idle_ns, TIMEWARP_MIN_INTERVAL_NS, U64_MAX,
 			       &idle_ns);
 	timewarp_set_idle_alarm(tw, idle_ns);
+	/* What came while it was asked has armed an alarm that is another's by now. */
+	if (READ_ONCE(tw->events))
+		timewarp_alarm_soon(tw);
 
 	return fine;
 }
@@ -426,7 +430,7 @@ static void timewarp_look(struct kvm_timewarp *tw, enum kvm_timewarp_event event
 	if (!tl->active)
 		return;
 
-	if (READ_ONCE(tl->frozen))
+	if (timeline_has_ended(tl))
 		view->state |= KVM_TIMEWARP_HELD;
 	view->next_timer_ns = kvm_timeline_next_timer_ns(tl);
 	view->guest_ns = __kvm_timeline_ns(tl, view->host_tsc);
@@ -537,9 +541,6 @@ int timewarp_decide(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 	return r;
 }
 
-/*
- * What needs no policy.
- */
 static void timewarp_upkeep_fn(struct work_struct *work)
 {
 	struct kvm_timewarp *tw = container_of(work, struct kvm_timewarp, upkeep.work);
