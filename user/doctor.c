@@ -275,10 +275,10 @@ static void print_policy(const struct tw_facts *f, const struct tw_state *st)
 	char asked[48], force[48];
 
 	if (!f->attached) {
-		puts("no policy is attached");
+		tw_printf("no policy is attached\n");
 		return;
 	}
-	printf("policy %s, factor %s asked, %s in force, TSC %s\n", st->policy,
+	tw_printf("policy %s, factor %s asked, %s in force, TSC %s\n", st->policy,
 	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
 	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den), st->tsc_mode);
 }
@@ -295,14 +295,14 @@ static void print_watched(const struct tw_facts *f)
 		if (!w->seen)
 			continue;
 		any = true;
-		printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, "
+		tw_printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, "
 		       "policy %s\n", tw_source_name(i), w->ticks * 1e9 / f->watched_ns,
 		       tw_short_ns(avg, sizeof(avg), w->avg_ns),
 		       tw_short_ns(p99, sizeof(p99), w->p99_ns),
 		       tw_short_ns(max, sizeof(max), w->max_ns), w->lost, w->owed, w->policy);
 	}
 	if (!any)
-		puts("timer none was in use");
+		tw_printf("timer none was in use\n");
 }
 
 static void print_world(const struct tw_world *w, uint64_t span)
@@ -311,10 +311,10 @@ static void print_world(const struct tw_world *w, uint64_t span)
 
 	if (!w->vcpus || !span)
 		return;
-	printf("vCPUs: run %.1f %%, stolen %.1f %%, ", w->run_ns / all, w->steal_ns / all);
+	tw_printf("vCPUs: run %.1f %%, stolen %.1f %%, ", w->run_ns / all, w->steal_ns / all);
 	if (w->stats)
-		printf("halted %.1f %%, ", w->halt_ns / all);
-	printf("%s %.1f %%\n", w->stats ? "other" : "halted or other",
+		tw_printf("halted %.1f %%, ", w->halt_ns / all);
+	tw_printf("%s %.1f %%\n", w->stats ? "other" : "halted or other",
 	       tw_world_other_ns(w, span) / all);
 }
 
@@ -324,22 +324,22 @@ static void print_text(const struct tw_target *t, const struct tw_facts *f,
 	char name[TW_TARGET_NAME_MAX], clocks[128];
 	size_t i;
 
-	printf("%s: ", tw_target_name(t, name, sizeof(name)));
+	tw_printf("%s: ", tw_target_name(t, name, sizeof(name)));
 	print_policy(f, st);
 	if (f->is_qemu)
-		printf("clocks offered: %s\n", tw_clocks_offered(&f->q, clocks, sizeof(clocks)));
+		tw_printf("clocks offered: %s\n", tw_clocks_offered(&f->q, clocks, sizeof(clocks)));
 	if (f->stats)
-		printf("halts: %llu, polled for %llu us with success, %llu us in vain\n",
+		tw_printf("halts: %llu, polled for %llu us with success, %llu us in vain\n",
 		       f->halts, f->poll_ok_ns / 1000, f->poll_vain_ns / 1000);
 	if (f->watched_ns)
 		print_watched(f);
 	print_world(&f->world, f->world_ns);
 	for (i = 0; i < n; i++) {
-		printf("%-5s %-16s %s\n", tw_severity_name(found[i].severity), found[i].id,
+		tw_printf("%-5s %-16s %s\n", tw_severity_name(found[i].severity), found[i].id,
 		       found[i].fact);
-		printf("%-22s %s\n", "", found[i].meaning);
+		tw_printf("%-22s %s\n", "", found[i].meaning);
 		if (found[i].cure)
-			printf("%-22s -> %s\n", "", found[i].cure);
+			tw_printf("%-22s -> %s\n", "", found[i].cure);
 	}
 }
 

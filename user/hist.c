@@ -75,7 +75,7 @@ static void print_buckets(const struct trace_hist *h, uint64_t linear)
 		if (!count[i])
 			continue;
 		n = (count[i] * BAR + most - 1) / most;
-		printf("  %6s ..%6s %10llu |%.*s\n", tw_short_ns(from, sizeof(from), low[i]),
+		tw_printf("  %6s ..%6s %10llu |%.*s\n", tw_short_ns(from, sizeof(from), low[i]),
 		       i + 1 < rows ? tw_short_ns(to, sizeof(to), low[i + 1]) : "",
 		       count[i], (int)n, "****************************************");
 	}
@@ -86,14 +86,14 @@ static void print_group(const struct group *g, uint64_t linear)
 	char text[6][16];
 	int p;
 
-	printf("%s %s: delivered %llu, lost %llu\n", g->info->name, tw_source_name(g->source),
+	tw_printf("%s %s: delivered %llu, lost %llu\n", g->info->name, tw_source_name(g->source),
 	       g->st.delivered, (unsigned long long)tw_stats_lost(&g->st));
-	printf("  %-7s %8s %7s %7s %7s %7s %7s %7s\n", "PART", "COUNT", "MIN", "AVG", "P50", "P99",
+	tw_printf("  %-7s %8s %7s %7s %7s %7s %7s %7s\n", "PART", "COUNT", "MIN", "AVG", "P50", "P99",
 	       "P99.9", "MAX");
 	for (p = 0; p < TRACE_NR_PARTS; p++) {
 		const struct trace_hist *h = &g->st.late[p];
 
-		printf("  %-7s %8llu %7s %7s %7s %7s %7s %7s\n", tw_part_name(p), h->count,
+		tw_printf("  %-7s %8llu %7s %7s %7s %7s %7s %7s\n", tw_part_name(p), h->count,
 		       tw_short_ns(text[0], 16, h->count ? h->min : 0),
 		       tw_short_ns(text[1], 16, h->count ? h->sum / h->count : 0),
 		       tw_short_ns(text[2], 16, trace_percentile(h, 500, linear)),
@@ -239,7 +239,7 @@ static int show(const struct tw_args *args, const struct tw_tracer *t, bool *gon
 			print_group(&g.v[i], t->opts.linear_ns);
 	}
 	if (!g.n && !args->json)
-		printf("no tick was seen\n");
+		tw_printf("no tick was seen\n");
 	if (args->svg)
 		status = write_svg(args->svg, &g, t->opts.linear_ns, e);
 	free(g.v);

@@ -90,7 +90,7 @@ static int new(const struct tw_args *args, const char *name, struct tw_err *e)
 	} else if (args->json) {
 		write_event("written", "source", path);
 	} else {
-		printf("wrote %s; then: twctl policy build %s\n", path, path);
+		tw_printf("wrote %s; then: twctl policy build %s\n", path, path);
 	}
 	free(path);
 	return e->status;
@@ -133,7 +133,7 @@ static int build(const struct tw_args *args, const char *source, struct tw_err *
 	if (!status && args->json)
 		write_event("built", "object", object);
 	else if (!status)
-		printf("built %s: policy %s, %zu parameters\n", object, p.name, p.params.n);
+		tw_printf("built %s: policy %s, %zu parameters\n", object, p.name, p.params.n);
 	tw_policy_close(&p);
 	free(object);
 	return status;
@@ -165,31 +165,31 @@ static void print_param(const struct tw_policy *p, const struct tw_param *param)
 		tw_param_format(param, data, size, value, sizeof(value));
 	else
 		strcpy(value, "?");
-	printf("  %s=%s", param->name, value);
+	tw_printf("  %s=%s", param->name, value);
 	if (*min)
-		printf("  from %s to %s", min, range_end(param, true, hi, sizeof(hi)));
+		tw_printf("  from %s to %s", min, range_end(param, true, hi, sizeof(hi)));
 	if (*param->unit && strcmp(param->unit, "ns"))
-		printf("  [%s]", param->unit);
-	printf("\n      %s\n", param->help);
+		tw_printf("  [%s]", param->unit);
+	tw_printf("\n      %s\n", param->help);
 }
 
 static void print_policy(const struct tw_policy *p)
 {
 	size_t i;
 
-	printf("%s: %s\n", p->name, p->summary ? p->summary : "(no summary)");
-	printf("object %s, ops version %s\n", p->path ? p->path : p->title,
+	tw_printf("%s: %s\n", p->name, p->summary ? p->summary : "(no summary)");
+	tw_printf("object %s, ops version %s\n", p->path ? p->path : p->title,
 	       p->abi ? p->abi : "unknown");
-	printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
+	tw_printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
 	for (i = 0; i < p->params.n; i++)
 		print_param(p, &p->params.v[i]);
 	for (i = 0; i < p->counters.n; i++)
-		printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
+		tw_printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
 		       p->counters.v[i].help);
 	if (p->chaos)
-		printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
+		tw_printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
 	if (p->tells)
-		printf("tells when it is done: --exec and --exit-when-done work\n");
+		tw_printf("tells when it is done: --exec and --exit-when-done work\n");
 }
 
 static void write_param(struct tw_json *j, const struct tw_policy *p, const struct tw_param *param)
@@ -311,11 +311,11 @@ static int check_source(const char *source, const char *decisions, struct verdic
 static void print_verdict(const struct verdict *v)
 {
 	if (v->report)
-		fputs(v->report, stdout);
+		tw_put_lines(stdout, v->report);
 	if (v->verified)
-		printf("verifier: accepts it\n");
+		tw_printf("verifier: accepts it\n");
 	else if (*v->why_not)
-		printf("verifier: not asked: %s\n", v->why_not);
+		tw_printf("verifier: not asked: %s\n", v->why_not);
 	fflush(stdout);
 }
 
@@ -374,8 +374,8 @@ static void list_one(const char *name, const char *path, void *arg)
 	bool good = !tw_policy_open(&p, path, &e);
 
 	if (!args->json) {
-		printf("%-15s %-8s %s\n", name, "", good ? p.summary ? p.summary : "" : e.fact);
-		printf("%-15s %-8s   %s\n", "", "", path);
+		tw_printf("%-15s %-8s %s\n", name, "", good ? p.summary ? p.summary : "" : e.fact);
+		tw_printf("%-15s %-8s   %s\n", "", "", path);
 	} else {
 		tw_json_open(&j, NULL, '{');
 		tw_json_str(&j, "name", name);
@@ -397,7 +397,7 @@ static void list_attached(const struct tw_args *args, const struct tw_vm *vm)
 
 	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached) {
 		if (!args->json) {
-			printf("%-15s attached to %s (%s)\n", st.policy, vm->id,
+			tw_printf("%-15s attached to %s (%s)\n", st.policy, vm->id,
 			       tw_printable(title, sizeof(title), tw_vm_title(vm)));
 		} else {
 			tw_json_open(&j, NULL, '{');

@@ -98,7 +98,7 @@ static struct tw_world world_of(struct worlds *w, const struct tw_row *row, bool
 
 static void print_cpu_head(void)
 {
-	printf("%-*s %5s %7s %7s %7s %7s %7s %8s\n", TW_ROW_VM, "VM", "VCPUS", "RUN%", "STEAL%",
+	tw_printf("%-*s %5s %7s %7s %7s %7s %7s %8s\n", TW_ROW_VM, "VM", "VCPUS", "RUN%", "STEAL%",
 	       "HALT%", "OTHER%", "POLL%", "IN-VAIN%");
 }
 
@@ -109,16 +109,16 @@ static void print_cpu(struct worlds *w, const struct tw_row *row)
 	double all = (double)span * d.vcpus / 100;
 
 	if (!span || !d.vcpus) {
-		printf("%-*.*s %5s\n", TW_ROW_VM, TW_ROW_VM, row->info.name, "-");
+		tw_printf("%-*.*s %5s\n", TW_ROW_VM, TW_ROW_VM, row->info.name, "-");
 		return;
 	}
-	printf("%-*.*s %5u %7.2f %7.2f ", TW_ROW_VM, TW_ROW_VM, row->info.name, d.vcpus,
+	tw_printf("%-*.*s %5u %7.2f %7.2f ", TW_ROW_VM, TW_ROW_VM, row->info.name, d.vcpus,
 	       d.run_ns / all, d.steal_ns / all);
 	if (d.stats)
-		printf("%7.2f %7.2f %7.2f %8.2f\n", d.halt_ns / all, tw_world_other_ns(&d, span) / all,
+		tw_printf("%7.2f %7.2f %7.2f %8.2f\n", d.halt_ns / all, tw_world_other_ns(&d, span) / all,
 		       (d.poll_ok_ns + d.poll_vain_ns) / all, d.poll_vain_ns / all);
 	else
-		printf("%7s %7.2f %7s %8s\n", "-", tw_world_other_ns(&d, span) / all, "-", "-");
+		tw_printf("%7s %7.2f %7s %8s\n", "-", tw_world_other_ns(&d, span) / all, "-", "-");
 }
 
 static void write_cpu(struct tw_json *j, struct worlds *w, const struct tw_row *row)
@@ -133,7 +133,7 @@ static void print_head(void)
 {
 	char line[TW_ROW_MAX];
 
-	puts(tw_rows_head(line, sizeof(line), TW_ROW_VM));
+	tw_printf("%s\n", tw_rows_head(line, sizeof(line), TW_ROW_VM));
 }
 
 static void print_vm(const struct tw_row *row, const struct tw_rows *before, double seconds,
@@ -145,7 +145,8 @@ static void print_vm(const struct tw_row *row, const struct tw_rows *before, dou
 
 	tw_lines_add(&lines, row, before, seconds, linear);
 	for (i = 0; i < lines.n; i++)
-		puts(tw_line_format(text, sizeof(text), &lines.v[i], row->info.name, TW_ROW_VM));
+		tw_printf("%s\n", tw_line_format(text, sizeof(text), &lines.v[i], row->info.name,
+						  TW_ROW_VM));
 	tw_lines_free(&lines);
 }
 

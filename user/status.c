@@ -30,7 +30,7 @@ static void print_values(const char *title, const struct tw_params *params, cons
 	size_t i;
 
 	for (i = 0; i < params->n && data; i++)
-		printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
+		tw_printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
 		       tw_param_format(&params->v[i], data, size, value, sizeof(value)),
 		       params->v[i].help);
 }
@@ -52,7 +52,7 @@ static void print_exit(const struct tw_state *st)
 {
 	if (st->exit_kind == KVM_TIMEWARP_EXIT_NONE)
 		return;
-	printf("  %-13s %s (%s, code %d): %s\n", "last exit", tw_exit_kind_name(st->exit_kind),
+	tw_printf("  %-13s %s (%s, code %d): %s\n", "last exit", tw_exit_kind_name(st->exit_kind),
 	       st->exit_reason, st->exit_code, st->exit_message);
 }
 
@@ -60,7 +60,7 @@ static void print_factor(const struct tw_state *st)
 {
 	char asked[48], force[48], lo[48], hi[48];
 
-	printf("  %-13s %s asked, %s in force (limits %s to %s)\n", "factor",
+	tw_printf("  %-13s %s asked, %s in force (limits %s to %s)\n", "factor",
 	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
 	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den),
 	       tw_format_factor(lo, sizeof(lo), st->min.num, st->min.den),
@@ -72,22 +72,22 @@ static void print_attached(const struct tw_state *st)
 	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
 	char span[48], held[48];
 
-	printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
+	tw_printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
 	       tw_format_span(span, sizeof(span), st->host_ns - st->since_host_ns) + 1);
 	print_factor(st);
-	printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
+	tw_printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
 	if (st->held)
-		printf("  %-13s stands still\n", "guest time");
-	printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
+		tw_printf("  %-13s stands still\n", "guest time");
+	tw_printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
 	       tw_format_span(span, sizeof(span), ahead), ahead);
-	printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
+	tw_printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
 	       tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
 	       tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
-	printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
+	tw_printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
 	       PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
 	       st->clamps, st->floors, st->lost_ticks);
 	if (st->leaps)
-		printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
+		tw_printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
 		       tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
 }
 
@@ -103,10 +103,10 @@ static void print_clocks(const struct tw_vm *vm, const struct tw_state *st)
 		for (i = 0, shown = 0; i < n; i++) {
 			if ((int)c[i].by != by)
 				continue;
-			printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
+			tw_printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
 			if (c[i].why)
-				printf(": %s", c[i].why);
-			putchar('\n');
+				tw_printf(": %s", c[i].why);
+			tw_printf("\n");
 		}
 	}
 }
@@ -135,20 +135,20 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 
 	tw_printable(title, sizeof(title), tw_vm_title(vm));
 	if (stream && st->attached) {
-		printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
+		tw_printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
 		       "\n", vm->id, title,
 		       tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
 		       tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
 		return;
 	}
-	printf("%s (%s): ", vm->id, title);
+	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
-		printf("not attached\n");
+		tw_printf("not attached\n");
 		if (!stream)
 			print_exit(st);
 		return;
 	}
-	printf("attached\n");
+	tw_printf("attached\n");
 	print_attached(st);
 	print_params(st);
 	print_clocks(vm, st);
@@ -256,7 +256,7 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 	char title[40];
 
 	if (!args->json) {
-		printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
+		tw_printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
 		       tw_printable(title, sizeof(title), tw_vm_title(vm)));
 		return TW_OK;
 	}
@@ -299,7 +299,7 @@ static int show_all(const struct tw_args *args, struct tw_err *e)
 	for (i = 0; !status && i < vms.n; i++)
 		status = show_vm(args, &vms.v[i], true, &shown, e);
 	if (!status && !shown && !args->json)
-		printf("nothing is attached%s\n",
+		tw_printf("nothing is attached%s\n",
 		       tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
 	tw_vms_free(&vms);
 	return status;

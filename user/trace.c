@@ -175,13 +175,13 @@ static void print_text(struct tracing *r, const struct tw_unit *u, const struct 
 	char more[64], late[16] = "", vcpu[12] = "-";
 
 	if (!(r->lines++ % 40))
-		printf("%14s %-11s %4s %-8s %-10s %6s  %s\n", "TIME/s", "VM", "VCPU", "SOURCE",
+		tw_printf("%14s %-11s %4s %-8s %-10s %6s  %s\n", "TIME/s", "VM", "VCPU", "SOURCE",
 		       "EVENT", "LATE", "DETAILS");
 	if (u->info.vcpu >= 0)
 		snprintf(vcpu, sizeof(vcpu), "%d", u->info.vcpu);
 	if (ev->kind == TRACE_EV_DELIVERED)
 		tw_short_ns(late, sizeof(late), late_of(ev));
-	printf("%4llu.%09llu %-11.11s %4s %-8s %-10s %6s  %.20s\n",
+	tw_printf("%4llu.%09llu %-11.11s %4s %-8s %-10s %6s  %.20s\n",
 	       (unsigned long long)since / 1000000000, (unsigned long long)since % 1000000000,
 	       u->info.name, vcpu, tw_source_name(ev->source), tw_kind_name(ev->kind), late,
 	       details(more, sizeof(more), ev));
@@ -190,8 +190,8 @@ static void print_text(struct tracing *r, const struct tw_unit *u, const struct 
 static void print_csv(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
 {
 	if (!r->lines++)
-		puts("host_ns,vm,vcpu,source,event,a,b,c");
-	printf("%llu,%s,%d,%s,%s,%lld,%lld,%lld\n", ev->host_ns, u->info.name, u->info.vcpu,
+		tw_printf("host_ns,vm,vcpu,source,event,a,b,c\n");
+	tw_printf("%llu,%s,%d,%s,%s,%lld,%lld,%lld\n", ev->host_ns, u->info.name, u->info.vcpu,
 	       tw_source_name(ev->source), tw_kind_name(ev->kind), ev->a, ev->b, ev->c);
 }
 
@@ -501,7 +501,7 @@ static int finish(struct tracing *r, struct tw_err *e)
 	}
 	fflush(stdout);
 	tw_tracer_losses(r->t, &events, &units);
-	fprintf(stderr, "twctl: %llu events, %llu lost\n", (unsigned long long)r->shown,
+	tw_fprintf(stderr, "twctl: %llu events, %llu lost\n", (unsigned long long)r->shown,
 		(unsigned long long)(events + units));
 	if (status)
 		return status;

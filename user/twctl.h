@@ -10,6 +10,7 @@
 #include "err.h"
 #include "json.h"
 #include "policy.h"
+#include "print.h"
 #include "state.h"
 #include "text.h"
 #include "vm.h"

@@ -149,9 +149,9 @@ void tw_tell_start(const struct tw_tracer *t)
 	size_t i, n = t->nr_wanted ? t->nr_wanted : t->vms.n;
 
 	for (i = 0; i < t->missing.n; i++)
-		fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
+		tw_fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
 			t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
-	fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
+	tw_fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
 		t->nr_wanted ? "" : ", and those to come");
 }
 
@@ -177,7 +177,7 @@ int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e)
 	fflush(stdout);
 	tw_tracer_losses(t, &events, &units);
 	if (events || units)
-		fprintf(stderr, "twctl: %llu events and %llu vCPUs or sources were too many to "
+		tw_fprintf(stderr, "twctl: %llu events and %llu vCPUs or sources were too many to "
 			"keep\n", (unsigned long long)events, (unsigned long long)units);
 	if (!all_gone)
 		return TW_OK;

@@ -77,7 +77,7 @@ check 'probe finds all it needs' says 0 'this host can attach policies' probe
 check 'version finds the ABI' says 0 "hook, ABI $abi\$" version
 
 vm 1 2 -name guest=web,debug-threads=on
-check 'list' says 0 "^$vm-[0-9]+ +$vm web +2 -" list
+check 'list' says 0 "^$vm-[0-9]+ +$vm root +web +2 -" list
 check 'status, never attached' says 0 'not attached$' status --vm web
 check 'detach, never attached' says 1 'no policy is attached.*twctl attach' detach --vm web
 check 'set, never attached' says 1 'no policy is attached' set --vm web --factor 2

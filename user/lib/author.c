@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "print.h"
 #include "search.h"
 #include "text.h"
 
@@ -161,7 +162,7 @@ char *tw_scratch_dir(void)
 
 	/* without it, what is to be put there will fail and say why */
 	if (!mkdtemp(dir))
-		fprintf(stderr, "twctl: %s: %s\n", dir, strerror(errno));
+		tw_fprintf(stderr, "twctl: %s: %s\n", dir, strerror(errno));
 	return dir;
 }
 

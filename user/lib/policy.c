@@ -14,6 +14,7 @@
 #include "host.h"
 #include "parse.h"
 #include "policy_priv.h"
+#include "print.h"
 #include "text.h"
 
 #define OPS_TYPE "kvm_timewarp_ops"
@@ -29,6 +30,7 @@ static char last_warning[256];
 static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	va_list copy;
+	char *text;
 
 	/* The last word, "failed to load object", says less than the one before it */
 	if (level == LIBBPF_WARN && !strstr(fmt, "failed to load object")) {
@@ -37,7 +39,11 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 		va_end(copy);
 		last_warning[strcspn(last_warning, "\n")] = 0;
 	}
-	return bpf_verbose ? vfprintf(stderr, fmt, ap) : 0;
+	if (bpf_verbose && vasprintf(&text, fmt, ap) >= 0) {
+		tw_put_lines(stderr, text);
+		free(text);
+	}
+	return 0;
 }
 
 void tw_bpf_verbose(bool verbose)
