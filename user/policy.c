@@ -76,16 +76,26 @@ static void write_event(const char *event, const char *key, const char *path)
 static int new(const struct tw_args *args, const char *name, struct tw_err *e)
 {
 	char *path;
-	int fd;
+	int fd, code;
+	bool ok;
 
 	if (check_name(name, e))
 		return e->status;
 	path = tw_asprintf("%s" TW_SOURCE_SUFFIX, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0 || dprintf(fd, skeleton, name) < 0 || close(fd)) {
+	ok = fd >= 0 && dprintf(fd, skeleton, name) >= 0;
+	code = errno;
+	if (fd >= 0 && close(fd) && ok) {
+		ok = false;
+		code = errno;
+	}
+	if (!ok) {
+		/* half a source is none */
+		if (fd >= 0)
+			unlink(path);
 		tw_fail(e, TW_FAILED, "cannot write %s", path);
-		tw_fact(e, "%s", strerror(errno));
-		tw_cure(e, errno == EEXIST ? "it is left as it is; take another name" :
+		tw_fact(e, "%s", strerror(code));
+		tw_cure(e, code == EEXIST ? "it is left as it is; take another name" :
 			"go where you may write");
 	} else if (args->json) {
 		write_event("written", "source", path);
@@ -126,10 +136,9 @@ static int build(const struct tw_args *args, const char *source, struct tw_err *
 		return tw_cure(e, "see twctl help policy");
 	}
 	object = args->output ? tw_strdup(args->output) : object_of(source);
-	/* an object without a directory would be looked for by its name */
 	status = tw_author_build(source, object, e);
 	if (!status)
-		status = tw_policy_open(&p, object, e);
+		status = tw_policy_open_file(&p, object, e);
 	if (!status && args->json)
 		write_event("built", "object", object);
 	else if (!status)
@@ -179,13 +188,13 @@ static void print_policy(const struct tw_policy *p)
 
 	tw_printf("%s: %s\n", p->name, p->summary ? p->summary : "(no summary)");
 	tw_printf("object %s, ops version %s\n", p->path ? p->path : p->title,
-	       p->abi ? p->abi : "unknown");
+		  p->abi ? p->abi : "unknown");
 	tw_printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
 	for (i = 0; i < p->params.n; i++)
 		print_param(p, &p->params.v[i]);
 	for (i = 0; i < p->counters.n; i++)
 		tw_printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
-		       p->counters.v[i].help);
+			  p->counters.v[i].help);
 	if (p->chaos)
 		tw_printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
 	if (p->tells)
@@ -291,7 +300,7 @@ static int check_source(const char *source, const char *decisions, struct verdic
 
 	/* opened first, for what an object can be wrong in */
 	if (!status)
-		status = tw_policy_open(&p, object, e);
+		status = tw_policy_open_file(&p, object, e);
 	tw_policy_close(&p);
 	if (!status) {
 		crimes = tw_author_drive(source, decisions, &v->report, e);
@@ -365,13 +374,13 @@ static int check(const struct tw_args *args, const char *file, struct tw_err *e)
 
 /* ---- list */
 
-static void list_one(const char *name, const char *path, void *arg)
+static void list_one(const char *name, const char *path, int fd, void *arg)
 {
 	const struct tw_args *args = arg;
 	struct tw_json j = { .f = stdout };
 	struct tw_policy p = { 0 };
 	struct tw_err e = { 0 };
-	bool good = !tw_policy_open(&p, path, &e);
+	bool good = !tw_policy_open_fd(&p, path, fd, &e);
 
 	if (!args->json) {
 		tw_printf("%-15s %-8s %s\n", name, "", good ? p.summary ? p.summary : "" : e.fact);
@@ -398,7 +407,7 @@ static void list_attached(const struct tw_args *args, const struct tw_vm *vm)
 	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached) {
 		if (!args->json) {
 			tw_printf("%-15s attached to %s (%s)\n", st.policy, vm->id,
-			       tw_printable(title, sizeof(title), tw_vm_title(vm)));
+				  tw_printable(title, sizeof(title), tw_vm_title(vm)));
 		} else {
 			tw_json_open(&j, NULL, '{');
 			tw_json_str(&j, "name", st.policy);
@@ -437,7 +446,7 @@ static const struct {
 
 static int usage(struct tw_err *e, const char *fact)
 {
-	tw_fail(e, TW_USAGE, "cannot policy");
+	tw_fail(e, TW_USAGE, "cannot do that with policies");
 	tw_fact(e, "%s", fact);
 	return tw_cure(e, "twctl policy new NAME, or build, inspect, check with a FILE, or list");
 }
@@ -482,8 +491,9 @@ const struct tw_verb tw_verb_policy = {
 		"\n"
 		"A POLICY is a file or a name. A name is NAME.bpf.o in $TIMEWARP_POLICY_PATH\n"
 		"(directories, separated by ':'), without it in /usr/local/lib/timewarp/policies\n"
-		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. Directory and file\n"
-		"must be root's, or twctl's owner's, and writable by nobody else.\n"
+		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. The file and all\n"
+		"directories on the way to it must be root's, or twctl's owner's, and writable by\n"
+		"nobody else. check runs what it compiles for this machine as nobody.\n"
 		"The compiler is $TIMEWARP_CLANG, else the newest clang; the headers are in\n"
 		"$TIMEWARP_INCLUDE, else beside twctl. bpf/policies/README.md is the guide.\n",
 	.options = options,

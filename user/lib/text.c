@@ -146,20 +146,13 @@ const char *tw_cell(char *buf, size_t size, const char *text, int width)
 	return buf;
 }
 
-static char *read_bounded(const char *path, size_t max, bool cut, size_t *len)
+static char *read_bounded(int fd, size_t max, bool cut, size_t *len)
 {
 	size_t used = 0, room = 4096;
 	char *buf = tw_grow(NULL, room, 1);
 	ssize_t n = 0;
-	int fd, err;
+	int err;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		err = errno;
-		free(buf);
-		errno = err;
-		return NULL;
-	}
 	/* sizes of /proc and /sys files are not known beforehand */
 	while (used < max && (n = read(fd, buf + used, room - used - 1)) > 0) {
 		used += n;
@@ -174,7 +167,6 @@ static char *read_bounded(const char *path, size_t max, bool cut, size_t *len)
 		err = EFBIG;
 		n = cut ? 0 : -1;
 	}
-	close(fd);
 	if (n < 0) {
 		free(buf);
 		errno = err;
@@ -186,9 +178,26 @@ static char *read_bounded(const char *path, size_t max, bool cut, size_t *len)
 	return buf;
 }
 
+static char *read_path(const char *path, size_t max, bool cut, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	char *text = fd < 0 ? NULL : read_bounded(fd, max, cut, len);
+
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return text;
+}
+
+char *tw_read_fd(int fd, size_t *len)
+{
+	return read_bounded(fd, READ_MAX, false, len);
+}
+
 char *tw_read_file(const char *path, size_t *len)
 {
-	return read_bounded(path, READ_MAX, false, len);
+	return read_path(path, READ_MAX, false, len);
 }
 
 static void out_of_memory(void)
@@ -243,5 +252,5 @@ char *tw_read_cmdline(int pid, size_t *len)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	return read_bounded(path, CMDLINE_MAX, true, len);
+	return read_path(path, CMDLINE_MAX, true, len);
 }
