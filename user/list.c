@@ -46,8 +46,8 @@ static void print_vm(const struct tw_vm *vm)
 	if (vm->vcpus >= 0)
 		snprintf(vcpus, sizeof(vcpus), "%d", vm->vcpus);
 	tw_printf("%-11s %7d %s %s %5s %-13s %s\n", vm->id, vm->pid,
-		  tw_cell(owner, sizeof(owner), owner_of(vm, user, sizeof(user)), 8),
-		  tw_cell(name, sizeof(name), tw_vm_title(vm), 18), vcpus, policy, factor);
+		     tw_cell(owner, sizeof(owner), owner_of(vm, user, sizeof(user)), 8),
+		     tw_cell(name, sizeof(name), tw_vm_title(vm), 18), vcpus, policy, factor);
 }
 
 static void print_text(const struct tw_vms *vms)
@@ -56,7 +56,7 @@ static void print_text(const struct tw_vms *vms)
 
 	if (vms->n)
 		tw_printf("%-11s %7s %-8s %-18s %5s %-13s %s\n", "VM", "PID", "OWNER", "NAME",
-			  "VCPUS", "POLICY", "FACTOR");
+			     "VCPUS", "POLICY", "FACTOR");
 	for (i = 0; i < vms->n; i++)
 		print_vm(&vms->v[i]);
 	fflush(stdout);
@@ -64,7 +64,7 @@ static void print_text(const struct tw_vms *vms)
 		tw_fprintf(stderr, "twctl: no VM runs on this host");
 	if (vms->hidden)
 		tw_fprintf(stderr, "%s%zu processes are hidden from you: run twctl as root",
-			vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
+			   vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
 	if (!vms->n || vms->hidden)
 		tw_fprintf(stderr, "\n");
 }

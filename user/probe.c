@@ -61,7 +61,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		print_json(checks, n, !status);
 	else
 		tw_printf("%s\n", status ? "this host cannot attach policies" :
-			      "this host can attach policies");
+				 "this host can attach policies");
 	free(checks);
 	return status;
 }

@@ -31,8 +31,8 @@ static void print_values(const char *title, const struct tw_params *params, cons
 
 	for (i = 0; i < params->n && data; i++)
 		tw_printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
-		       tw_param_format(&params->v[i], data, size, value, sizeof(value)),
-		       params->v[i].help);
+			  tw_param_format(&params->v[i], data, size, value, sizeof(value)),
+			  params->v[i].help);
 }
 
 static void print_params(const struct tw_state *st)
@@ -53,7 +53,7 @@ static void print_exit(const struct tw_state *st)
 	if (st->exit_kind == KVM_TIMEWARP_EXIT_NONE)
 		return;
 	tw_printf("  %-13s %s (%s, code %d): %s\n", "last exit", tw_exit_kind_name(st->exit_kind),
-	       st->exit_reason, st->exit_code, st->exit_message);
+		  st->exit_reason, st->exit_code, st->exit_message);
 }
 
 static void print_factor(const struct tw_state *st)
@@ -61,10 +61,10 @@ static void print_factor(const struct tw_state *st)
 	char asked[48], force[48], lo[48], hi[48];
 
 	tw_printf("  %-13s %s asked, %s in force (limits %s to %s)\n", "factor",
-	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
-	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den),
-	       tw_format_factor(lo, sizeof(lo), st->min.num, st->min.den),
-	       tw_format_factor(hi, sizeof(hi), st->max.num, st->max.den));
+		  tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
+		  tw_format_factor(force, sizeof(force), st->force.num, st->force.den),
+		  tw_format_factor(lo, sizeof(lo), st->min.num, st->min.den),
+		  tw_format_factor(hi, sizeof(hi), st->max.num, st->max.den));
 }
 
 static void print_attached(const struct tw_state *st)
@@ -79,16 +79,16 @@ static void print_attached(const struct tw_state *st)
 	if (st->held)
 		tw_printf("  %-13s stands still\n", "guest time");
 	tw_printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
-	       tw_format_span(span, sizeof(span), ahead), ahead);
+		  tw_format_span(span, sizeof(span), ahead), ahead);
 	tw_printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
-	       tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
-	       tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
+		  tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
+		  tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
 	tw_printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
-	       PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
-	       st->clamps, st->floors, st->lost_ticks);
+		  PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
+		  st->clamps, st->floors, st->lost_ticks);
 	if (st->leaps)
 		tw_printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
-		       tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
+			  tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
 }
 
 /* By whom they are warped: a line each, with the clocks of it */
@@ -136,9 +136,9 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_printable(title, sizeof(title), tw_vm_title(vm));
 	if (stream && st->attached) {
 		tw_printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
-		       "\n", vm->id, title,
-		       tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
-		       tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
+			  "\n", vm->id, title,
+			  tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
+			  tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
 		return;
 	}
 	tw_printf("%s (%s): ", vm->id, title);
@@ -257,7 +257,7 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 
 	if (!args->json) {
 		tw_printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
-		       tw_printable(title, sizeof(title), tw_vm_title(vm)));
+			  tw_printable(title, sizeof(title), tw_vm_title(vm)));
 		return TW_OK;
 	}
 	tw_json_open(&j, NULL, '{');
@@ -300,7 +300,7 @@ static int show_all(const struct tw_args *args, struct tw_err *e)
 		status = show_vm(args, &vms.v[i], true, &shown, e);
 	if (!status && !shown && !args->json)
 		tw_printf("nothing is attached%s\n",
-		       tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+			  tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
 	tw_vms_free(&vms);
 	return status;
 }

@@ -180,10 +180,10 @@ void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_fa
 
 struct tw_tracer;
 struct tw_tracer_opts;
-struct tw_world;
+struct tw_shares;
 
-/* Writes where the vCPUs' time of @span ns went, as "cpu" */
-void tw_json_world(struct tw_json *j, const struct tw_world *w, uint64_t span);
+/* Writes where the vCPUs' time went, as "cpu": run, steal, halt and other are together span_ns */
+void tw_json_shares(struct tw_json *j, const struct tw_shares *s);
 
 /* What trace, hist, stat and top have in common: --vm, --vcpu, --source, --jump; 0 or TW_USAGE */
 int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_tracer_opts *o,

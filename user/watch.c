@@ -126,20 +126,20 @@ int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_trac
 	return TW_OK;
 }
 
-void tw_json_world(struct tw_json *j, const struct tw_world *w, uint64_t span)
+void tw_json_shares(struct tw_json *j, const struct tw_shares *s)
 {
 	tw_json_open(j, "cpu", '{');
-	tw_json_int(j, "vcpus", w->vcpus);
-	if (w->vcpus) {
-		tw_json_u64(j, "span_ns", span);
-		tw_json_u64(j, "run_ns", w->run_ns);
-		tw_json_u64(j, "steal_ns", w->steal_ns);
-		tw_json_u64(j, "other_ns", tw_world_other_ns(w, span));
+	tw_json_int(j, "vcpus", s->vcpus);
+	if (s->span_ns) {
+		tw_json_u64(j, "span_ns", s->span_ns);
+		tw_json_u64(j, "run_ns", s->run_ns);
+		tw_json_u64(j, "steal_ns", s->steal_ns);
+		tw_json_u64(j, "other_ns", s->other_ns);
 	}
-	if (w->vcpus && w->stats) {
-		tw_json_u64(j, "halt_ns", w->halt_ns);
-		tw_json_u64(j, "halt_poll_success_ns", w->poll_ok_ns);
-		tw_json_u64(j, "halt_poll_fail_ns", w->poll_vain_ns);
+	if (s->span_ns && s->stats) {
+		tw_json_u64(j, "halt_ns", s->halt_ns);
+		tw_json_u64(j, "halt_poll_success_ns", s->poll_ok_ns);
+		tw_json_u64(j, "halt_poll_fail_ns", s->poll_vain_ns);
 	}
 	tw_json_close(j, '}');
 }
@@ -150,9 +150,9 @@ void tw_tell_start(const struct tw_tracer *t)
 
 	for (i = 0; i < t->missing.n; i++)
 		tw_fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
-			t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
+			   t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
 	tw_fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
-		t->nr_wanted ? "" : ", and those to come");
+		   t->nr_wanted ? "" : ", and those to come");
 }
 
 int tw_watch(const struct tw_tracer_opts *opts, tw_watch_fn watch, void *arg, struct tw_err *e)
@@ -178,7 +178,7 @@ int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e)
 	tw_tracer_losses(t, &events, &units);
 	if (events || units)
 		tw_fprintf(stderr, "twctl: %llu events and %llu vCPUs or sources were too many to "
-			"keep\n", (unsigned long long)events, (unsigned long long)units);
+			   "keep\n", (unsigned long long)events, (unsigned long long)units);
 	if (!all_gone)
 		return TW_OK;
 	tw_fail(e, TW_NO_VM, "cannot %s any longer", t->opts.doing);

@@ -103,6 +103,12 @@ void tw_json_s64(struct tw_json *j, const char *key, int64_t value)
 	fprintf(j->f, "\"%" PRId64 "\"", value);
 }
 
+void tw_json_real(struct tw_json *j, const char *key, double value, int decimals)
+{
+	begin(j, key);
+	fprintf(j->f, "%.*f", decimals, value);
+}
+
 void tw_json_end(struct tw_json *j)
 {
 	putc('\n', j->f);

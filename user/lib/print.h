@@ -4,7 +4,7 @@
  *
  * What others call themselves (processes, guests, policies, files) may hold anything: sequences that a
  * terminal obeys, and newlines that make lines of their own.  It reaches a terminal or a log through
- * these functions alone.
+ * these functions alone; tests/unit/layers.t looks that nothing passes them by.
  */
 #ifndef TW_PRINT_H
 #define TW_PRINT_H

@@ -290,6 +290,21 @@ void tw_vms_free(struct tw_vms *vms)
 	memset(vms, 0, sizeof(*vms));
 }
 
+void tw_vms_drop(struct tw_vms *vms, const char *id)
+{
+	size_t i;
+
+	free(vms->by_file);
+	vms->by_file = NULL;
+	for (i = 0; i < vms->n; i++) {
+		if (strcmp(vms->v[i].id, id))
+			continue;
+		vm_free(&vms->v[i]);
+		vms->v[i] = vms->v[--vms->n];
+		return;
+	}
+}
+
 const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id)
 {
 	size_t i;

@@ -39,6 +39,9 @@ void tw_vms_scan(struct tw_vms *vms);
 
 void tw_vms_free(struct tw_vms *vms);
 
+/* Forgets one that has gone; nothing may be added afterwards */
+void tw_vms_drop(struct tw_vms *vms, const char *id);
+
 /* The one called "PID-FD", NULL if it is not among them */
 const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id);
 

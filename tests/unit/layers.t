@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The order of the layers, and that text of others reaches a terminal one way alone. Reads the sources.
+cd "$(dirname "$0")/../.." || exit 1
+n=0 failed=0
+# none NAME: the test holds if nothing comes on standard input
+none() {
+	local found
+	n=$((n + 1))
+	found=$(cat)
+	if [ -z "$found" ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		sed 's/^/# /' <<<"$found"
+		failed=1
+	fi
+}
+
+# Each "FILE INCLUDED" among user/'s own
+edges() {
+	grep -rHo '^#include "[^"]*"' --include='*.[ch]' user | sed 's/:#include "/ /; s/"$//' |
+		while read -r file header; do
+			for dir in "$(dirname "$file")" user user/lib; do
+				[ -f "$dir/$header" ] && { echo "$file $dir/$header"; break; }
+			done
+		done | sed 's,/\./,/,g'
+}
+
+none 'the library includes nothing of the verbs' < <(
+	edges | awk '$1 ~ "^user/lib/" && $2 !~ "^user/lib/"')
+none 'no header includes itself in a circle' < <(
+	edges | awk '$1 ~ /\.h$/ && $2 ~ /\.h$/' | tsort 2>&1 >/dev/null)
+none 'a verb knows the others by the table alone' < <(
+	edges | awk '$1 !~ "^user/lib/" && $1 ~ /\.c$/ && $2 !~ "^user/(lib/|twctl.h)"')
+
+# What these print is their own (help), goes to files of a format of its own, or is the one function itself
+own='user/help\.c|user/lib/(metrics|perfetto|print|json|text)\.c'
+none 'whatever is printed for people goes through tw_fprintf(), which escapes' < <(
+	grep -nE '(^|[^a-z_])(v?f?printf|f?puts|v?dprintf|putchar|fputc|putc) ?\(' user/*.c user/lib/*.c |
+		grep -vE "^($own):" | grep -v 'dprintf(fd, skeleton' |
+		grep -vE '^user/hist\.c:[0-9]+:.*(fprintf|fputs|fputc)\((f, |.*, f\))' |
+		grep -vE '^user/(attach|detach|step|set|swap|target)\.c:')
+echo "1..$n"
+exit $failed
