@@ -508,5 +508,6 @@ const struct tw_verb tw_verb_doctor = {
 		"lives at a factor. note: good to know. Status 10 if something is wrong, or\n"
 		"leaks while a policy is attached.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

@@ -107,12 +107,11 @@ static void print_json(const struct tw_vms *vms)
 	tw_json_end(&j);
 }
 
-static int run(const struct tw_args *args, struct tw_err *e)
+static void show(const struct tw_args *args)
 {
 	struct tw_vms vms;
 	size_t i;
 
-	(void)e;
 	tw_vms_scan(&vms);
 	if (args->ids)
 		for (i = 0; i < vms.n; i++)
@@ -121,18 +120,40 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		print_json(&vms);
 	else
 		print_text(&vms);
+	fflush(stdout);
 	tw_vms_free(&vms);
-	return TW_OK;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	uint64_t every, times = UINT64_MAX, due;
+
+	if (tw_args_duration("list VMs", "--every", args->every, &every, e) ||
+	    tw_args_count("list VMs", "--count", args->count, &times, e))
+		return e->status;
+	if (!every)
+		times = 1;
+	else
+		tw_catch_stop();
+	for (due = tw_now_ns(); ; tw_sleep_until(due)) {
+		if (tw_stop)
+			return TW_OK;
+		show(args);
+		if (!--times || ferror(stdout))
+			return TW_OK;
+		due = due + every > tw_now_ns() ? due + every : tw_now_ns() + every;
+	}
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION("ids", 0, TW_FLAG, ids, NULL, "print just the PID-FD of each VM", NULL),
+	TW_OPTIONS_INTERVAL,
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_list = {
 	.name = "list",
-	.synopsis = "[--ids]",
+	.synopsis = "[--ids] [--every TIME [--count N]]",
 	.summary = "show the VMs of this host and what is attached to them",
 	.more = "Works on a stock kernel too. A VM is named by what its first column shows\n"
 		"(PID-FD), by PID, by guest name or by UUID. Digits alone are a PID and nothing\n"

@@ -158,14 +158,12 @@ static const char *range_end(const struct tw_param *p, bool upper, char *buf, si
 		return upper ? "10000" : "1/10000";
 	if (!text || p->type == TW_PARAM_BOOL)
 		return "";
-	snprintf(buf, size, "%.*s%s", (int)strspn(text, "-0123456789"), text,
-		 strcmp(p->unit, "ns") ? "" : "ns");
-	return buf;
+	return tw_param_bound(p, text, buf, size);
 }
 
 static void print_param(const struct tw_policy *p, const struct tw_param *param)
 {
-	char value[TW_PARAM_MAX], lo[32], hi[32];
+	char value[TW_PARAM_MAX], lo[TW_DURATION_MAX], hi[TW_DURATION_MAX];
 	size_t size = 0;
 	const void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
 	const char *min = range_end(param, false, lo, sizeof(lo));
@@ -198,12 +196,12 @@ static void print_policy(const struct tw_policy *p)
 	if (p->chaos)
 		tw_printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
 	if (p->tells)
-		tw_printf("tells when it is done: --exec and --exit-when-done work\n");
+		tw_printf("has events: --exec and --exit-when-done work where one of them is that it is done\n");
 }
 
 static void write_param(struct tw_json *j, const struct tw_policy *p, const struct tw_param *param)
 {
-	char value[TW_PARAM_MAX], lo[32], hi[32];
+	char value[TW_PARAM_MAX], lo[TW_DURATION_MAX], hi[TW_DURATION_MAX];
 	size_t size = 0;
 	const void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
 	const char *min = range_end(param, false, lo, sizeof(lo));
@@ -211,7 +209,7 @@ static void write_param(struct tw_json *j, const struct tw_policy *p, const stru
 	tw_json_open(j, NULL, '{');
 	tw_json_str(j, "name", param->name);
 	tw_json_str(j, "unit", param->unit);
-	tw_json_str(j, "default", data ? tw_param_format(param, data, size, value, sizeof(value)) :
+	tw_json_str(j, "default", data ? tw_param_plain(param, data, size, value, sizeof(value)) :
 		    NULL);
 	tw_json_str(j, "min", *min ? min : NULL);
 	tw_json_str(j, "max", *min ? range_end(param, true, hi, sizeof(hi)) : NULL);

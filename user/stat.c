@@ -305,7 +305,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (tw_args_tracer(args, "stat", &opts, e) ||
 	    tw_args_interval(args, "stat", &how.every, &how.times, e))
 		return e->status;
-	if (!args->operands.n)
+	if (!args->operands.n && !args->every && !args->count)
 		how.times = 1;
 	opts.armed = args->json || args->prometheus;
 	opts.parts = args->json;
@@ -317,6 +317,7 @@ static const struct tw_option options[] = {
 	TW_OPTION_VCPU,
 	TW_OPTION_SOURCE,
 	TW_OPTION_JUMP,
+	TW_OPTIONS_INTERVAL,
 	TW_OPTION("cpu", 0, TW_FLAG, cpu, NULL,
 		  "where the vCPUs' time went instead: run, steal, halt, poll", NULL),
 	TW_OPTION("prometheus", 0, TW_TEXT, prometheus, "FILE",

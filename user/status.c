@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl status: how a VM's time stands, from the kernel's state file. */
+#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "clocks.h"
 #include "group.h"
@@ -163,7 +163,7 @@ static void write_values(struct tw_json *j, const char *key, const struct tw_par
 	tw_json_open(j, key, '{');
 	for (i = 0; i < params->n && data; i++)
 		tw_json_str(j, params->v[i].name,
-			    tw_param_format(&params->v[i], data, size, value, sizeof(value)));
+			    tw_param_plain(&params->v[i], data, size, value, sizeof(value)));
 	tw_json_close(j, '}');
 }
 
@@ -269,108 +269,123 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 	return TW_OK;
 }
 
-static int show_vm(const struct tw_args *args, const struct tw_vm *vm, bool only_attached,
-		   size_t *shown, struct tw_err *e)
+/* Reads a VM's state; 4 if the VM has gone meanwhile */
+static int read_state(const struct tw_vm *vm, struct tw_state *st, struct tw_err *e)
 {
-	struct tw_state st;
-
-	if (!tw_host_has_hook())
-		return only_attached ? TW_OK : show_stock(args, vm);
 	if (!vm->dir) {
 		tw_fail(e, TW_FAILED, "cannot tell the status of %s", vm->id);
 		tw_fact(e, "KVM's state files are not to be seen");
 		return tw_cure(e, "run twctl as root; mount -t debugfs debugfs /sys/kernel/debug");
 	}
-	if (tw_state_read(vm->dir, &st, e))
-		return e->status;
-	if (only_attached && !st.attached)
+	if (!tw_state_read(vm->dir, st, e))
 		return TW_OK;
-	(*shown)++;
+	if (e->code != ENOENT || !access(vm->dir, F_OK))
+		return e->status;
+	tw_fail(e, TW_NO_VM, "cannot tell the status of %s", vm->id);
+	tw_fact(e, "it has gone");
+	return tw_cure(e, "see what there is: twctl list");
+}
+
+static int show_vm(const struct tw_args *args, const struct tw_vm *vm, struct tw_err *e)
+{
+	struct tw_state st;
+
+	if (!tw_host_has_hook())
+		return show_stock(args, vm);
+	if (read_state(vm, &st, e))
+		return e->status;
 	return show(args, vm, &st);
 }
 
+/* One that goes, or that cannot be read, hides no other: told at the end, the first of them */
 static int show_all(const struct tw_args *args, struct tw_err *e)
 {
+	size_t i, shown = 0, others = 0;
+	struct tw_err first = { 0 };
 	struct tw_vms vms;
-	size_t i, shown = 0;
-	int status = TW_OK;
 
 	tw_vms_scan(&vms);
-	for (i = 0; !status && i < vms.n; i++)
-		status = show_vm(args, &vms.v[i], true, &shown, e);
-	if (!status && !shown && !args->json)
+	for (i = 0; i < vms.n; i++) {
+		struct tw_state st = { 0 };
+
+		if (!tw_host_has_hook()) {
+			others++;
+			if (args->all)
+				show_stock(args, &vms.v[i]);
+		} else if (read_state(&vms.v[i], &st, e)) {
+			if (!first.status && e->status != TW_NO_VM)
+				first = *e;
+		} else if (st.attached || args->all) {
+			shown++;
+			show(args, &vms.v[i], &st);
+		} else {
+			others++;
+		}
+	}
+	if (!args->json && !args->all && !shown)
 		tw_printf("nothing is attached%s\n",
 			  tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+	if (!args->json && !args->all && others)
+		tw_printf("%zu VM%s not attached: twctl status --all\n", others, others == 1 ? " is" : "s are");
+	fflush(stdout);
 	tw_vms_free(&vms);
-	return status;
+	*e = first;
+	return first.status;
 }
 
-static void sleep_ns(uint64_t ns)
-{
-	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-
-	while (nanosleep(&ts, &ts))
-		;
-}
-
-static int show_one(const struct tw_args *args, uint64_t every, uint64_t count, struct tw_err *e)
+static int show_one(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t;
-	size_t shown = 0;
 	int status = tw_target_find(args, "show the status of", &t, e);
 
-	while (!status) {
-		status = show_vm(args, t.vm, false, &shown, e);
-		if (!every || !--count)
-			break;
-		if (!status)
-			sleep_ns(every);
-	}
+	if (!status)
+		status = show_vm(args, t.vm, e);
 	tw_target_close(&t);
 	return status;
 }
 
-static int bad_option(struct tw_err *e, const char *option, const char *text, const char *why)
-{
-	tw_fail(e, TW_USAGE, "cannot use --%s %s", option, TW_QUOTE(text));
-	tw_fact(e, "it is %s", why);
-	return tw_cure(e, "see twctl help status");
-}
-
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	uint64_t every = 0, count = UINT64_MAX;
-	const char *why;
+	uint64_t every, times = UINT64_MAX, due;
+	int status;
 
-	if (args->every && (tw_parse_duration(args->every, &every, &why) || !every))
-		return bad_option(e, "every", args->every, every ? why : "no duration above zero");
-	if (args->count && (tw_parse_u64(args->count, &count, &why) || !count))
-		return bad_option(e, "count", args->count, "no count above zero");
-	if (args->every && !args->vm) {
-		tw_fail(e, TW_USAGE, "cannot repeat the status of all VMs");
-		tw_fact(e, "--every is for one VM");
-		return tw_cure(e, "add --vm VM");
+	if (tw_args_duration("show the status", "--every", args->every, &every, e) ||
+	    tw_args_count("show the status", "--count", args->count, &times, e))
+		return e->status;
+	if (!every)
+		times = 1;
+	else
+		tw_catch_stop();
+	due = tw_now_ns();
+	for (;;) {
+		status = args->vm ? show_one(args, e) : show_all(args, e);
+		if (status || !--times || tw_stop)
+			return status;
+		due = due + every > tw_now_ns() ? due + every : tw_now_ns() + every;
+		tw_sleep_until(due);
+		if (tw_stop)
+			return TW_OK;
 	}
-	return args->vm ? show_one(args, every, count, e) : show_all(args, e);
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
-	TW_OPTION("every", 0, TW_TEXT, every, "DURATION", "again and again, one line each time",
-		  NULL),
-	TW_OPTION("count", 0, TW_TEXT, count, "N", "with --every: stop after N lines", NULL),
+	TW_OPTIONS_INTERVAL,
+	TW_OPTION("all", 0, TW_FLAG, all, NULL, "without a VM: those that are not attached, too", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_status = {
 	.name = "status",
-	.synopsis = "[--vm VM [--every DURATION [--count N]]]",
+	.synopsis = "[VM | --all] [--every TIME [--count N]]",
 	.summary = "show how the time of one VM, or of all attached ones, stands",
 	.more = "Shows the factor asked and the factor in force to 12 digits, the TSC mode,\n"
 		"guest minus host time, since when, how long vCPUs were held, and what the\n"
 		"kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
 		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
-		"are decimal strings, and -j --every writes one object a line.\n",
+		"are decimal strings, and each VM is an object on a line of its own. With --every, a VM is\n"
+		"one line of text.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

@@ -49,35 +49,71 @@ void tw_sleep_until(uint64_t ns)
 int tw_args_duration(const char *doing, const char *option, const char *text, uint64_t *ns,
 		     struct tw_err *e)
 {
-	const char *why = "not above zero";
+	const char *why;
+	uint64_t n;
 
 	*ns = 0;
-	if (!text || (!tw_parse_duration(text, ns, &why) && *ns))
+	if (!text)
+		return TW_OK;
+	if (!tw_parse_u64(text, &n, &why) && n < 1000000000) {
+		*ns = n * 1000000000;
+		why = "not above zero";
+	} else if (!tw_parse_duration(text, ns, &why)) {
+		why = "not above zero";
+	}
+	if (*ns)
 		return TW_OK;
 	tw_fail(e, TW_USAGE, "cannot %s", doing);
 	tw_fact(e, "%s %s is %s", option, TW_QUOTE(text), why);
 	return tw_cure(e, "write a time with its unit: 500us, 1s, 2m");
 }
 
+int tw_args_count(const char *doing, const char *option, const char *text, uint64_t *n,
+		  struct tw_err *e)
+{
+	const char *why;
+	uint64_t v = 0;
+
+	if (!text)
+		return TW_OK;
+	if (!tw_parse_u64(text, &v, &why) && !v)
+		why = "not above zero";
+	if (v) {
+		*n = v;
+		return TW_OK;
+	}
+	tw_fail(e, TW_USAGE, "cannot %s", doing);
+	tw_fact(e, "%s %s is %s", option, TW_QUOTE(text), why);
+	return tw_cure(e, "write a whole number above zero: 10");
+}
+
+/* The operand, where there is one, or the option: one of the two */
+static int one_of(const char *doing, const char *option, const char *named, const char *operand,
+		  const char **text, struct tw_err *e)
+{
+	*text = named ? named : operand;
+	if (!named || !operand)
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot %s", doing);
+	tw_fact(e, "%s %s is given, and %s, too", option, TW_QUOTE(named), TW_QUOTE(operand));
+	return tw_cure(e, "leave one of them out");
+}
+
 int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *every,
 		     uint64_t *times, struct tw_err *e)
 {
-	const char *why;
-	uint64_t n;
+	const struct tw_strings *o = &args->operands;
+	const char *interval, *count;
 
-	*every = 1000000000;
 	*times = UINT64_MAX;
-	if (args->operands.n) {
-		if (!tw_parse_u64(args->operands.v[0], &n, &why) && n && n < 1000000)
-			*every = n * 1000000000;
-		else if (tw_args_duration(verb, "interval", args->operands.v[0], every, e))
-			return e->status;
-	}
-	if (args->operands.n < 2 || (!tw_parse_u64(args->operands.v[1], times, &why) && *times))
-		return TW_OK;
-	tw_fail(e, TW_USAGE, "cannot %s", verb);
-	tw_fact(e, "count %s is no number above zero", TW_QUOTE(args->operands.v[1]));
-	return tw_cure(e, "twctl %s 1s 10", verb);
+	if (one_of(verb, "--every", args->every, o->n ? o->v[0] : NULL, &interval, e) ||
+	    one_of(verb, "--count", args->count, o->n > 1 ? o->v[1] : NULL, &count, e) ||
+	    tw_args_duration(verb, "interval", interval, every, e) ||
+	    tw_args_count(verb, "count", count, times, e))
+		return e->status;
+	if (!interval)
+		*every = 1000000000;
+	return TW_OK;
 }
 
 static int parse_sources(const struct tw_args *args, const char *doing, uint32_t *set,

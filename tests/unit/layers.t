@@ -41,5 +41,15 @@ none 'whatever is printed for people goes through tw_fprintf(), which escapes' <
 		grep -vE "^($own):" | grep -v 'dprintf(fd, skeleton' |
 		grep -vE '^user/hist\.c:[0-9]+:.*(fprintf|fputs|fputc)\((f, |.*, f\))' |
 		grep -vE '^user/(attach|detach|step|set|swap|target)\.c:')
+
+# Keys of objects, as the sources write them and as the page has them
+written() {
+	grep -hoE '(tw_json_(open|str|int|bool|null|u64|s64|factor)|write_(hist|jumps|number|values|known))\([^,"]+, *"[a-z_0-9]+"' \
+		user/*.c user/lib/err.c user/lib/json.c | grep -oE '"[a-z_0-9]+"$' | tr -d '"' | sort -u
+}
+none 'doc/json.md has each key that twctl -j writes' < <(
+	comm -23 <(written) <(grep -oE '`[a-z_0-9]+`' doc/json.md | tr -d '`' | sort -u))
+none '... and no other' < <(
+	comm -13 <(written) <(grep -oE '`[a-z_0-9]+`' doc/json.md | tr -d '`' | grep -vE '^(null|_ns)$' | sort -u))
 echo "1..$n"
 exit $failed

@@ -45,6 +45,8 @@ void tw_json_open(struct tw_json *j, const char *key, char bracket)
 	begin(j, key);
 	putc(bracket, j->f);
 	j->more[++j->depth] = false;
+	if (j->depth == 1 && bracket == '{' && !j->foreign)
+		tw_json_int(j, "schema", TW_JSON_SCHEMA);
 }
 
 void tw_json_close(struct tw_json *j, char bracket)

@@ -8,9 +8,16 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/*
+ * The first key of each object that twctl writes.  Another number means that a key has gone or changed its
+ * meaning; new ones come without.  doc/json.md has them all, which tests/unit/layers.t checks.
+ */
+#define TW_JSON_SCHEMA 1
+
 struct tw_json {
 	FILE *f;
 	int depth;
+	bool foreign;		/* a format that is not ours, whose objects carry no "schema" */
 	bool unflushed;		/* a stream: whoever writes it flushes */
 	bool more[16];		/* at each depth: something was written, so a comma is due */
 };

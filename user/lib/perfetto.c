@@ -43,7 +43,7 @@ static void open_event(struct tw_perfetto *p, struct tw_json *j, const char *pha
 {
 	if (p->events++)
 		putc(',', p->f);
-	*j = (struct tw_json){ .f = p->f, .unflushed = true };
+	*j = (struct tw_json){ .f = p->f, .unflushed = true, .foreign = true };
 	tw_json_open(j, NULL, '{');
 	tw_json_str(j, "ph", phase);
 	tw_json_str(j, "name", name);
