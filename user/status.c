@@ -42,7 +42,7 @@ static void print_params(const struct tw_state *st)
 	if (!open_live(st, &l))
 		return;
 	if (l.group)
-		printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
+		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
 	print_values("parameters", &l.params, l.data, l.size);
 	print_values("its counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);

@@ -66,7 +66,7 @@ says 0 '^built constant: policy nap, 3 parameters' build nap.bpf.c -o constant
 # What is redirected to a file stays in it
 # shellcheck disable=SC2016 # the inner shell's
 ok 'build adds to a log, and takes nothing out of it' bash -c '
-	cd "$0" && { echo line 1; "$1" policy build mine.bpf.c; sed "s/ctx->factor_num/oops/" mine.bpf.c >bad.bpf.c
+	cd "$0" && { echo line 1; "$1" policy build mine.bpf.c; sed "s/answer->factor_num/oops/" mine.bpf.c >bad.bpf.c
 	"$1" policy build bad.bpf.c; echo line 2; } >log 2>&1
 	[ "$(head -n 1 log)" = "line 1" ] && [ "$(tail -n 1 log)" = "line 2" ] && grep -q "^built mine" log &&
 	grep -q oops log && ! grep -qP "\x00" log || { cat -v log; false; }' "$dir" "$twctl"
@@ -92,11 +92,11 @@ ok 'with no process to run it in, check does not pass it' bash -c '
 	prlimit --nproc=0 $as ./drive 200 1; [ $? = 1 ]' \
 	"$dir" "$twctl" "$root/build/include"
 sed 's/^TIMEWARP_DECIDE/#ifdef TIMEWARP_CHECK\nstatic int deep(volatile int *p) { volatile int a[4096]; a[0] = *p; return deep(a) + a[1]; }\n#endif\n&/
-	s/ctx->factor_num = .*/&\n#ifdef TIMEWARP_CHECK\n\tif (decisions > 9) return -deep((volatile int[]){ 1 });\n#endif/' \
+	s/answer->factor_num = .*/&\n#ifdef TIMEWARP_CHECK\n\tif (decisions > 9) return -deep((volatile int[]){ 1 });\n#endif/' \
 	"$dir/mine.bpf.c" >"$dir/deep.bpf.c"
 says 5 '^crime: (divides by zero, or touches)' check deep.bpf.c --count 2000
 sed 's/^TIMEWARP_DECIDE/#ifdef TIMEWARP_CHECK\nvoid abort(void);\n#endif\n&/
-	s/ctx->factor_num = .*/&\n#ifdef TIMEWARP_CHECK\n\tif (decisions > 9) abort();\n#endif/' "$dir/mine.bpf.c" >"$dir/abort.bpf.c"
+	s/answer->factor_num = .*/&\n#ifdef TIMEWARP_CHECK\n\tif (decisions > 9) abort();\n#endif/' "$dir/mine.bpf.c" >"$dir/abort.bpf.c"
 says 5 '^crime: (divides by zero, or touches)' check abort.bpf.c --count 2000
 # A policy by name is one that nobody else can have put there, nor put another in its place
 mkdir -p "$dir/open/safe" && cp "$dir/mine.bpf.o" "$dir/open/safe" && chmod 755 "$dir/open/safe"

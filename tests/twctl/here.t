@@ -12,6 +12,7 @@ fi
 dir=$(mktemp -d) || exit 1
 pids=
 trap 'kill -KILL $pids 2>/dev/null; rm -rf "$dir"' EXIT
+abi=$(sed -n 's/^#define TIMEWARP_ABI //p' bpf/include/timewarp.h)
 kvm=/sys/kernel/debug/kvm
 mount -t tmpfs none /sys/kernel/debug && mkdir $kvm && mount -t tmpfs none /sys/module/kvm/parameters || exit 1
 echo Y >/sys/module/kvm/parameters/timewarp
@@ -42,7 +43,7 @@ vm() {
 state() {
 	mkdir -p "$kvm/$1/vcpu0"
 	echo "$2" >"$kvm/$1/vcpu0/pid"
-	printf '%s\n' 'abi 4' 'attached 1' 'id 1' 'policy constant' 'link_id 1' 'tsc_mode offset' 'factor_asked 3/1' \
+	printf '%s\n' "abi $abi" 'attached 1' 'id 1' 'policy constant' 'link_id 1' 'tsc_mode offset' 'factor_asked 3/1' \
 		'factor_force 3/1' 'since_host_ns 1' 'host_ns 5' 'guest_ns 9' >"$kvm/$1/timewarp"
 }
 idle=build/tests/twctl/qemu-idle

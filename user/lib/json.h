@@ -22,12 +22,6 @@ struct tw_json {
 	bool more[16];		/* at each depth: something was written, so a comma is due */
 };
 
-/*
- * Length of the UTF-8 sequence at @text, 0 if it is not one.  Overlong forms, surrogates and what
- * lies beyond U+10FFFF are none: a strict reader would refuse the whole line for them.
- */
-size_t tw_utf8_len(const char *text);
-
 /* Keys are string literals of ours; NULL inside arrays */
 
 void tw_json_open(struct tw_json *j, const char *key, char bracket);	/* '{' or '[' */
