@@ -162,29 +162,46 @@ static void note_vm(const struct tw_row *row, const struct tw_snapshot *s, struc
 			f->stable = s->v[i].clocks.stable && f->stable;
 }
 
+/* Where the vCPUs' time goes: twenty looks a second see a VM that stands for a moment */
+static void look_on(const struct tw_vm *vm, uint64_t until, struct tw_facts *f)
+{
+	struct tw_world before, now;
+	uint64_t due = tw_now_ns();
+
+	tw_world_read(vm, &before);
+	while (due < until && !tw_stop) {
+		struct tw_shares part = { 0 };
+
+		due = due + 50000000 < until ? due + 50000000 : until;
+		tw_sleep_until(due);
+		tw_world_read(vm, &now);
+		tw_shares_add(&f->world, &before, &now);
+		tw_shares_add(&part, &before, &now);
+		if (part.stats && part.span_ns && part.other_ns > part.span_ns - part.span_ns / 8)
+			f->still_ns += part.other_ns / part.vcpus;
+		tw_world_free(&before);
+		before = now;
+	}
+	tw_world_free(&before);
+}
+
 /* Which timers are in use, and what becomes of them: the tracer looks on for a while */
 static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 {
 	const struct watch *w = arg;
 	struct tw_facts *f = w->f;
-	struct tw_world before;
 	struct tw_snapshot s;
 	struct tw_rows rows;
+	size_t i;
 
 	(void)e;
-	tw_world_read(w->vm, &before);
-	tw_sleep_until(t->start_ns + w->ns);
-	tw_world_read(w->vm, &f->world);
-	f->world_ns = f->world.now_ns - before.now_ns;
-	tw_world_sub(&f->world, &before);
-	/* Of a vCPU that came or went meanwhile nothing can be said */
-	if (f->world.vcpus != before.vcpus)
-		f->world.vcpus = 0;
+	look_on(w->vm, t->start_ns + w->ns, f);
 	tw_tracer_read(t, &s);
 	tw_rows_collect(t, &s, &rows);
 	f->watched_ns = s.now_ns - t->start_ns;
-	if (rows.n)
-		note_vm(&rows.v[0], &s, f);
+	for (i = 0; i < rows.n; i++)
+		if (!strcmp(rows.v[i].info.name, w->vm->id))
+			note_vm(&rows.v[i], &s, f);
 	tw_rows_free(&rows);
 	tw_snapshot_free(&s);
 	return TW_OK;
@@ -275,12 +292,12 @@ static void print_policy(const struct tw_facts *f, const struct tw_state *st)
 	char asked[48], force[48];
 
 	if (!f->attached) {
-		puts("no policy is attached");
+		tw_printf("no policy is attached\n");
 		return;
 	}
-	printf("policy %s, factor %s asked, %s in force, TSC %s\n", st->policy,
-	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
-	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den), st->tsc_mode);
+	tw_printf("policy %s, factor %s asked, %s in force, TSC %s\n", st->policy,
+		  tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
+		  tw_format_factor(force, sizeof(force), st->force.num, st->force.den), st->tsc_mode);
 }
 
 static void print_watched(const struct tw_facts *f)
@@ -295,27 +312,26 @@ static void print_watched(const struct tw_facts *f)
 		if (!w->seen)
 			continue;
 		any = true;
-		printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, "
-		       "policy %s\n", tw_source_name(i), w->ticks * 1e9 / f->watched_ns,
-		       tw_short_ns(avg, sizeof(avg), w->avg_ns),
-		       tw_short_ns(p99, sizeof(p99), w->p99_ns),
-		       tw_short_ns(max, sizeof(max), w->max_ns), w->lost, w->owed, w->policy);
+		tw_printf("timer %-8s %.1f/s, late avg %s p99 %s max %s, lost %llu, owed %llu, "
+			  "policy %s\n", tw_source_name(i), w->ticks * 1e9 / f->watched_ns,
+			  tw_short_ns(avg, sizeof(avg), w->avg_ns),
+			  tw_short_ns(p99, sizeof(p99), w->p99_ns),
+			  tw_short_ns(max, sizeof(max), w->max_ns), w->lost, w->owed, w->policy);
 	}
 	if (!any)
-		puts("timer none was in use");
+		tw_printf("timer none was in use\n");
 }
 
-static void print_world(const struct tw_world *w, uint64_t span)
+static void print_world(const struct tw_shares *w)
 {
-	double all = (double)span * w->vcpus / 100;
+	double all = w->span_ns / 100.0;
 
-	if (!w->vcpus || !span)
+	if (!w->span_ns)
 		return;
-	printf("vCPUs: run %.1f %%, stolen %.1f %%, ", w->run_ns / all, w->steal_ns / all);
+	tw_printf("vCPUs: run %.1f %%, stolen %.1f %%, ", w->run_ns / all, w->steal_ns / all);
 	if (w->stats)
-		printf("halted %.1f %%, ", w->halt_ns / all);
-	printf("%s %.1f %%\n", w->stats ? "other" : "halted or other",
-	       tw_world_other_ns(w, span) / all);
+		tw_printf("halted %.1f %%, ", w->halt_ns / all);
+	tw_printf("%s %.1f %%\n", w->stats ? "other" : "halted or other", w->other_ns / all);
 }
 
 static void print_text(const struct tw_target *t, const struct tw_facts *f,
@@ -324,22 +340,22 @@ static void print_text(const struct tw_target *t, const struct tw_facts *f,
 	char name[TW_TARGET_NAME_MAX], clocks[128];
 	size_t i;
 
-	printf("%s: ", tw_target_name(t, name, sizeof(name)));
+	tw_printf("%s: ", tw_target_name(t, name, sizeof(name)));
 	print_policy(f, st);
 	if (f->is_qemu)
-		printf("clocks offered: %s\n", tw_clocks_offered(&f->q, clocks, sizeof(clocks)));
+		tw_printf("clocks offered: %s\n", tw_clocks_offered(&f->q, clocks, sizeof(clocks)));
 	if (f->stats)
-		printf("halts: %llu, polled for %llu us with success, %llu us in vain\n",
-		       f->halts, f->poll_ok_ns / 1000, f->poll_vain_ns / 1000);
+		tw_printf("halts: %llu, polled for %llu us with success, %llu us in vain\n",
+			  f->halts, f->poll_ok_ns / 1000, f->poll_vain_ns / 1000);
 	if (f->watched_ns)
 		print_watched(f);
-	print_world(&f->world, f->world_ns);
+	print_world(&f->world);
 	for (i = 0; i < n; i++) {
-		printf("%-5s %-16s %s\n", tw_severity_name(found[i].severity), found[i].id,
-		       found[i].fact);
-		printf("%-22s %s\n", "", found[i].meaning);
+		tw_printf("%-5s %-16s %s\n", tw_severity_name(found[i].severity), found[i].id,
+			  found[i].fact);
+		tw_printf("%-22s %s\n", "", found[i].meaning);
 		if (found[i].cure)
-			printf("%-22s -> %s\n", "", found[i].cure);
+			tw_printf("%-22s -> %s\n", "", found[i].cure);
 	}
 }
 
@@ -384,7 +400,7 @@ static void write_watched(struct tw_json *j, const struct tw_facts *f)
 	unsigned int i;
 
 	tw_json_u64(j, "watched_ns", f->watched_ns);
-	tw_json_world(j, &f->world, f->world_ns);
+	tw_json_shares(j, &f->world);
 	tw_json_open(j, "timers", '[');
 	for (i = 0; i < TRACE_NR_SOURCES; i++) {
 		const struct tw_watched *w = &f->watched[i];
@@ -492,5 +508,6 @@ const struct tw_verb tw_verb_doctor = {
 		"lives at a factor. note: good to know. Status 10 if something is wrong, or\n"
 		"leaks while a policy is attached.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "examples.h"
 #include "twctl.h"
 
 static const char words[] =
@@ -79,7 +80,12 @@ static void complete_choices(const struct tw_verb *v)
 		if (!o->choices)
 			continue;
 		printf("\t%s:--%s) ", v->name, o->name);
-		if (!strcmp(o->choices, "@vm"))
+		/* names of policies, and files */
+		if (!strcmp(o->choices, "@file") && !strcmp(o->name, "policy"))
+			puts("COMPREPLY=($(compgen -W \"$(twctl policy list -j 2>/dev/null |"
+			     " sed -n 's/.*\"name\":\"\\([^\"]*\\)\",\"object\".*/\\1/p')\" -- \"$cur\")"
+			     " $(compgen -f -- \"$cur\")); return ;;");
+		else if (!strcmp(o->choices, "@vm"))
 			puts("words=$(twctl list --ids 2>/dev/null) ;;");
 		else if (!strcmp(o->choices, "@file"))
 			puts("COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
@@ -91,6 +97,16 @@ static void complete_choices(const struct tw_verb *v)
 static void complete_verb(const struct tw_verb *v)
 {
 	complete_choices(v);
+	if (!strcmp(v->name, "policy")) {
+		puts("\tpolicy:policy) words=\"new build inspect check list\" ;;");
+		puts("\tpolicy:build|policy:check|policy:inspect) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
+	} else if (!strcmp(v->name, "help")) {
+		puts("\thelp:help) words=\"$verbs\" ;;");
+	} else if (v->vm_operand) {
+		printf("\t%s:%s) words=\"$(twctl list --ids 2>/dev/null)", v->name, v->name);
+		complete_option_names(v->options);
+		puts("\" ;;");
+	}
 	printf("\t%s:*) words=\"", v->name);
 	complete_option_names(v->options);
 	complete_option_names(tw_common_options);
@@ -104,14 +120,22 @@ static int print_completion(void)
 	puts("# bash completion for twctl; made by: twctl help --completion bash\n"
 	     "_twctl() {\n"
 	     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
-	     "\tif [ \"$COMP_CWORD\" -eq 1 ]; then");
-	fputs("\t\tCOMPREPLY=($(compgen -W \"", stdout);
+	     "\tlocal verb=${COMP_WORDS[1]}");
+	fputs("\tlocal verbs=\"", stdout);
 	for (v = tw_verbs; *v; v++)
 		printf("%s%s", v == tw_verbs ? "" : " ", (*v)->name);
-	puts("\" -- \"$cur\"))\n"
+	puts("\"\n"
+	     "\t# options of all verbs may stand before the verb\n"
+	     "\tlocal at=1\n"
+	     "\twhile [ \"$at\" -lt \"$COMP_CWORD\" ] && [ \"${COMP_WORDS[at]#-}\" != \"${COMP_WORDS[at]}\" ]; do\n"
+	     "\t\tat=$((at + 1))\n"
+	     "\tdone\n"
+	     "\tverb=${COMP_WORDS[at]}\n"
+	     "\tif [ \"$COMP_CWORD\" -eq \"$at\" ]; then\n"
+	     "\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\"))\n"
 	     "\t\treturn\n"
 	     "\tfi\n"
-	     "\tcase ${COMP_WORDS[1]}:$prev in");
+	     "\tcase $verb:$prev in");
 	for (v = tw_verbs; *v; v++)
 		complete_verb(*v);
 	puts("\tesac\n"
@@ -183,6 +207,31 @@ static void man_verb(const struct tw_verb *v)
 	if (v->more)
 		man_text(v->more);
 	man_options(v->options);
+}
+
+/* A page of its own: twctl-VERB.8 */
+static int print_man_of(const struct tw_verb *v)
+{
+	const char *text = tw_examples(v->name);
+
+	printf(".TH TWCTL\\-%s 8 \"\" timewarp \"System Administration\"\n", v->name);
+	printf(".SH NAME\ntwctl\\-%s \\- ", v->name);
+	man_words(v->summary);
+	printf("\n.SH SYNOPSIS\n.nf\ntwctl %s ", v->name);
+	man_words(v->synopsis);
+	puts("\n.fi\n.SH DESCRIPTION");
+	man_text(v->more ? v->more : v->summary);
+	puts(".SH OPTIONS");
+	man_options(v->options);
+	man_options(tw_common_options);
+	if (text) {
+		puts(".SH EXAMPLES");
+		man_text(text);
+	}
+	puts(".SH EXIT STATUS");
+	man_text(statuses);
+	puts(".SH SEE ALSO\n.BR twctl (8)");
+	return TW_OK;
 }
 
 static int print_man(void)
@@ -267,7 +316,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (args->completion)
 		return print_completion();
 	if (args->man)
-		return print_man();
+		return verb ? print_man_of(verb) : print_man();
 	if (args->json)
 		print_json(verb);
 	else

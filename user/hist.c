@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl hist: how late ticks are, by source and part. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "roster.h"
 #include "tracer.h"
 #include "trace_math.h"
 #include "twctl.h"
+#include "whole.h"
 
 #define BAR 40
 
@@ -39,7 +41,7 @@ static void collect(const struct tw_tracer *t, const struct tw_snapshot *s, stru
 			    (t->opts.vcpu >= 0 && u->info.vcpu != t->opts.vcpu))
 				continue;
 			for (k = 0; k < g->n; k++)
-				if (g->v[k].source == src && g->v[k].info->pid == u->info.pid &&
+				if (g->v[k].source == src &&
 				    !strcmp(g->v[k].info->name, u->info.name))
 					break;
 			if (k == g->n) {
@@ -75,36 +77,37 @@ static void print_buckets(const struct trace_hist *h, uint64_t linear)
 		if (!count[i])
 			continue;
 		n = (count[i] * BAR + most - 1) / most;
-		printf("  %6s ..%6s %10llu |%.*s\n", tw_short_ns(from, sizeof(from), low[i]),
-		       i + 1 < rows ? tw_short_ns(to, sizeof(to), low[i + 1]) : "",
-		       count[i], (int)n, "****************************************");
+		tw_printf("  %6s ..%6s %10llu |%.*s\n", tw_short_ns(from, sizeof(from), low[i]),
+			  i + 1 < rows ? tw_short_ns(to, sizeof(to), low[i + 1]) : "",
+			  count[i], (int)n, "****************************************");
 	}
 }
 
-static void print_group(const struct group *g, uint64_t linear)
+static void print_group(const struct group *g, uint64_t linear, const struct tw_known *who)
 {
-	char text[6][16];
+	char text[6][16], name[48];
 	int p;
 
-	printf("%s %s: delivered %llu, lost %llu\n", g->info->name, tw_source_name(g->source),
-	       g->st.delivered, (unsigned long long)tw_stats_lost(&g->st));
-	printf("  %-7s %8s %7s %7s %7s %7s %7s %7s\n", "PART", "COUNT", "MIN", "AVG", "P50", "P99",
-	       "P99.9", "MAX");
+	tw_printf("%s %s: delivered %llu, lost %llu%s\n", g->info->name, tw_source_name(g->source),
+		     g->st.delivered, (unsigned long long)tw_stats_lost(&g->st),
+		     tw_known_suffix(who, name, sizeof(name)));
+	tw_printf("  %-7s %8s %7s %7s %7s %7s %7s %7s\n", "PART", "COUNT", "MIN", "AVG", "P50", "P99",
+		  "P99.9", "MAX");
 	for (p = 0; p < TRACE_NR_PARTS; p++) {
 		const struct trace_hist *h = &g->st.late[p];
 
-		printf("  %-7s %8llu %7s %7s %7s %7s %7s %7s\n", tw_part_name(p), h->count,
-		       tw_short_ns(text[0], 16, h->count ? h->min : 0),
-		       tw_short_ns(text[1], 16, h->count ? h->sum / h->count : 0),
-		       tw_short_ns(text[2], 16, trace_percentile(h, 500, linear)),
-		       tw_short_ns(text[3], 16, trace_percentile(h, 990, linear)),
-		       tw_short_ns(text[4], 16, trace_percentile(h, 999, linear)),
-		       tw_short_ns(text[5], 16, h->max));
+		tw_printf("  %-7s %8llu %7s %7s %7s %7s %7s %7s\n", tw_part_name(p), h->count,
+			  tw_short_ns(text[0], 16, h->count ? h->min : 0),
+			  tw_short_ns(text[1], 16, h->count ? h->sum / h->count : 0),
+			  tw_short_ns(text[2], 16, trace_percentile(h, 500, linear)),
+			  tw_short_ns(text[3], 16, trace_percentile(h, 990, linear)),
+			  tw_short_ns(text[4], 16, trace_percentile(h, 999, linear)),
+			  tw_short_ns(text[5], 16, h->max));
 	}
 	print_buckets(&g->st.late[TRACE_TOTAL], linear);
 }
 
-static void write_group(const struct group *g, uint64_t linear)
+static void write_group(const struct group *g, uint64_t linear, const struct tw_known *who)
 {
 	struct tw_json j = { .f = stdout };
 	unsigned int i;
@@ -112,6 +115,8 @@ static void write_group(const struct group *g, uint64_t linear)
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "vm", g->info->name);
+	tw_json_str(&j, "name", who->name);
+	tw_json_str(&j, "uuid", who->uuid);
 	tw_json_str(&j, "source", tw_source_name(g->source));
 	tw_json_u64(&j, "delivered", g->st.delivered);
 	tw_json_u64(&j, "lost", tw_stats_lost(&g->st));
@@ -145,17 +150,20 @@ static void write_group(const struct group *g, uint64_t linear)
 	tw_json_end(&j);
 }
 
-/* For gnuplot: only printable bytes that mean nothing to it */
-static void plot_title(FILE *f, const char *s)
+/* For gnuplot: only what means nothing to it */
+static void plot_text(FILE *f, const char *s)
 {
+	static const char plain[] = "0123456789-.abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
 	for (; *s; s++)
-		fputc((*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') || *s == '-' ? *s : ' ', f);
+		fputc(strchr(plain, *s) ? *s : ' ', f);
 }
 
-static void plot(FILE *f, const char *tmp, const struct groups *g, uint64_t linear)
+static void plot(FILE *f, const struct groups *g, uint64_t linear, struct tw_roster *roster)
 {
 	unsigned int i, lo = TRACE_NR_BUCKETS, hi = 0;
-	const char *s;
+	time_t now = time(NULL);
+	char date[32];
 	size_t k;
 
 	/* What there is, with an empty bucket on each side; log2: a logarithm has no 0 */
@@ -169,61 +177,82 @@ static void plot(FILE *f, const char *tmp, const struct groups *g, uint64_t line
 	if (!linear && !lo)
 		lo = 1;
 	hi = hi < TRACE_NR_BUCKETS - 1 ? hi + 1 : hi;
-	fputs("set terminal svg size 900,500\nset output '", f);
-	for (s = tmp; *s; s++)
-		fputs(*s == '\'' ? "''" : (char[2]){ *s, 0 }, f);
-	fprintf(f, "'\nset xlabel 'late by (us), deadline to entry'\nset ylabel 'ticks'\n"
-		"set grid\nset key outside\n%s", linear ? "" : "set logscale x\n");
+	strftime(date, sizeof(date), "%Y-%m-%d %H.%M UTC", gmtime(&now));
+	fprintf(f, "set terminal svg size 900,500\nset title 'How late ticks were, %s'\n", date);
+	fprintf(f, "set xlabel 'late by, deadline to entry'\nset ylabel 'ticks'\n"
+		"set grid\nset key outside\nset format x '%%.0s%%cs'\n%s",
+		linear ? "" : "set logscale x\n");
 	fputs("plot ", f);
 	for (k = 0; k < g->n; k++) {
+		const struct tw_known *who = tw_roster_of(roster, g->v[k].info->name);
+
 		fprintf(f, "%s'-' using 1:2 with steps lw 2 title '", k ? ", " : "");
-		plot_title(f, g->v[k].info->name);
+		plot_text(f, g->v[k].info->name);
+		fputs(" ", f);
+		plot_text(f, who->name ? who->name : "");
 		fprintf(f, " %s'", tw_source_name(g->v[k].source));
 	}
-	fputc('\n', f);
+	fputs("\n", f);
 	for (k = 0; k < g->n; k++) {
 		for (i = lo; i <= hi; i++)
-			fprintf(f, "%.3f %llu\n", trace_bucket_low(i, linear) / 1e3,
+			fprintf(f, "%.9f %llu\n", trace_bucket_low(i, linear) / 1e9,
 				g->v[k].st.late[TRACE_TOTAL].bucket[i]);
 		fputs("e\n", f);
 	}
 }
 
-static int write_svg(const char *path, const struct groups *g, uint64_t linear, struct tw_err *e)
+/* Has gnuplot read a script and write a picture, both open files; its status, -1 if it did not end */
+static int run_gnuplot(FILE *script, FILE *picture)
 {
-	char *tmp = tw_asprintf("%s.%d.tmp", path, getpid());
-	FILE *f;
-	int rc = -1;
+	int status;
+	pid_t pid;
+
+	fflush(NULL);
+	rewind(script);
+	pid = fork();
+	if (!pid) {
+		if (dup2(fileno(script), 0) < 0 || dup2(fileno(picture), 1) < 0)
+			_exit(126);
+		execlp("gnuplot", "gnuplot", (char *)NULL);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static int write_svg(const char *path, const struct groups *g, uint64_t linear,
+		     struct tw_roster *roster, struct tw_err *e)
+{
+	struct tw_whole w;
+	FILE *script;
+	int rc;
 
 	if (!g->n) {
-		free(tmp);
 		tw_fail(e, TW_FAILED, "cannot draw %s", TW_QUOTE(path));
 		tw_fact(e, "no tick was seen");
 		return tw_cure(e, "watch for longer: -d 30s");
 	}
-	f = popen("gnuplot", "we");
-	if (f) {
-		plot(f, tmp, g, linear);
-		rc = pclose(f);
-	}
-	if (!rc && rename(tmp, path))
-		rc = -1;
-	if (rc)
-		unlink(tmp);
-	free(tmp);
+	if (tw_whole_open(&w, path, e))
+		return e->status;
+	script = tmpfile();
+	if (script)
+		plot(script, g, linear, roster);
+	rc = script ? run_gnuplot(script, w.f) : -1;
+	if (script)
+		fclose(script);
 	if (!rc)
-		return TW_OK;
+		return tw_whole_commit(&w, e);
+	tw_whole_drop(&w);
 	tw_fail(e, TW_FAILED, "cannot draw %s", TW_QUOTE(path));
-	if (rc > 0 && WIFEXITED(rc) && WEXITSTATUS(rc) == 127)
-		tw_fact(e, "gnuplot is not installed");
-	else
-		tw_fact(e, "gnuplot cannot write it");
-	return tw_cure(e, "apt install gnuplot-nox; name a file in a directory that may be written");
+	tw_fact(e, rc == 127 ? "gnuplot is not installed" : "gnuplot does not draw it");
+	return tw_cure(e, "apt install gnuplot-nox");
 }
 
 static int show(const struct tw_args *args, const struct tw_tracer *t, bool *gone,
 		struct tw_err *e)
 {
+	struct tw_roster roster = { 0 };
 	struct tw_snapshot s;
 	struct groups g;
 	int status = TW_OK;
@@ -234,15 +263,16 @@ static int show(const struct tw_args *args, const struct tw_tracer *t, bool *gon
 	*gone = tw_tracer_all_gone(t, &s);
 	for (i = 0; i < g.n; i++) {
 		if (args->json)
-			write_group(&g.v[i], t->opts.linear_ns);
+			write_group(&g.v[i], t->opts.linear_ns, tw_roster_of(&roster, g.v[i].info->name));
 		else
-			print_group(&g.v[i], t->opts.linear_ns);
+			print_group(&g.v[i], t->opts.linear_ns, tw_roster_of(&roster, g.v[i].info->name));
 	}
 	if (!g.n && !args->json)
-		printf("no tick was seen\n");
+		tw_printf("no tick was seen\n");
 	if (args->svg)
-		status = write_svg(args->svg, &g, t->opts.linear_ns, e);
+		status = write_svg(args->svg, &g, t->opts.linear_ns, &roster, e);
 	free(g.v);
+	tw_roster_free(&roster);
 	tw_snapshot_free(&s);
 	return status;
 }
@@ -315,8 +345,9 @@ const struct tw_verb tw_verb_hist = {
 		"host    from the deadline until the host's timer fired\n"
 		"inject  until KVM had made it an interrupt (the vCPU was not running)\n"
 		"entry   until the entry that carries it (the guest had interrupts off)\n"
-		"Percentiles are tops of buckets: never too small, and at most a quarter (log2)\n"
-		"or WIDTH (linear) too big.\n",
+		"Percentiles take the ticks of a bucket as spread evenly over it: they are off by a\n"
+		"quarter (log2) or by WIDTH (linear) at most. Without -d nothing is shown before\n"
+		"Ctrl-C.\n",
 	.options = options,
 	.run = run,
 };

@@ -101,5 +101,6 @@ const struct tw_verb tw_verb_jump = {
 		"    twctl jump --vm my-guest --allow-backward -- -10s\n",
 	.options = options,
 	.max_operands = 1,
+	.vm_operand = true,
 	.run = run,
 };

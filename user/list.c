@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl list: the VMs of this host and what is attached to them. */
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,16 +17,27 @@ static bool read_state(const struct tw_vm *vm, struct tw_state *st)
 	return known;
 }
 
+static const char *owner_of(const struct tw_vm *vm, char *buf, size_t size)
+{
+	const struct passwd *pw = getpwuid(vm->uid);
+
+	if (pw)
+		snprintf(buf, size, "%s", pw->pw_name);
+	else
+		snprintf(buf, size, "%u", vm->uid);
+	return buf;
+}
+
 /* 80 columns: what is too long for its cell is cut, and whole in JSON */
 static void print_vm(const struct tw_vm *vm)
 {
-	char name[25], policy[16], factor[48], vcpus[12] = "?";
+	char name[4 * 18 + 4], owner[4 * 8 + 4], user[64], policy[16], factor[48], vcpus[12] = "?";
 	struct tw_state st;
 
 	strcpy(policy, "?");
 	strcpy(factor, "");
 	if (read_state(vm, &st)) {
-		tw_printable(policy, sizeof(policy), st.attached ? st.policy : "-");
+		tw_printable(policy, 14, st.attached ? st.policy : "-");
 		if (st.attached)
 			tw_format_factor(factor, 13, st.force.num, st.force.den);
 	} else if (!tw_host_has_hook()) {
@@ -33,8 +45,9 @@ static void print_vm(const struct tw_vm *vm)
 	}
 	if (vm->vcpus >= 0)
 		snprintf(vcpus, sizeof(vcpus), "%d", vm->vcpus);
-	printf("%-11s %7d %-24s %5s %-15s %s\n", vm->id, vm->pid,
-	       tw_printable(name, sizeof(name), tw_vm_title(vm)), vcpus, policy, factor);
+	tw_printf("%-11s %7d %s %s %5s %-13s %s\n", vm->id, vm->pid,
+		     tw_cell(owner, sizeof(owner), owner_of(vm, user, sizeof(user)), 8),
+		     tw_cell(name, sizeof(name), tw_vm_title(vm), 18), vcpus, policy, factor);
 }
 
 static void print_text(const struct tw_vms *vms)
@@ -42,26 +55,29 @@ static void print_text(const struct tw_vms *vms)
 	size_t i;
 
 	if (vms->n)
-		printf("%-11s %7s %-24s %5s %-15s %s\n", "VM", "PID", "NAME", "VCPUS", "POLICY",
-		       "FACTOR");
+		tw_printf("%-11s %7s %-8s %-18s %5s %-13s %s\n", "VM", "PID", "OWNER", "NAME",
+			     "VCPUS", "POLICY", "FACTOR");
 	for (i = 0; i < vms->n; i++)
 		print_vm(&vms->v[i]);
 	fflush(stdout);
 	if (!vms->n)
-		fputs("twctl: no VM runs on this host", stderr);
+		tw_fprintf(stderr, "twctl: no VM runs on this host");
 	if (vms->hidden)
-		fprintf(stderr, "%s%zu processes are hidden from you: run twctl as root",
-			vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
+		tw_fprintf(stderr, "%s%zu processes are hidden from you: run twctl as root",
+			   vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
 	if (!vms->n || vms->hidden)
-		fputc('\n', stderr);
+		tw_fprintf(stderr, "\n");
 }
 
 static void write_vm(struct tw_json *j, const struct tw_vm *vm)
 {
+	char user[64];
 	struct tw_state st;
 
 	tw_json_open(j, NULL, '{');
 	tw_json_vm(j, vm);
+	tw_json_int(j, "uid", vm->uid);
+	tw_json_str(j, "owner", owner_of(vm, user, sizeof(user)));
 	if (!read_state(vm, &st)) {
 		tw_json_null(j, "attached");
 	} else {
@@ -91,36 +107,58 @@ static void print_json(const struct tw_vms *vms)
 	tw_json_end(&j);
 }
 
-static int run(const struct tw_args *args, struct tw_err *e)
+static void show(const struct tw_args *args)
 {
 	struct tw_vms vms;
 	size_t i;
 
-	(void)e;
 	tw_vms_scan(&vms);
 	if (args->ids)
 		for (i = 0; i < vms.n; i++)
-			puts(vms.v[i].id);
+			tw_printf("%s\n", vms.v[i].id);
 	else if (args->json)
 		print_json(&vms);
 	else
 		print_text(&vms);
+	fflush(stdout);
 	tw_vms_free(&vms);
-	return TW_OK;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	uint64_t every, times = UINT64_MAX, due;
+
+	if (tw_args_duration("list VMs", "--every", args->every, &every, e) ||
+	    tw_args_count("list VMs", "--count", args->count, &times, e))
+		return e->status;
+	if (!every)
+		times = 1;
+	else
+		tw_catch_stop();
+	for (due = tw_now_ns(); ; tw_sleep_until(due)) {
+		if (tw_stop)
+			return TW_OK;
+		show(args);
+		if (!--times || ferror(stdout))
+			return TW_OK;
+		due = due + every > tw_now_ns() ? due + every : tw_now_ns() + every;
+	}
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION("ids", 0, TW_FLAG, ids, NULL, "print just the PID-FD of each VM", NULL),
+	TW_OPTIONS_INTERVAL,
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_list = {
 	.name = "list",
-	.synopsis = "[--ids]",
+	.synopsis = "[--ids] [--every TIME [--count N]]",
 	.summary = "show the VMs of this host and what is attached to them",
 	.more = "Works on a stock kernel too. A VM is named by what its first column shows\n"
-		"(PID-FD), by PID, by guest name or by UUID; pid:, name:, uuid: or id: in\n"
-		"front says which.\n",
+		"(PID-FD), by PID, by guest name or by UUID. Digits alone are a PID and nothing\n"
+		"else; pid:, name:, uuid: or id: in front says which. Names and UUIDs are what the\n"
+		"VM's owner has given it: OWNER is who that is.\n",
 	.options = options,
 	.run = run,
 };

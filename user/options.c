@@ -60,8 +60,7 @@ static int usage(struct tw_err *e, const struct tw_verb *verb, const char *word,
 	return tw_cure(e, "see twctl help %s", verb->name);
 }
 
-static int store(const struct tw_option *o, const char *value, struct tw_args *args,
-		 const struct tw_verb *verb, struct tw_err *e)
+static int store(const struct tw_option *o, const char *value, struct tw_args *args)
 {
 	char *to = (char *)args + o->offset;
 
@@ -73,11 +72,21 @@ static int store(const struct tw_option *o, const char *value, struct tw_args *a
 		tw_strings_add((struct tw_strings *)to, value);
 		return TW_OK;
 	default:
-		if (*(const char **)to)
-			return usage(e, verb, o->name, "is given twice");
+		/* the last one wins, so that an alias or a script can be added to */
 		*(const char **)to = value;
 		return TW_OK;
 	}
+}
+
+/* "twctl status my-guest": the first operand is the VM, where --vm does not name it */
+static void take_vm(const struct tw_verb *verb, struct tw_args *args)
+{
+	struct tw_strings *o = &args->operands;
+
+	if (!verb->vm_operand || args->vm || !o->n)
+		return;
+	args->vm = o->v[0];
+	memmove(o->v, o->v + 1, --o->n * sizeof(*o->v));
 }
 
 int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_args *args,
@@ -102,11 +111,12 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 		if (c == ':')
 			return usage(e, verb, argv[optind - 1], "needs an argument");
 		o = find_row(&r, c);
-		if (!o || store(o, optarg, args, verb, e))
+		if (!o || store(o, optarg, args))
 			return TW_USAGE;
 	}
 	while (optind < argc)
 		tw_strings_add(&args->operands, argv[optind++]);
+	take_vm(verb, args);
 	if (args->operands.n > verb->max_operands)
 		return usage(e, verb, args->operands.v[verb->max_operands], "is one word too many");
 	return TW_OK;

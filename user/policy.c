@@ -76,21 +76,31 @@ static void write_event(const char *event, const char *key, const char *path)
 static int new(const struct tw_args *args, const char *name, struct tw_err *e)
 {
 	char *path;
-	int fd;
+	int fd, code;
+	bool ok;
 
 	if (check_name(name, e))
 		return e->status;
 	path = tw_asprintf("%s" TW_SOURCE_SUFFIX, name);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (fd < 0 || dprintf(fd, skeleton, name) < 0 || close(fd)) {
+	ok = fd >= 0 && dprintf(fd, skeleton, name) >= 0;
+	code = errno;
+	if (fd >= 0 && close(fd) && ok) {
+		ok = false;
+		code = errno;
+	}
+	if (!ok) {
+		/* half a source is none */
+		if (fd >= 0)
+			unlink(path);
 		tw_fail(e, TW_FAILED, "cannot write %s", path);
-		tw_fact(e, "%s", strerror(errno));
-		tw_cure(e, errno == EEXIST ? "it is left as it is; take another name" :
+		tw_fact(e, "%s", strerror(code));
+		tw_cure(e, code == EEXIST ? "it is left as it is; take another name" :
 			"go where you may write");
 	} else if (args->json) {
 		write_event("written", "source", path);
 	} else {
-		printf("wrote %s; then: twctl policy build %s\n", path, path);
+		tw_printf("wrote %s; then: twctl policy build %s\n", path, path);
 	}
 	free(path);
 	return e->status;
@@ -126,14 +136,13 @@ static int build(const struct tw_args *args, const char *source, struct tw_err *
 		return tw_cure(e, "see twctl help policy");
 	}
 	object = args->output ? tw_strdup(args->output) : object_of(source);
-	/* an object without a directory would be looked for by its name */
 	status = tw_author_build(source, object, e);
 	if (!status)
-		status = tw_policy_open(&p, object, e);
+		status = tw_policy_open_file(&p, object, e);
 	if (!status && args->json)
 		write_event("built", "object", object);
 	else if (!status)
-		printf("built %s: policy %s, %zu parameters\n", object, p.name, p.params.n);
+		tw_printf("built %s: policy %s, %zu parameters\n", object, p.name, p.params.n);
 	tw_policy_close(&p);
 	free(object);
 	return status;
@@ -149,14 +158,12 @@ static const char *range_end(const struct tw_param *p, bool upper, char *buf, si
 		return upper ? "10000" : "1/10000";
 	if (!text || p->type == TW_PARAM_BOOL)
 		return "";
-	snprintf(buf, size, "%.*s%s", (int)strspn(text, "-0123456789"), text,
-		 strcmp(p->unit, "ns") ? "" : "ns");
-	return buf;
+	return tw_param_bound(p, text, buf, size);
 }
 
 static void print_param(const struct tw_policy *p, const struct tw_param *param)
 {
-	char value[TW_PARAM_MAX], lo[32], hi[32];
+	char value[TW_PARAM_MAX], lo[TW_DURATION_MAX], hi[TW_DURATION_MAX];
 	size_t size = 0;
 	const void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
 	const char *min = range_end(param, false, lo, sizeof(lo));
@@ -165,36 +172,36 @@ static void print_param(const struct tw_policy *p, const struct tw_param *param)
 		tw_param_format(param, data, size, value, sizeof(value));
 	else
 		strcpy(value, "?");
-	printf("  %s=%s", param->name, value);
+	tw_printf("  %s=%s", param->name, value);
 	if (*min)
-		printf("  from %s to %s", min, range_end(param, true, hi, sizeof(hi)));
+		tw_printf("  from %s to %s", min, range_end(param, true, hi, sizeof(hi)));
 	if (*param->unit && strcmp(param->unit, "ns"))
-		printf("  [%s]", param->unit);
-	printf("\n      %s\n", param->help);
+		tw_printf("  [%s]", param->unit);
+	tw_printf("\n      %s\n", param->help);
 }
 
 static void print_policy(const struct tw_policy *p)
 {
 	size_t i;
 
-	printf("%s: %s\n", p->name, p->summary ? p->summary : "(no summary)");
-	printf("object %s, ops version %s\n", p->path ? p->path : p->title,
-	       p->abi ? p->abi : "unknown");
-	printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
+	tw_printf("%s: %s\n", p->name, p->summary ? p->summary : "(no summary)");
+	tw_printf("object %s, ops version %s\n", p->path ? p->path : p->title,
+		  p->abi ? p->abi : "unknown");
+	tw_printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
 	for (i = 0; i < p->params.n; i++)
 		print_param(p, &p->params.v[i]);
 	for (i = 0; i < p->counters.n; i++)
-		printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
-		       p->counters.v[i].help);
+		tw_printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
+			  p->counters.v[i].help);
 	if (p->chaos)
-		printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
+		tw_printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
 	if (p->tells)
-		printf("tells when it is done: --exec and --exit-when-done work\n");
+		tw_printf("has events: --exec and --exit-when-done work where one of them is that it is done\n");
 }
 
 static void write_param(struct tw_json *j, const struct tw_policy *p, const struct tw_param *param)
 {
-	char value[TW_PARAM_MAX], lo[32], hi[32];
+	char value[TW_PARAM_MAX], lo[TW_DURATION_MAX], hi[TW_DURATION_MAX];
 	size_t size = 0;
 	const void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
 	const char *min = range_end(param, false, lo, sizeof(lo));
@@ -202,7 +209,7 @@ static void write_param(struct tw_json *j, const struct tw_policy *p, const stru
 	tw_json_open(j, NULL, '{');
 	tw_json_str(j, "name", param->name);
 	tw_json_str(j, "unit", param->unit);
-	tw_json_str(j, "default", data ? tw_param_format(param, data, size, value, sizeof(value)) :
+	tw_json_str(j, "default", data ? tw_param_plain(param, data, size, value, sizeof(value)) :
 		    NULL);
 	tw_json_str(j, "min", *min ? min : NULL);
 	tw_json_str(j, "max", *min ? range_end(param, true, hi, sizeof(hi)) : NULL);
@@ -291,7 +298,7 @@ static int check_source(const char *source, const char *decisions, struct verdic
 
 	/* opened first, for what an object can be wrong in */
 	if (!status)
-		status = tw_policy_open(&p, object, e);
+		status = tw_policy_open_file(&p, object, e);
 	tw_policy_close(&p);
 	if (!status) {
 		crimes = tw_author_drive(source, decisions, &v->report, e);
@@ -311,11 +318,11 @@ static int check_source(const char *source, const char *decisions, struct verdic
 static void print_verdict(const struct verdict *v)
 {
 	if (v->report)
-		fputs(v->report, stdout);
+		tw_put_lines(stdout, v->report);
 	if (v->verified)
-		printf("verifier: accepts it\n");
+		tw_printf("verifier: accepts it\n");
 	else if (*v->why_not)
-		printf("verifier: not asked: %s\n", v->why_not);
+		tw_printf("verifier: not asked: %s\n", v->why_not);
 	fflush(stdout);
 }
 
@@ -365,17 +372,17 @@ static int check(const struct tw_args *args, const char *file, struct tw_err *e)
 
 /* ---- list */
 
-static void list_one(const char *name, const char *path, void *arg)
+static void list_one(const char *name, const char *path, int fd, void *arg)
 {
 	const struct tw_args *args = arg;
 	struct tw_json j = { .f = stdout };
 	struct tw_policy p = { 0 };
 	struct tw_err e = { 0 };
-	bool good = !tw_policy_open(&p, path, &e);
+	bool good = !tw_policy_open_fd(&p, path, fd, &e);
 
 	if (!args->json) {
-		printf("%-15s %-8s %s\n", name, "", good ? p.summary ? p.summary : "" : e.fact);
-		printf("%-15s %-8s   %s\n", "", "", path);
+		tw_printf("%-15s %-8s %s\n", name, "", good ? p.summary ? p.summary : "" : e.fact);
+		tw_printf("%-15s %-8s   %s\n", "", "", path);
 	} else {
 		tw_json_open(&j, NULL, '{');
 		tw_json_str(&j, "name", name);
@@ -397,8 +404,8 @@ static void list_attached(const struct tw_args *args, const struct tw_vm *vm)
 
 	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached) {
 		if (!args->json) {
-			printf("%-15s attached to %s (%s)\n", st.policy, vm->id,
-			       tw_printable(title, sizeof(title), tw_vm_title(vm)));
+			tw_printf("%-15s attached to %s (%s)\n", st.policy, vm->id,
+				  tw_printable(title, sizeof(title), tw_vm_title(vm)));
 		} else {
 			tw_json_open(&j, NULL, '{');
 			tw_json_str(&j, "name", st.policy);
@@ -437,7 +444,7 @@ static const struct {
 
 static int usage(struct tw_err *e, const char *fact)
 {
-	tw_fail(e, TW_USAGE, "cannot policy");
+	tw_fail(e, TW_USAGE, "cannot do that with policies");
 	tw_fact(e, "%s", fact);
 	return tw_cure(e, "twctl policy new NAME, or build, inspect, check with a FILE, or list");
 }
@@ -482,8 +489,9 @@ const struct tw_verb tw_verb_policy = {
 		"\n"
 		"A POLICY is a file or a name. A name is NAME.bpf.o in $TIMEWARP_POLICY_PATH\n"
 		"(directories, separated by ':'), without it in /usr/local/lib/timewarp/policies\n"
-		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. Directory and file\n"
-		"must be root's, or twctl's owner's, and writable by nobody else.\n"
+		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. The file and all\n"
+		"directories on the way to it must be root's, or twctl's owner's, and writable by\n"
+		"nobody else. check runs what it compiles for this machine as nobody.\n"
 		"The compiler is $TIMEWARP_CLANG, else the newest clang; the headers are in\n"
 		"$TIMEWARP_INCLUDE, else beside twctl. doc/policies.md is the guide.\n",
 	.options = options,

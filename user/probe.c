@@ -13,9 +13,9 @@ static bool blocks(const struct tw_check *c)
 
 static void print_check(const struct tw_check *c)
 {
-	printf("%-12s %-8s %s\n", c->name, tw_verdict_name(c->verdict), c->fact);
+	tw_printf("%-12s %-8s %s\n", c->name, tw_verdict_name(c->verdict), c->fact);
 	if (c->verdict != TW_PRESENT && *c->cure)
-		printf("%-12s %-8s -> %s\n", "", "", c->cure);
+		tw_printf("%-12s %-8s -> %s\n", "", "", c->cure);
 }
 
 static void write_check(struct tw_json *j, const struct tw_check *c)
@@ -60,8 +60,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (args->json)
 		print_json(checks, n, !status);
 	else
-		puts(status ? "this host cannot attach policies" :
-			      "this host can attach policies");
+		tw_printf("%s\n", status ? "this host cannot attach policies" :
+				 "this host can attach policies");
 	free(checks);
 	return status;
 }

@@ -97,5 +97,6 @@ const struct tw_verb tw_verb_set = {
 		"parameters there are.\n",
 	.options = options,
 	.max_operands = 64,
+	.vm_operand = true,
 	.run = run,
 };

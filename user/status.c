@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl status: how a VM's time stands, from the kernel's state file. */
+#include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "clocks.h"
 #include "group.h"
@@ -30,9 +30,9 @@ static void print_values(const char *title, const struct tw_params *params, cons
 	size_t i;
 
 	for (i = 0; i < params->n && data; i++)
-		printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
-		       tw_param_format(&params->v[i], data, size, value, sizeof(value)),
-		       params->v[i].help);
+		tw_printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
+			  tw_param_format(&params->v[i], data, size, value, sizeof(value)),
+			  params->v[i].help);
 }
 
 static void print_params(const struct tw_state *st)
@@ -42,7 +42,7 @@ static void print_params(const struct tw_state *st)
 	if (!open_live(st, &l))
 		return;
 	if (l.group)
-		printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
+		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
 	print_values("parameters", &l.params, l.data, l.size);
 	print_values("its counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);
@@ -52,19 +52,19 @@ static void print_exit(const struct tw_state *st)
 {
 	if (st->exit_kind == KVM_TIMEWARP_EXIT_NONE)
 		return;
-	printf("  %-13s %s (%s, code %d): %s\n", "last exit", tw_exit_kind_name(st->exit_kind),
-	       st->exit_reason, st->exit_code, st->exit_message);
+	tw_printf("  %-13s %s (%s, code %d): %s\n", "last exit", tw_exit_kind_name(st->exit_kind),
+		  st->exit_reason, st->exit_code, st->exit_message);
 }
 
 static void print_factor(const struct tw_state *st)
 {
 	char asked[48], force[48], lo[48], hi[48];
 
-	printf("  %-13s %s asked, %s in force (limits %s to %s)\n", "factor",
-	       tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
-	       tw_format_factor(force, sizeof(force), st->force.num, st->force.den),
-	       tw_format_factor(lo, sizeof(lo), st->min.num, st->min.den),
-	       tw_format_factor(hi, sizeof(hi), st->max.num, st->max.den));
+	tw_printf("  %-13s %s asked, %s in force (limits %s to %s)\n", "factor",
+		  tw_format_factor(asked, sizeof(asked), st->asked.num, st->asked.den),
+		  tw_format_factor(force, sizeof(force), st->force.num, st->force.den),
+		  tw_format_factor(lo, sizeof(lo), st->min.num, st->min.den),
+		  tw_format_factor(hi, sizeof(hi), st->max.num, st->max.den));
 }
 
 static void print_attached(const struct tw_state *st)
@@ -72,23 +72,23 @@ static void print_attached(const struct tw_state *st)
 	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
 	char span[48], held[48];
 
-	printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
+	tw_printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
 	       tw_format_span(span, sizeof(span), st->host_ns - st->since_host_ns) + 1);
 	print_factor(st);
-	printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
+	tw_printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
 	if (st->held)
-		printf("  %-13s stands still\n", "guest time");
-	printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
-	       tw_format_span(span, sizeof(span), ahead), ahead);
-	printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
-	       tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
-	       tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
-	printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
-	       PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
-	       st->clamps, st->floors, st->lost_ticks);
+		tw_printf("  %-13s stands still\n", "guest time");
+	tw_printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
+		  tw_format_span(span, sizeof(span), ahead), ahead);
+	tw_printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
+		  tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
+		  tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
+	tw_printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
+		  PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
+		  st->clamps, st->floors, st->lost_ticks);
 	if (st->leaps)
-		printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
-		       tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
+		tw_printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
+			  tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
 }
 
 /* By whom they are warped: a line each, with the clocks of it */
@@ -103,10 +103,10 @@ static void print_clocks(const struct tw_vm *vm, const struct tw_state *st)
 		for (i = 0, shown = 0; i < n; i++) {
 			if ((int)c[i].by != by)
 				continue;
-			printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
+			tw_printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
 			if (c[i].why)
-				printf(": %s", c[i].why);
-			putchar('\n');
+				tw_printf(": %s", c[i].why);
+			tw_printf("\n");
 		}
 	}
 }
@@ -135,20 +135,20 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 
 	tw_printable(title, sizeof(title), tw_vm_title(vm));
 	if (stream && st->attached) {
-		printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
-		       "\n", vm->id, title,
-		       tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
-		       tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
+		tw_printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
+			  "\n", vm->id, title,
+			  tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
+			  tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
 		return;
 	}
-	printf("%s (%s): ", vm->id, title);
+	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
-		printf("not attached\n");
+		tw_printf("not attached\n");
 		if (!stream)
 			print_exit(st);
 		return;
 	}
-	printf("attached\n");
+	tw_printf("attached\n");
 	print_attached(st);
 	print_params(st);
 	print_clocks(vm, st);
@@ -163,7 +163,7 @@ static void write_values(struct tw_json *j, const char *key, const struct tw_par
 	tw_json_open(j, key, '{');
 	for (i = 0; i < params->n && data; i++)
 		tw_json_str(j, params->v[i].name,
-			    tw_param_format(&params->v[i], data, size, value, sizeof(value)));
+			    tw_param_plain(&params->v[i], data, size, value, sizeof(value)));
 	tw_json_close(j, '}');
 }
 
@@ -256,8 +256,8 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 	char title[40];
 
 	if (!args->json) {
-		printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
-		       tw_printable(title, sizeof(title), tw_vm_title(vm)));
+		tw_printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
+			  tw_printable(title, sizeof(title), tw_vm_title(vm)));
 		return TW_OK;
 	}
 	tw_json_open(&j, NULL, '{');
@@ -269,108 +269,123 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 	return TW_OK;
 }
 
-static int show_vm(const struct tw_args *args, const struct tw_vm *vm, bool only_attached,
-		   size_t *shown, struct tw_err *e)
+/* Reads a VM's state; 4 if the VM has gone meanwhile */
+static int read_state(const struct tw_vm *vm, struct tw_state *st, struct tw_err *e)
 {
-	struct tw_state st;
-
-	if (!tw_host_has_hook())
-		return only_attached ? TW_OK : show_stock(args, vm);
 	if (!vm->dir) {
 		tw_fail(e, TW_FAILED, "cannot tell the status of %s", vm->id);
 		tw_fact(e, "KVM's state files are not to be seen");
 		return tw_cure(e, "run twctl as root; mount -t debugfs debugfs /sys/kernel/debug");
 	}
-	if (tw_state_read(vm->dir, &st, e))
-		return e->status;
-	if (only_attached && !st.attached)
+	if (!tw_state_read(vm->dir, st, e))
 		return TW_OK;
-	(*shown)++;
+	if (e->code != ENOENT || !access(vm->dir, F_OK))
+		return e->status;
+	tw_fail(e, TW_NO_VM, "cannot tell the status of %s", vm->id);
+	tw_fact(e, "it has gone");
+	return tw_cure(e, "see what there is: twctl list");
+}
+
+static int show_vm(const struct tw_args *args, const struct tw_vm *vm, struct tw_err *e)
+{
+	struct tw_state st;
+
+	if (!tw_host_has_hook())
+		return show_stock(args, vm);
+	if (read_state(vm, &st, e))
+		return e->status;
 	return show(args, vm, &st);
 }
 
+/* One that goes, or that cannot be read, hides no other: told at the end, the first of them */
 static int show_all(const struct tw_args *args, struct tw_err *e)
 {
+	size_t i, shown = 0, others = 0;
+	struct tw_err first = { 0 };
 	struct tw_vms vms;
-	size_t i, shown = 0;
-	int status = TW_OK;
 
 	tw_vms_scan(&vms);
-	for (i = 0; !status && i < vms.n; i++)
-		status = show_vm(args, &vms.v[i], true, &shown, e);
-	if (!status && !shown && !args->json)
-		printf("nothing is attached%s\n",
-		       tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+	for (i = 0; i < vms.n; i++) {
+		struct tw_state st = { 0 };
+
+		if (!tw_host_has_hook()) {
+			others++;
+			if (args->all)
+				show_stock(args, &vms.v[i]);
+		} else if (read_state(&vms.v[i], &st, e)) {
+			if (!first.status && e->status != TW_NO_VM)
+				first = *e;
+		} else if (st.attached || args->all) {
+			shown++;
+			show(args, &vms.v[i], &st);
+		} else {
+			others++;
+		}
+	}
+	if (!args->json && !args->all && !shown)
+		tw_printf("nothing is attached%s\n",
+			  tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+	if (!args->json && !args->all && others)
+		tw_printf("%zu VM%s not attached: twctl status --all\n", others, others == 1 ? " is" : "s are");
+	fflush(stdout);
 	tw_vms_free(&vms);
-	return status;
+	*e = first;
+	return first.status;
 }
 
-static void sleep_ns(uint64_t ns)
-{
-	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
-
-	while (nanosleep(&ts, &ts))
-		;
-}
-
-static int show_one(const struct tw_args *args, uint64_t every, uint64_t count, struct tw_err *e)
+static int show_one(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t;
-	size_t shown = 0;
 	int status = tw_target_find(args, "show the status of", &t, e);
 
-	while (!status) {
-		status = show_vm(args, t.vm, false, &shown, e);
-		if (!every || !--count)
-			break;
-		if (!status)
-			sleep_ns(every);
-	}
+	if (!status)
+		status = show_vm(args, t.vm, e);
 	tw_target_close(&t);
 	return status;
 }
 
-static int bad_option(struct tw_err *e, const char *option, const char *text, const char *why)
-{
-	tw_fail(e, TW_USAGE, "cannot use --%s %s", option, TW_QUOTE(text));
-	tw_fact(e, "it is %s", why);
-	return tw_cure(e, "see twctl help status");
-}
-
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	uint64_t every = 0, count = UINT64_MAX;
-	const char *why;
+	uint64_t every, times = UINT64_MAX, due;
+	int status;
 
-	if (args->every && (tw_parse_duration(args->every, &every, &why) || !every))
-		return bad_option(e, "every", args->every, every ? why : "no duration above zero");
-	if (args->count && (tw_parse_u64(args->count, &count, &why) || !count))
-		return bad_option(e, "count", args->count, "no count above zero");
-	if (args->every && !args->vm) {
-		tw_fail(e, TW_USAGE, "cannot repeat the status of all VMs");
-		tw_fact(e, "--every is for one VM");
-		return tw_cure(e, "add --vm VM");
+	if (tw_args_duration("show the status", "--every", args->every, &every, e) ||
+	    tw_args_count("show the status", "--count", args->count, &times, e))
+		return e->status;
+	if (!every)
+		times = 1;
+	else
+		tw_catch_stop();
+	due = tw_now_ns();
+	for (;;) {
+		status = args->vm ? show_one(args, e) : show_all(args, e);
+		if (status || !--times || tw_stop)
+			return status;
+		due = due + every > tw_now_ns() ? due + every : tw_now_ns() + every;
+		tw_sleep_until(due);
+		if (tw_stop)
+			return TW_OK;
 	}
-	return args->vm ? show_one(args, every, count, e) : show_all(args, e);
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
-	TW_OPTION("every", 0, TW_TEXT, every, "DURATION", "again and again, one line each time",
-		  NULL),
-	TW_OPTION("count", 0, TW_TEXT, count, "N", "with --every: stop after N lines", NULL),
+	TW_OPTIONS_INTERVAL,
+	TW_OPTION("all", 0, TW_FLAG, all, NULL, "without a VM: those that are not attached, too", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_status = {
 	.name = "status",
-	.synopsis = "[--vm VM [--every DURATION [--count N]]]",
+	.synopsis = "[VM | --all] [--every TIME [--count N]]",
 	.summary = "show how the time of one VM, or of all attached ones, stands",
 	.more = "Shows the factor asked and the factor in force to 12 digits, the TSC mode,\n"
 		"guest minus host time, since when, how long vCPUs were held, and what the\n"
 		"kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
 		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
-		"are decimal strings, and -j --every writes one object a line.\n",
+		"are decimal strings, and each VM is an object on a line of its own. With --every, a VM is\n"
+		"one line of text.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

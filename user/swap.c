@@ -121,5 +121,6 @@ const struct tw_verb tw_verb_swap = {
 	.more = "The attachment stays whose it was: a 'twctl attach' in the foreground, or a\n"
 		"pin. If the new policy refuses (status 5), the old one stays.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

@@ -453,6 +453,7 @@ static const struct tw_option options[] = {
 	TW_OPTION_VCPU,
 	TW_OPTION_SOURCE,
 	TW_OPTION_JUMP,
+	TW_OPTIONS_INTERVAL,
 	{ 0 },
 };
 

@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "parse.h"
+#include "perfetto.h"
+#include "roster.h"
 #include "threshold.h"
 #include "tracer.h"
 #include "twctl.h"
+#include "whole.h"
 
 struct tracing {
 	const struct tw_args *args;
@@ -24,14 +27,14 @@ struct tracing {
 		struct tw_unit vm;
 	} *policies;
 	size_t nr_policies;
-	FILE *perfetto;
+	struct tw_perfetto perfetto;	/* has a file where it is wanted */
+	struct tw_roster roster;
 	FILE *save;
 	const char *command;		/* for exec: */
 	bool stop_on_hit, stopped;
 	uint64_t shown, hits, lines;
 	bool all_gone;
 	size_t gone_wanted;
-	bool failed;			/* the output did */
 };
 
 /*
@@ -108,13 +111,6 @@ static const struct tw_unit *unit_of(struct tracing *r, const struct trace_event
 	return NULL;
 }
 
-static const char *change_name(const struct trace_event *ev)
-{
-	static const char *const names[] = { "start", "rate", "stop" };
-
-	return (unsigned char)ev->text[0] < 3 ? names[(unsigned char)ev->text[0]] : "?";
-}
-
 /* What an event says beyond its columns */
 static const char *details(char *buf, size_t size, const struct trace_event *ev)
 {
@@ -149,7 +145,7 @@ static const char *details(char *buf, size_t size, const struct trace_event *ev)
 		snprintf(buf, size, "%+lldns%s", ev->a, ev->b & 1 ? " stable" : "");
 		break;
 	case TRACE_EV_SEGMENT:
-		snprintf(buf, size, ev->b == 1 ? "%s %lldx" : "%s %lld/%lld", change_name(ev), ev->a,
+		snprintf(buf, size, ev->b == 1 ? "%s %lldx" : "%s %lld/%lld", tw_change_name(ev), ev->a,
 			 ev->b);
 		break;
 	case TRACE_EV_CLAMP:
@@ -172,36 +168,62 @@ static uint64_t late_of(const struct trace_event *ev)
 static void print_text(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
 {
 	uint64_t since = ev->host_ns > r->t->start_ns ? ev->host_ns - r->t->start_ns : 0;
-	char more[64], late[16] = "", vcpu[12] = "-";
+	char more[64], late[16] = "", vcpu[12] = "-", name[48];
 
 	if (!(r->lines++ % 40))
-		printf("%14s %-11s %4s %-8s %-10s %6s  %s\n", "TIME/s", "VM", "VCPU", "SOURCE",
-		       "EVENT", "LATE", "DETAILS");
+		tw_printf("%14s %-11s %4s %-8s %-10s %6s  %s\n", "TIME/s", "VM", "VCPU", "SOURCE",
+			  "EVENT", "LATE", "DETAILS");
 	if (u->info.vcpu >= 0)
 		snprintf(vcpu, sizeof(vcpu), "%d", u->info.vcpu);
 	if (ev->kind == TRACE_EV_DELIVERED)
 		tw_short_ns(late, sizeof(late), late_of(ev));
-	printf("%4llu.%09llu %-11.11s %4s %-8s %-10s %6s  %.20s\n",
-	       (unsigned long long)since / 1000000000, (unsigned long long)since % 1000000000,
-	       u->info.name, vcpu, tw_source_name(ev->source), tw_kind_name(ev->kind), late,
-	       details(more, sizeof(more), ev));
+	details(more, sizeof(more), ev);
+	tw_printf("%4llu.%09llu %-11.11s %4s %-8s %-10s %6s  %.20s%s\n",
+		     (unsigned long long)since / 1000000000, (unsigned long long)since % 1000000000,
+		     u->info.name, vcpu, tw_source_name(ev->source), tw_kind_name(ev->kind), late, more,
+		     tw_known_suffix(tw_roster_of(&r->roster, u->info.name), name, sizeof(name)));
+}
+
+/* In quotes, those within it twice */
+static const char *csv_field(char *buf, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	if (text)
+		buf[n++] = '"';
+	for (; text && *text && n + 4 < size; text++) {
+		if (*text == '"')
+			buf[n++] = '"';
+		buf[n++] = *text;
+	}
+	if (text)
+		buf[n++] = '"';
+	buf[n] = 0;
+	return buf;
 }
 
 static void print_csv(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
 {
+	const struct tw_known *who = tw_roster_of(&r->roster, u->info.name);
+	char name[256];
+
 	if (!r->lines++)
-		puts("host_ns,vm,vcpu,source,event,a,b,c");
-	printf("%llu,%s,%d,%s,%s,%lld,%lld,%lld\n", ev->host_ns, u->info.name, u->info.vcpu,
-	       tw_source_name(ev->source), tw_kind_name(ev->kind), ev->a, ev->b, ev->c);
+		tw_printf("host_ns,vm,vcpu,source,event,a,b,c,name,uuid\n");
+	tw_printf("%llu,%s,%d,%s,%s,%lld,%lld,%lld,%s,%s\n", ev->host_ns, u->info.name, u->info.vcpu,
+		     tw_source_name(ev->source), tw_kind_name(ev->kind), ev->a, ev->b, ev->c,
+		     csv_field(name, sizeof(name), who->name), who->uuid ? who->uuid : "");
 }
 
-static void write_json(FILE *f, const struct tw_unit *u, const struct trace_event *ev)
+static void write_json(struct tracing *r, FILE *f, const struct tw_unit *u, const struct trace_event *ev)
 {
+	const struct tw_known *who = tw_roster_of(&r->roster, u->info.name);
 	struct tw_json j = { .f = f, .unflushed = true };
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_u64(&j, "host_ns", ev->host_ns);
 	tw_json_str(&j, "vm", u->info.name);
+	tw_json_str(&j, "name", who->name);
+	tw_json_str(&j, "uuid", who->uuid);
 	if (u->info.vcpu >= 0)
 		tw_json_int(&j, "vcpu", u->info.vcpu);
 	else
@@ -241,7 +263,7 @@ static void write_json(FILE *f, const struct tw_unit *u, const struct trace_even
 		tw_json_bool(&j, "stable", ev->b & 1);
 		break;
 	case TRACE_EV_SEGMENT:
-		tw_json_str(&j, "change", change_name(ev));
+		tw_json_str(&j, "change", tw_change_name(ev));
 		tw_json_u64(&j, "factor_num", ev->a);
 		tw_json_u64(&j, "factor_den", ev->b);
 		tw_json_u64(&j, "held_ns", ev->c);
@@ -263,82 +285,9 @@ static void write_json(FILE *f, const struct tw_unit *u, const struct trace_even
 	tw_json_end(&j);
 }
 
-/*
- * Perfetto's (Chrome's) JSON: a process is a VM, a thread a vCPU; a late tick is a slice from
- * deadline to entry.  Text in it is ours, apart from the VM's PID-FD.
- */
-static void perfetto_name(FILE *f, const struct tw_unit *u)
+static void run_command(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
 {
-	fprintf(f, "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%d,\"args\":{\"name\":"
-		"\"VM %s\"}},\n", u->info.pid, u->info.name);
-	fprintf(f, "{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%d,\"tid\":%d,\"args\":{\"name\":"
-		"\"", u->info.pid, u->info.vcpu + 1);
-	if (u->info.vcpu < 0)
-		fputs("VM\"}},\n", f);
-	else
-		fprintf(f, "vCPU %d\"}},\n", u->info.vcpu);
-}
-
-static void perfetto(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
-{
-	static uint32_t named[4096];
-	FILE *f = r->perfetto;
-	double us = ev->host_ns / 1e3;
-	char where[64];
-
-	if (u->id < 4096 && !named[u->id]++)
-		perfetto_name(f, u);
-	snprintf(where, sizeof(where), "\"pid\":%d,\"tid\":%d", u->info.pid, u->info.vcpu + 1);
-	switch (ev->kind) {
-	case TRACE_EV_DELIVERED:
-		fprintf(f, "{\"ph\":\"X\",\"name\":\"%s late\",\"ts\":%.3f,\"dur\":%.3f,%s,\"args\":"
-			"{\"host_ns\":%lld,\"inject_ns\":%lld,\"entry_ns\":%lld}},\n",
-			tw_source_name(ev->source), us - late_of(ev) / 1e3, late_of(ev) / 1e3, where,
-			ev->a, ev->b, ev->c);
-		break;
-	case TRACE_EV_LOST:
-		fprintf(f, "{\"ph\":\"i\",\"s\":\"t\",\"name\":\"lost %s tick\",\"ts\":%.3f,%s,"
-			"\"args\":{\"ticks\":%lld,\"how\":\"%s\"}},\n", tw_source_name(ev->source), us,
-			where, ev->a, tw_loss_name(ev->b));
-		break;
-	case TRACE_EV_BACKLOG:
-	case TRACE_EV_REINJECTED:
-		fprintf(f, "{\"ph\":\"C\",\"name\":\"%s backlog\",\"ts\":%.3f,%s,\"args\":{\"ticks\":"
-			"%lld}},\n", tw_source_name(ev->source), us, where, ev->a);
-		break;
-	case TRACE_EV_TSC:
-	case TRACE_EV_KVMCLOCK:
-		fprintf(f, "{\"ph\":\"i\",\"s\":\"t\",\"name\":\"%s jump\",\"ts\":%.3f,%s,\"args\":"
-			"{\"ns\":%lld,\"by\":\"%s\"}},\n", tw_kind_name(ev->kind), us, where, ev->a,
-			tw_cause_name(ev->b));
-		if (ev->kind == TRACE_EV_TSC)
-			fprintf(f, "{\"ph\":\"C\",\"name\":\"vCPU %d TSC offset\",\"ts\":%.3f,%s,"
-				"\"args\":{\"ticks\":%lld}},\n", u->info.vcpu, us, where,
-				ev->c);
-		break;
-	case TRACE_EV_MASTER:
-		fprintf(f, "{\"ph\":\"i\",\"s\":\"p\",\"name\":\"master clock %s\",\"ts\":%.3f,%s},\n",
-			ev->a ? "regained" : "lost", us, where);
-		break;
-	case TRACE_EV_SEGMENT:
-		fprintf(f, "{\"ph\":\"i\",\"s\":\"p\",\"name\":\"timeline %s\",\"ts\":%.3f,%s,\"args\":{"
-			"\"factor\":%.9g,\"held_ns\":%lld}},\n", change_name(ev), us, where,
-			ev->b ? (double)ev->a / ev->b : 0, ev->c);
-		fprintf(f, "{\"ph\":\"C\",\"name\":\"factor\",\"ts\":%.3f,%s,\"args\":{\"factor\":%.9g}},\n",
-			us, where, ev->b ? (double)ev->a / ev->b : 0);
-		break;
-	case TRACE_EV_CLAMP:
-	case TRACE_EV_EXIT:
-		/* The text is the kernel's or a policy's: as a number's name alone */
-		fprintf(f, "{\"ph\":\"i\",\"s\":\"g\",\"name\":\"policy %lld %s\",\"ts\":%.3f,%s},\n", ev->c,
-			ev->kind == TRACE_EV_CLAMP ? "clamped" : "ended", us, where);
-		break;
-	}
-}
-
-static void run_command(const struct tracing *r, const struct tw_unit *u,
-			const struct trace_event *ev)
-{
+	const struct tw_known *who = tw_roster_of(&r->roster, u->info.name);
 	char late[32], vcpu[16];
 	pid_t pid = fork();
 
@@ -351,6 +300,8 @@ static void run_command(const struct tracing *r, const struct tw_unit *u,
 	snprintf(late, sizeof(late), "%llu", (unsigned long long)late_of(ev));
 	snprintf(vcpu, sizeof(vcpu), "%d", u->info.vcpu);
 	setenv("TW_VM", u->info.name, 1);
+	setenv("TW_NAME", who->name ? who->name : "", 1);
+	setenv("TW_UUID", who->uuid ? who->uuid : "", 1);
 	setenv("TW_VCPU", vcpu, 1);
 	setenv("TW_SOURCE", tw_source_name(ev->source), 1);
 	setenv("TW_EVENT", tw_kind_name(ev->kind), 1);
@@ -363,7 +314,7 @@ static void on_hit(struct tracing *r, const struct tw_unit *u, const struct trac
 {
 	r->hits++;
 	if (r->save) {
-		write_json(r->save, u, ev);
+		write_json(r, r->save, u, ev);
 		fflush(r->save);
 	}
 	if (r->command)
@@ -390,12 +341,12 @@ static int on_event(void *ctx, void *data, size_t size)
 		if (r->t->nr_wanted && r->gone_wanted >= r->t->nr_wanted)
 			r->all_gone = true;
 	}
-	if (r->perfetto)
-		perfetto(r, u, ev);
+	if (r->perfetto.f)
+		tw_perfetto_event(&r->perfetto, u, tw_roster_of(&r->roster, u->info.name), ev);
 	else if (r->args->csv)
 		print_csv(r, u, ev);
 	else if (r->args->json)
-		write_json(stdout, u, ev);
+		write_json(r, stdout, u, ev);
 	else
 		print_text(r, u, ev);
 	r->shown++;
@@ -438,17 +389,6 @@ static int parse_what(const struct tw_args *args, uint32_t *kinds, struct tw_err
 	return TW_OK;
 }
 
-static int open_out(const char *path, FILE **f, struct tw_err *e)
-{
-	*f = fopen(path, "we");
-	if (*f)
-		return TW_OK;
-	e->code = errno;
-	tw_fail(e, TW_FAILED, "cannot write %s", TW_QUOTE(path));
-	tw_fact(e, "%s", strerror(errno));
-	return tw_cure(e, "name a file in a directory that may be written");
-}
-
 static int parse_action(struct tracing *r, struct tw_err *e)
 {
 	const char *a = r->args->action;
@@ -462,7 +402,7 @@ static int parse_action(struct tracing *r, struct tw_err *e)
 		return TW_OK;
 	}
 	if (!strncmp(a, "save:", 5) && a[5])
-		return open_out(a + 5, &r->save, e);
+		return tw_stream_open(a + 5, &r->save, e);
 	tw_fail(e, TW_USAGE, "cannot trace");
 	tw_fact(e, "there is no action %s", TW_QUOTE(a));
 	return tw_cure(e, "use: stop, exec:COMMAND, save:FILE");
@@ -470,15 +410,24 @@ static int parse_action(struct tracing *r, struct tw_err *e)
 
 static void loop(struct tracing *r, struct ring_buffer *rb, uint64_t end)
 {
+	uint64_t asked = 0;
+
 	while (!tw_stop && !r->stopped && !r->all_gone) {
 		uint64_t now = tw_now_ns();
+
+		/* VMs that nobody knows yet are looked for once a second */
+		if (now - asked > 1000000000) {
+			tw_roster_interval(&r->roster);
+			asked = now;
+		}
 
 		if (now >= end)
 			break;
 		ring_buffer__poll(rb, end - now < 100000000 ? (end - now) / 1000000 + 1 : 100);
 		ring_buffer__consume(rb);
-		/* What stands in the terminal is what has happened */
-		if (fflush(stdout) || ferror(stdout))
+		/* What stands in the terminal, and in the file, is what has happened */
+		if (fflush(stdout) || ferror(stdout) ||
+		    (r->perfetto.f && tw_perfetto_flush(&r->perfetto)))
 			break;
 	}
 	/* What came until Ctrl-C belongs to it */
@@ -490,19 +439,15 @@ static int finish(struct tracing *r, struct tw_err *e)
 	uint64_t events, units;
 	int status = TW_OK;
 
-	if (r->perfetto) {
-		/* The format allows no comma at the end, so here is an event for it to precede */
-		fputs("{\"ph\":\"M\",\"name\":\"trace_end\",\"pid\":0,\"args\":{}}\n]}\n", r->perfetto);
-		if (fflush(r->perfetto) || ferror(r->perfetto)) {
-			tw_fail(e, TW_FAILED, "cannot write %s", TW_QUOTE(r->args->perfetto));
-			tw_fact(e, "%s", strerror(errno));
-			status = tw_cure(e, "look for room on that file system");
-		}
+	if (r->perfetto.f && tw_perfetto_end(&r->perfetto)) {
+		tw_fail(e, TW_FAILED, "cannot write %s", TW_QUOTE(r->args->perfetto));
+		tw_fact(e, "%s", strerror(errno));
+		status = tw_cure(e, "look for room on that file system");
 	}
 	fflush(stdout);
 	tw_tracer_losses(r->t, &events, &units);
-	fprintf(stderr, "twctl: %llu events, %llu lost\n", (unsigned long long)r->shown,
-		(unsigned long long)(events + units));
+	tw_fprintf(stderr, "twctl: %llu events, %llu lost\n", (unsigned long long)r->shown,
+		   (unsigned long long)(events + units));
 	if (status)
 		return status;
 	if (r->hits)
@@ -524,8 +469,6 @@ static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 		tw_fact(e, "the ring buffer cannot be mapped: %s", strerror(errno));
 		return tw_cure(e, "-v shows more");
 	}
-	if (r->perfetto)
-		fputs("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", r->perfetto);
 	loop(r, rb, r->span ? t->start_ns + r->span : UINT64_MAX);
 	status = finish(r, e);
 	ring_buffer__free(rb);
@@ -536,6 +479,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tracing r = { .args = args };
 	struct tw_tracer_opts opts;
+	FILE *perfetto;
 	size_t i;
 	int status;
 
@@ -551,13 +495,17 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	opts.events = true;
 	opts.armed = opts.kinds >> TRACE_EV_ARMED & 1;
 	opts.parts = true;
-	if (args->perfetto && open_out(args->perfetto, &r.perfetto, e))
-		return e->status;
+	if (args->perfetto) {
+		if (tw_stream_open(args->perfetto, &perfetto, e))
+			return e->status;
+		tw_perfetto_begin(&r.perfetto, perfetto);
+	}
 	status = tw_watch(&opts, watch, &r, e);
 	tw_snapshot_free(&r.units);
 	free(r.policies);
-	if (r.perfetto)
-		fclose(r.perfetto);
+	tw_roster_free(&r.roster);
+	if (r.perfetto.f)
+		tw_perfetto_end(&r.perfetto);
 	if (r.save)
 		fclose(r.save);
 	return status;
@@ -587,7 +535,8 @@ const struct tw_verb tw_verb_trace = {
 	.more = "Works on a stock kernel. TIME/s counts from the start. DETAILS of a delivered\n"
 		"tick are the parts of LATE: host timer + vCPU not running + guest not ready.\n"
 		"Runs until Ctrl-C, TIME, or a threshold whose action is stop. exec: has TW_VM,\n"
-		"TW_VCPU, TW_SOURCE, TW_EVENT and TW_LATE_NS in its environment. How many events\n"
+		"TW_NAME, TW_UUID, TW_VCPU, TW_SOURCE, TW_EVENT and TW_LATE_NS in its\n"
+		"environment. How many events\n"
 		"were lost comes last, on stderr, always.\n"
 		"Status 10 if a threshold was hit, 4 when all VMs named with --vm have gone.\n",
 	.options = options,

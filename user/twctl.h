@@ -10,6 +10,7 @@
 #include "err.h"
 #include "json.h"
 #include "policy.h"
+#include "print.h"
 #include "state.h"
 #include "text.h"
 #include "vm.h"
@@ -20,7 +21,7 @@ struct tw_args {
 	bool pin, ids, man;
 	bool exit_when_done;
 	bool chaos, allow_backward;
-	bool csv, cpu;
+	bool csv, cpu, all;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	const char *samples, *report, *baseline, *horizon, *span, *until, *workload;
@@ -68,6 +69,10 @@ struct tw_option {
 		  "PID, guest name, PID-FD or UUID; may be repeated; without: all", "@vm")
 #define TW_OPTION_DURATION								\
 	TW_OPTION("duration", 'd', TW_TEXT, duration, "TIME", "stop after it: 30s", NULL)
+#define TW_OPTIONS_INTERVAL								\
+	TW_OPTION("every", 0, TW_TEXT, every, "TIME",					\
+		  "again and again, so far apart: 500ms, 2s; a bare number is seconds", NULL), \
+	TW_OPTION("count", 0, TW_TEXT, count, "N", "stop after N times", NULL)
 #define TW_OPTION_VCPU									\
 	TW_OPTION("vcpu", 0, TW_TEXT, vcpu, "N", "only this vCPU", NULL)
 #define TW_OPTION_SOURCE								\
@@ -84,7 +89,8 @@ struct tw_verb {
 	const char *summary;		/* one line */
 	const char *more;		/* paragraphs for "twctl help VERB"; or NULL */
 	const struct tw_option *options; /* ends with a row without a name; or NULL */
-	size_t max_operands;
+	size_t max_operands;		/* beside the VM's */
+	bool vm_operand;		/* without --vm, the first operand is the VM */
 	int (*run)(const struct tw_args *args, struct tw_err *e);
 };
 
@@ -179,16 +185,23 @@ void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_fa
 
 struct tw_tracer;
 struct tw_tracer_opts;
-struct tw_world;
+struct tw_shares;
 
-/* Writes where the vCPUs' time of @span ns went, as "cpu" */
-void tw_json_world(struct tw_json *j, const struct tw_world *w, uint64_t span);
+/* Writes where the vCPUs' time went, as "cpu": run, steal, halt and other are together span_ns */
+void tw_json_shares(struct tw_json *j, const struct tw_shares *s);
 
 /* What trace, hist, stat and top have in common: --vm, --vcpu, --source, --jump; 0 or TW_USAGE */
 int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_tracer_opts *o,
 		   struct tw_err *e);
 
-/* An argument that is a duration above zero; 0 where there is none; 0 or TW_USAGE */
+/* An argument that is a whole number above zero; *n is left alone where there is none; 0 or TW_USAGE */
+int tw_args_count(const char *doing, const char *option, const char *text, uint64_t *n,
+		  struct tw_err *e);
+
+/*
+ * An argument that is a time above zero, with its unit, or a bare number of seconds; 0 where there is none;
+ * 0 or TW_USAGE
+ */
 int tw_args_duration(const char *doing, const char *option, const char *text, uint64_t *ns,
 		     struct tw_err *e);
 

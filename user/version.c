@@ -16,11 +16,11 @@ static int run(const struct tw_args *args, struct tw_err *e)
 
 	(void)e;
 	if (!args->json) {
-		printf("twctl %s, ABI %d\n", TW_VERSION, KVM_TIMEWARP_ABI);
+		tw_printf("twctl %s, ABI %d\n", TW_VERSION, KVM_TIMEWARP_ABI);
 		if (abi < 0)
-			printf("kernel: no timewarp hook found\n");
+			tw_printf("kernel: no timewarp hook found\n");
 		else
-			printf("kernel: timewarp hook, ABI %d\n", abi);
+			tw_printf("kernel: timewarp hook, ABI %d\n", abi);
 		return TW_OK;
 	}
 	tw_json_open(&j, NULL, '{');

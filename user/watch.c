@@ -49,35 +49,71 @@ void tw_sleep_until(uint64_t ns)
 int tw_args_duration(const char *doing, const char *option, const char *text, uint64_t *ns,
 		     struct tw_err *e)
 {
-	const char *why = "not above zero";
+	const char *why;
+	uint64_t n;
 
 	*ns = 0;
-	if (!text || (!tw_parse_duration(text, ns, &why) && *ns))
+	if (!text)
+		return TW_OK;
+	if (!tw_parse_u64(text, &n, &why) && n < 1000000000) {
+		*ns = n * 1000000000;
+		why = "not above zero";
+	} else if (!tw_parse_duration(text, ns, &why)) {
+		why = "not above zero";
+	}
+	if (*ns)
 		return TW_OK;
 	tw_fail(e, TW_USAGE, "cannot %s", doing);
 	tw_fact(e, "%s %s is %s", option, TW_QUOTE(text), why);
 	return tw_cure(e, "write a time with its unit: 500us, 1s, 2m");
 }
 
+int tw_args_count(const char *doing, const char *option, const char *text, uint64_t *n,
+		  struct tw_err *e)
+{
+	const char *why;
+	uint64_t v = 0;
+
+	if (!text)
+		return TW_OK;
+	if (!tw_parse_u64(text, &v, &why) && !v)
+		why = "not above zero";
+	if (v) {
+		*n = v;
+		return TW_OK;
+	}
+	tw_fail(e, TW_USAGE, "cannot %s", doing);
+	tw_fact(e, "%s %s is %s", option, TW_QUOTE(text), why);
+	return tw_cure(e, "write a whole number above zero: 10");
+}
+
+/* The operand, where there is one, or the option: one of the two */
+static int one_of(const char *doing, const char *option, const char *named, const char *operand,
+		  const char **text, struct tw_err *e)
+{
+	*text = named ? named : operand;
+	if (!named || !operand)
+		return TW_OK;
+	tw_fail(e, TW_USAGE, "cannot %s", doing);
+	tw_fact(e, "%s %s is given, and %s, too", option, TW_QUOTE(named), TW_QUOTE(operand));
+	return tw_cure(e, "leave one of them out");
+}
+
 int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *every,
 		     uint64_t *times, struct tw_err *e)
 {
-	const char *why;
-	uint64_t n;
+	const struct tw_strings *o = &args->operands;
+	const char *interval, *count;
 
-	*every = 1000000000;
 	*times = UINT64_MAX;
-	if (args->operands.n) {
-		if (!tw_parse_u64(args->operands.v[0], &n, &why) && n && n < 1000000)
-			*every = n * 1000000000;
-		else if (tw_args_duration(verb, "interval", args->operands.v[0], every, e))
-			return e->status;
-	}
-	if (args->operands.n < 2 || (!tw_parse_u64(args->operands.v[1], times, &why) && *times))
-		return TW_OK;
-	tw_fail(e, TW_USAGE, "cannot %s", verb);
-	tw_fact(e, "count %s is no number above zero", TW_QUOTE(args->operands.v[1]));
-	return tw_cure(e, "twctl %s 1s 10", verb);
+	if (one_of(verb, "--every", args->every, o->n ? o->v[0] : NULL, &interval, e) ||
+	    one_of(verb, "--count", args->count, o->n > 1 ? o->v[1] : NULL, &count, e) ||
+	    tw_args_duration(verb, "interval", interval, every, e) ||
+	    tw_args_count(verb, "count", count, times, e))
+		return e->status;
+	if (!interval)
+		*every = 1000000000;
+	return TW_OK;
 }
 
 static int parse_sources(const struct tw_args *args, const char *doing, uint32_t *set,
@@ -126,20 +162,20 @@ int tw_args_tracer(const struct tw_args *args, const char *doing, struct tw_trac
 	return TW_OK;
 }
 
-void tw_json_world(struct tw_json *j, const struct tw_world *w, uint64_t span)
+void tw_json_shares(struct tw_json *j, const struct tw_shares *s)
 {
 	tw_json_open(j, "cpu", '{');
-	tw_json_int(j, "vcpus", w->vcpus);
-	if (w->vcpus) {
-		tw_json_u64(j, "span_ns", span);
-		tw_json_u64(j, "run_ns", w->run_ns);
-		tw_json_u64(j, "steal_ns", w->steal_ns);
-		tw_json_u64(j, "other_ns", tw_world_other_ns(w, span));
+	tw_json_int(j, "vcpus", s->vcpus);
+	if (s->span_ns) {
+		tw_json_u64(j, "span_ns", s->span_ns);
+		tw_json_u64(j, "run_ns", s->run_ns);
+		tw_json_u64(j, "steal_ns", s->steal_ns);
+		tw_json_u64(j, "other_ns", s->other_ns);
 	}
-	if (w->vcpus && w->stats) {
-		tw_json_u64(j, "halt_ns", w->halt_ns);
-		tw_json_u64(j, "halt_poll_success_ns", w->poll_ok_ns);
-		tw_json_u64(j, "halt_poll_fail_ns", w->poll_vain_ns);
+	if (s->span_ns && s->stats) {
+		tw_json_u64(j, "halt_ns", s->halt_ns);
+		tw_json_u64(j, "halt_poll_success_ns", s->poll_ok_ns);
+		tw_json_u64(j, "halt_poll_fail_ns", s->poll_vain_ns);
 	}
 	tw_json_close(j, '}');
 }
@@ -149,10 +185,10 @@ void tw_tell_start(const struct tw_tracer *t)
 	size_t i, n = t->nr_wanted ? t->nr_wanted : t->vms.n;
 
 	for (i = 0; i < t->missing.n; i++)
-		fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
-			t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
-	fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
-		t->nr_wanted ? "" : ", and those to come");
+		tw_fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
+			   t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
+	tw_fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
+		   t->nr_wanted ? "" : ", and those to come");
 }
 
 int tw_watch(const struct tw_tracer_opts *opts, tw_watch_fn watch, void *arg, struct tw_err *e)
@@ -177,8 +213,8 @@ int tw_tell_end(const struct tw_tracer *t, bool all_gone, struct tw_err *e)
 	fflush(stdout);
 	tw_tracer_losses(t, &events, &units);
 	if (events || units)
-		fprintf(stderr, "twctl: %llu events and %llu vCPUs or sources were too many to "
-			"keep\n", (unsigned long long)events, (unsigned long long)units);
+		tw_fprintf(stderr, "twctl: %llu events and %llu vCPUs or sources were too many to "
+			   "keep\n", (unsigned long long)events, (unsigned long long)units);
 	if (!all_gone)
 		return TW_OK;
 	tw_fail(e, TW_NO_VM, "cannot %s any longer", t->opts.doing);

@@ -516,8 +516,11 @@ static void attach(bool defaults)
 	}
 }
 
-static void fork_attach(bool defaults)
+/* False if the machine gives no process to run it in: then nothing is known of the policy */
+static bool fork_attach(bool defaults)
 {
+	static const struct kvm_timewarp_ctx unknown;
+	int status;
 	pid_t pid;
 
 	fflush(stdout);
@@ -528,27 +531,43 @@ static void fork_attach(bool defaults)
 		fflush(stdout);
 		_exit(0);
 	}
-	waitpid(pid, NULL, 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		perror("drive: no process to run the policy in");
+		return false;
+	}
+	/* It has ended the process, or in a way that no handler sees */
+	if (status) {
+		snprintf(history, sizeof(history), " with parameters that went with it");
+		crime(CRASH, &unknown, &unknown);
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
 {
 	unsigned long want = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000;
 	unsigned long runs = 0;
-	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_NODEFER };
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_NODEFER | SA_ONSTACK };
+	/* for a policy that has used up its own */
+	static char stack[65536];
+	stack_t alt = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	bool ran;
 
 	sum = mmap(NULL, sizeof(*sum), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sum == MAP_FAILED)
 		return 1;
 	sum->rng = (argc > 2 ? strtoull(argv[2], NULL, 10) : 1) * 0x9e3779b97f4a7c15ULL | 1;
+	sigaltstack(&alt, NULL);
 	sigaction(SIGALRM, &sa, NULL);
 	sigaction(SIGFPE, &sa, NULL);
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGBUS, &sa, NULL);
 	sigaction(SIGILL, &sa, NULL);
-	fork_attach(true);
-	while (sum->decisions < want && runs++ < want / 10 && sum->count[HANG] < 2)
-		fork_attach(false);
+	ran = fork_attach(true);
+	while (ran && sum->decisions < want && runs++ < want / 10 && sum->count[HANG] < 2)
+		ran = fork_attach(false);
+	if (!ran)
+		return 1;
 	printf("decisions %lu, attachments %lu, refused %lu, segments kept %lu, events told %lu, "
 	       "crimes %lu\n", sum->decisions, sum->runs, sum->refused, sum->kept, sum->told,
 	       sum->crimes);

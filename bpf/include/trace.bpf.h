@@ -128,6 +128,19 @@ struct {
 	__type(value, struct trace_clocks);
 } clocks SEC(".maps");
 
+/* Numbers of units and of their stats that twctl gives back, zeroed, once a VM has gone */
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, TRACE_MAX_UNITS);
+	__type(value, u32);
+} free_units SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(max_entries, TRACE_MAX_STATS);
+	__type(value, u32);
+} free_stats SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -224,7 +237,8 @@ __noinline int unit_id(const u64 *at, u64 tag, bool is_vcpu)
 		}
 		id = IGNORED;
 		if (!cfg_wanted || bpf_map_lookup_elem(&wanted, info.name)) {
-			id = __sync_fetch_and_add(&next_unit, 1) + 1;
+			if (bpf_map_pop_elem(&free_units, &id))
+				id = __sync_fetch_and_add(&next_unit, 1) + 1;
 			if (id >= TRACE_MAX_UNITS) {
 				__sync_fetch_and_add(&units_lost, 1);
 				id = IGNORED;
@@ -299,7 +313,8 @@ __noinline int make_stats(u32 id, u32 source)
 
 	if (!u || !info || source >= TRACE_NR_SOURCES)
 		return 0;
-	i = __sync_fetch_and_add(&next_stats, 1) + 1;
+	if (bpf_map_pop_elem(&free_stats, &i))
+		i = __sync_fetch_and_add(&next_stats, 1) + 1;
 	if (i >= TRACE_MAX_STATS) {
 		__sync_fetch_and_add(&units_lost, 1);
 		i = TRACE_MAX_STATS;

@@ -6,7 +6,8 @@
  * Host times are CLOCK_MONOTONIC in ns.
  *
  * A *unit* is a vCPU, or a whole VM for what belongs to no vCPU (PIT, irqchip, master clock).
- * Each has a number of its own that is never used again: a vCPU's address is.
+ * Each has a number of its own, which outlives it: a vCPU's address is used again at once.  A number is
+ * used again when twctl gives it back (tw_tracer_recycle()), which it does where there are no events.
  */
 #ifndef TIMEWARP_TRACE_H
 #define TIMEWARP_TRACE_H
@@ -129,7 +130,7 @@ struct trace_info {
 	unsigned int stats[TRACE_NR_SOURCES];	/* index in the map of struct trace_stats; 0: none */
 };
 
-/* How many units and pairs of unit and source there may be, from the start of tracing on */
+/* How many units and pairs of unit and source there may be, those that have gone and were not given back too */
 #define TRACE_MAX_UNITS 4096
 #define TRACE_MAX_STATS 4096
 

@@ -138,13 +138,13 @@ TRACE_INLINE long long trace_ticks_to_ns(long long ticks, unsigned int khz)
 /*
  * trace_percentile - the value that so many per mille of a histogram's values do not exceed
  *
- * Told as the top of the bucket that the value is in, but not above the maximum: never too small,
- * and at most a quarter (log2) or a bucket (linear) too big.
+ * As if the values of a bucket were spread over it evenly, as far as least and greatest let them be: off
+ * by a quarter (log2) or a bucket (linear) at most, and never outside what there was.
  */
 TRACE_INLINE unsigned long long trace_percentile(const struct trace_hist *h, unsigned int per_mille,
 						 unsigned long long linear)
 {
-	unsigned long long rank, seen = 0, top;
+	unsigned long long rank, seen = 0, n, lo, hi;
 	unsigned int i;
 
 	if (!h->count)
@@ -152,14 +152,22 @@ TRACE_INLINE unsigned long long trace_percentile(const struct trace_hist *h, uns
 	rank = h->count / 1000 * per_mille + (h->count % 1000 * per_mille + 999) / 1000;
 	if (!rank)
 		rank = 1;
-	for (i = 0; i < TRACE_NR_BUCKETS - 1; i++) {
+	for (i = 0; i < TRACE_NR_BUCKETS - 1 && seen + h->bucket[i] < rank; i++)
 		seen += h->bucket[i];
-		if (seen < rank)
-			continue;
-		top = trace_bucket_low(i + 1, linear) - 1;
-		return top < h->max ? top : h->max;
-	}
-	return h->max;
+	n = h->bucket[i];
+	rank -= seen;
+	lo = trace_bucket_low(i, linear);
+	hi = i < TRACE_NR_BUCKETS - 1 ? trace_bucket_low(i + 1, linear) - 1 : h->max;
+	if (lo < h->min && h->min <= h->max)
+		lo = h->min;
+	if (hi > h->max)
+		hi = h->max;
+	if (!n || rank >= n || hi <= lo)
+		return hi;
+	/* so that the product below has room */
+	for (; n >> 31; n >>= 1)
+		rank >>= 1;
+	return lo + (hi - lo) / n * rank + (hi - lo) % n * rank / n;
 }
 
 #endif /* TIMEWARP_TRACE_MATH_H */

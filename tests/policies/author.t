@@ -47,6 +47,69 @@ sed 's/answer->factor_num = .*/&\n\tanswer->leap_ns = view->guest_ns + 2 * TIMEW
 says 5 '^crime: leaps further than half an hour' check far.bpf.c --count 200
 sed 's/answer->factor_num = .*/&\n\tanswer->flags = 64;/' "$dir/mine.bpf.c" >"$dir/bits.bpf.c"
 says 5 '^crime: answers with bits that there are not' check bits.bpf.c --count 200
+# ok NAME COMMAND...: the command holds
+ok() {
+	local name=$1
+	shift
+	n=$((n + 1))
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		sed 's/^/# /' "$dir/out"
+		failed=1
+	fi
+}
+# An object whose name looks like that of an installed policy is what was built, and nothing else
+says 0 '^built nap: policy nap, 3 parameters' build nap.bpf.c -o nap
+says 0 '^built constant: policy nap, 3 parameters' build nap.bpf.c -o constant
+# What is redirected to a file stays in it
+# shellcheck disable=SC2016 # the inner shell's
+ok 'build adds to a log, and takes nothing out of it' bash -c '
+	cd "$0" && { echo line 1; "$1" policy build mine.bpf.c; sed "s/answer->factor_num/oops/" mine.bpf.c >bad.bpf.c
+	"$1" policy build bad.bpf.c; echo line 2; } >log 2>&1
+	[ "$(head -n 1 log)" = "line 1" ] && [ "$(tail -n 1 log)" = "line 2" ] && grep -q "^built mine" log &&
+	grep -q oops log && ! grep -qP "\x00" log || { cat -v log; false; }' "$dir" "$twctl"
+# Compiled for this machine, a policy is a program like any other
+{ cat "$dir/mine.bpf.c"; echo '
+#ifdef TIMEWARP_CHECK
+int printf(const char *fmt, ...);
+int prctl(int option, ...);
+unsigned int geteuid(void), getegid(void);
+__attribute__((constructor)) static void who(void)
+{
+	printf("runs as %u:%u, no new privileges %d\n", geteuid(), getegid(), prctl(39, 0, 0, 0, 0));
+}
+#endif'; } >"$dir/who.bpf.c"
+nobody=65534
+[ "$(id -u)" = 0 ] || nobody=$(id -u)
+says 0 "^runs as $nobody:[0-9]+, no new privileges 1\$" check who.bpf.c --count 200
+# It passes for what it was seen to do, not for what it was not
+# shellcheck disable=SC2016 # the inner shell's
+ok 'with no process to run it in, check does not pass it' bash -c '
+	cd "$0" && "$1" policy build mine.bpf.c && cc -w -DTIMEWARP_CHECK -I "$2" mine.bpf.c "$2/check/drive.c" -o drive &&
+	chmod 755 . && as=; [ "$(id -u)" != 0 ] || as="setpriv --reuid 65533 --clear-groups"
+	prlimit --nproc=0 $as ./drive 200 1; [ $? = 1 ]' \
+	"$dir" "$twctl" "$root/build/include"
+sed 's/^TIMEWARP_DECIDE/#ifdef TIMEWARP_CHECK\nstatic int deep(volatile int *p) { volatile int a[4096]; a[0] = *p; return deep(a) + a[1]; }\n#endif\n&/
+	s/answer->factor_num = .*/&\n#ifdef TIMEWARP_CHECK\n\tif (decisions > 9) return -deep((volatile int[]){ 1 });\n#endif/' \
+	"$dir/mine.bpf.c" >"$dir/deep.bpf.c"
+says 5 '^crime: (divides by zero, or touches)' check deep.bpf.c --count 2000
+sed 's/^TIMEWARP_DECIDE/#ifdef TIMEWARP_CHECK\nvoid abort(void);\n#endif\n&/
+	s/answer->factor_num = .*/&\n#ifdef TIMEWARP_CHECK\n\tif (decisions > 9) abort();\n#endif/' "$dir/mine.bpf.c" >"$dir/abort.bpf.c"
+says 5 '^crime: (divides by zero, or touches)' check abort.bpf.c --count 2000
+# A policy by name is one that nobody else can have put there, nor put another in its place
+mkdir -p "$dir/open/safe" && cp "$dir/mine.bpf.o" "$dir/open/safe" && chmod 755 "$dir/open/safe"
+export TIMEWARP_POLICY_PATH=$dir/open/safe
+says 0 '^mine: ' inspect mine
+chmod 777 "$dir/open"
+says 1 'a directory on the way to it, may be written by others' inspect mine
+chmod 755 "$dir/open"
+ln -s "$dir/mine.bpf.o" "$dir/open/safe/linked.bpf.o"
+chmod 666 "$dir/mine.bpf.o"
+says 1 'linked.bpf.o, or .*, may be written by others' inspect linked
+chmod 644 "$dir/mine.bpf.o"
+unset TIMEWARP_POLICY_PATH
 # What make install puts there serves as well as this tree, and make uninstall leaves nothing.
 prefix=$dir/inst/usr/local
 env -u MAKEFLAGS -u MAKELEVEL make -s install DESTDIR="$dir/inst" >"$dir/install.out" 2>&1 || sed 's/^/# /' "$dir/install.out"

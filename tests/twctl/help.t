@@ -31,6 +31,12 @@ ok "bash completes verbs and options" bash -c '
 	. <('$twctl' help --completion bash)
 	COMP_WORDS=(twctl att) COMP_CWORD=1; _twctl; [ "${COMPREPLY[*]}" = attach ] || exit 1
 	COMP_WORDS=(twctl attach --fac) COMP_CWORD=2; _twctl; [ "${COMPREPLY[*]}" = --factor ]'
+# shellcheck disable=SC2016
+ok "bash completes verbs behind -j, sub-verbs, verbs of help, policies by name" bash -c '
+	PATH=$PWD/build:$PATH; . <('$twctl' help --completion bash)
+	try() { COMP_WORDS=(twctl "$@") COMP_CWORD=$#; COMPREPLY=(); _twctl; echo "${COMPREPLY[*]}"; }
+	[ "$(try -j det)" = detach ] && [ "$(try policy ins)" = inspect ] && [ "$(try help sta)" = "status stat" ] &&
+	[[ " $(try attach --policy skip) " == *" skip-idle "* ]] || { try -j det; try policy ins; try help sta; try attach --policy skip; false; }'
 quiet() { local said; said=$("$@" 2>&1 >/dev/null); echo "$said"; [ -z "$said" ]; }
 ok "groff has nothing to say about the manual page" quiet groff -man -ww -Tutf8 <($twctl help --man)
 page=$(groff -man -Tascii -P-cbou <($twctl help --man))
@@ -43,6 +49,12 @@ ok "the manual page has every option as help names it" bash -c '
 			grep -q -- "$o" <<<"$0" || { echo "$v: $o"; exit 1; }
 		done
 	done' "$page"
+for v in $verbs; do
+	[ "$v" = version ] && continue
+	ok "twctl-$v.8 has EXAMPLES, and groff nothing to say about it" bash -c '
+		said=$(groff -man -ww -Tascii -P-cbou <('$twctl' help --man "$0") 2>&1 >/dev/null); [ -z "$said" ] || { echo "$said"; exit 1; }
+		groff -man -Tascii -P-cbou <('$twctl' help --man "$0") | grep -A 3 "^EXAMPLES" | grep -q twctl' "$v"
+done
 # says TEXT ARG...: twctl ARG... ends with status 2 and that text
 says() {
 	local text=$1 said

@@ -194,10 +194,12 @@ static void counts_provoked(void **state)
 	EXPECT(f.attached = true, "rtc factor " PTP);
 	EXPECT((f.attached = f.factor_met = true, f.warp_lost_ticks = 1), "warp-lost-ticks " ALWAYS);
 	EXPECT((f.attached = f.factor_met = true, f.warp_floors = 1), ALWAYS "warp-floors ");
-	EXPECT((f.world.vcpus = 2, f.world_ns = 1000, f.world.run_ns = 900, f.world.steal_ns = 60),
+	EXPECT((f.world.span_ns = 2000, f.world.run_ns = 900, f.world.steal_ns = 60),
 	       "steal " ALWAYS);
-	EXPECT((f.world.vcpus = 2, f.world_ns = 1000, f.world.run_ns = 900, f.world.steal_ns = 40), ALWAYS);
-	EXPECT((f.world.vcpus = 2, f.world_ns = 9000, f.world.run_ns = 900, f.world.steal_ns = 60), ALWAYS);
+	EXPECT((f.world.span_ns = 2000, f.world.run_ns = 900, f.world.steal_ns = 40), ALWAYS);
+	EXPECT((f.world.span_ns = 18000, f.world.run_ns = 900, f.world.steal_ns = 60), ALWAYS);
+	EXPECT(f.still_ns = 300000000, "was-stopped " ALWAYS);
+	EXPECT(f.still_ns = 40000000, ALWAYS);
 	EXPECT(f.back = 1, "clock-back " ALWAYS);
 	EXPECT(f.forward = 1, "rtc clock-forward " PTP);
 	EXPECT(f.catchup = true, "tsc-catchup " ALWAYS);

@@ -121,6 +121,7 @@ static void selectors(void **state)
 	assert_int_equal(selects("webs"), 0);
 	assert_int_equal(selects("WEB"), 0);
 	assert_int_equal(selects("5"), 2);
+	assert_int_equal(selects("78"), 0);
 	assert_int_equal(selects("5-8"), 2);
 	assert_int_equal(selects("5-9"), 4);
 	assert_int_equal(selects("6-3"), 4);
@@ -128,15 +129,15 @@ static void selectors(void **state)
 	assert_int_equal(selects(UUID), 4);
 	assert_int_equal(selects("12345678123412341234123456789ABC"), 4);
 	assert_int_equal(selects("uuid:" UUID), 4);
-	/* a PID and another guest's name: both, so that nobody gets the first match */
-	assert_int_equal(selects("77"), 1 | 2);
+	/* a guest that calls itself by another's PID gains nothing by it */
+	assert_int_equal(selects("77"), 1);
 	assert_int_equal(selects("pid:77"), 1);
 	assert_int_equal(selects("name:77"), 2);
 	assert_int_equal(selects("name:5-9"), 4);
 	assert_int_equal(selects("id:5-9"), 0);
 	assert_int_equal(selects("0"), 0);
 	assert_int_equal(selects("-1"), 0);
-	assert_int_equal(selects("99999999999999999999"), 0);
+	assert_int_equal(selects("99999999999999999999"), -1);
 	assert_int_equal(selects("7-"), 0);
 	assert_int_equal(selects("-3"), 0);
 }

@@ -55,7 +55,7 @@ static void described_inside_the_object(void **state)
 {
 	(void)state;
 	assert_string_equal(p.name, "params");
-	assert_int_equal(p.params.n, 5);
+	assert_int_equal(p.params.n, 6);
 	assert_string_equal(param("span")->unit, "ns");
 	assert_string_equal(param("span")->help, "how long");
 	assert_string_equal(param("drift")->help, "slope, in parts per million");
@@ -68,7 +68,8 @@ static void defaults(void **state)
 {
 	(void)state;
 	assert_string_equal(value("factor"), "1/3");
-	assert_string_equal(value("span"), "5000000000ns");
+	assert_string_equal(value("span"), "5s");
+	assert_string_equal(value("offset"), "-250us");
 	assert_string_equal(value("drift"), "-5");
 	assert_string_equal(value("small"), "7");
 	assert_string_equal(value("loud"), "yes");
@@ -85,7 +86,12 @@ static void assignments(void **state)
 {
 	(void)state;
 	good("factor=0.02", "factor", "1/50");
-	good("span=1h", "span", "3600000000000ns");
+	good("span=1h", "span", "1h");
+	good("span=59m1.5s", "span", "59m1.5s");
+	good("offset=-500ms", "offset", "-500ms");
+	good("offset=-24h", "offset", "-1d");
+	good("offset=1h30m", "offset", "1h30m");
+	good("offset=0s", "offset", "0s");
 	good("drift=1000", "drift", "1000");
 	good("drift=-1000", "drift", "-1000");
 	good("small=255", "small", "255");
@@ -97,7 +103,7 @@ static void bad_assignments_change_nothing(void **state)
 	static const char *const bad[] = {
 		"", "=", "factor", "=5", "factor=", "factor=50x", "factor=0", "fact=1",
 		"factors=1", "span=5", "span=0s", "span=2h", "span=-1s", "drift=1001",
-		"drift=-1001", "drift=1.5", "small=256", "small=-1", "small=0x10", "loud=2",
+		"drift=-1001", "offset=-500000000", "offset=-25h", "offset=--1s", "drift=1.5", "small=256", "small=-1", "small=0x10", "loud=2",
 		"loud=", "nosuch=1", "loud=YES", "LICENSE=x", "timewarp_exit_record=1",
 	};
 	char before[128], after[128];

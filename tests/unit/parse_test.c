@@ -136,6 +136,8 @@ static void durations(void **state)
 	good_duration("1.5h", 5400000000000);
 	good_duration(".5ms", 500000);
 	good_duration("0.000000001s", 1);
+	good_duration("1h30m", 5400000000000);
+	good_duration("3d7h50m3.780685026s", 287403780685026);
 	good_duration("2m", 120000000000);
 	good_duration("365d", 31536000000000000);
 	good_duration("9223372036854775807ns", INT64_MAX);
@@ -196,6 +198,40 @@ static void spans_print_for_people(void **state)
 	assert_string_equal(tw_format_span(buf, sizeof(buf), INT64_MIN), "-106751d 23h 47m");
 }
 
+/* What is shown may be written, and is the same */
+static void durations_for_people(void **state)
+{
+	static const struct {
+		int64_t ns;
+		const char *text;
+	} rows[] = {
+		{ 0, "0s" }, { 1, "1ns" }, { -500000000, "-500ms" }, { 1500000, "1.5ms" }, { 31250000, "31.25ms" },
+		{ 1000, "1us" }, { 20000000000, "20s" }, { 60000000000, "1m" }, { 90500000000, "1m30.5s" },
+		{ 86400000000000, "1d" }, { 86400000000001, "1d1ns" }, { 315360000000000000, "3650d" },
+		{ 287403780685026, "3d7h50m3.780685026s" }, { INT64_MAX, "106751d23h47m16.854775807s" },
+	};
+	char buf[TW_DURATION_MAX];
+	const char *why;
+	int64_t ns;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_string_equal(tw_format_duration(buf, sizeof(buf), rows[i].ns), rows[i].text);
+		assert_int_equal(tw_parse_signed_duration(rows[i].text, &ns, &why), 0);
+		assert_int_equal(ns, rows[i].ns);
+	}
+	assert_int_equal(tw_parse_signed_duration("+1s", &ns, &why), 0);
+	assert_int_equal(tw_parse_signed_duration("--1s", &ns, &why), -1);
+	assert_int_equal(tw_parse_signed_duration("1m1h", &ns, &why), -1);
+	assert_int_equal(tw_parse_signed_duration("1s1s", &ns, &why), -1);
+	assert_int_equal(tw_parse_signed_duration("1s 1ms", &ns, &why), -1);
+	assert_int_equal(tw_parse_signed_duration("106751d24h", &ns, &why), -1);
+	tw_format_duration(buf, sizeof(buf), INT64_MIN + 1);
+	assert_int_equal(tw_parse_signed_duration(buf, &ns, &why), 0);
+	assert_int_equal(ns, INT64_MIN + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -204,6 +240,7 @@ int main(void)
 		cmocka_unit_test(reasons_name_the_limit),
 		cmocka_unit_test(twenty_kilobytes_of_digits),
 		cmocka_unit_test(durations),
+		cmocka_unit_test(durations_for_people),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(factors_print_to_12_digits),
 		cmocka_unit_test(spans_print_for_people),

@@ -69,8 +69,8 @@ static void json_structure(void **state)
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 	fclose(j.f);
-	assert_string_equal(buf, "{\"a\":[-1,true],\"ns\":\"18446744073709551615\","
-			    "\"d\":\"-9223372036854775808\",\"n\":null}\n{}\n");
+	assert_string_equal(buf, "{\"schema\":1,\"a\":[-1,true],\"ns\":\"18446744073709551615\","
+			    "\"d\":\"-9223372036854775808\",\"n\":null}\n{\"schema\":1}\n");
 	free(buf);
 }
 

@@ -106,12 +106,26 @@ static void buckets_by_table(void **state)
 	}
 }
 
+/* One look at up to two vCPUs */
+#define LOOK(now, halt, block, ...)							\
+	(&(struct tw_world){ .v = (struct tw_vcpu_time[]){ __VA_ARGS__ },		\
+			     .vcpus = sizeof((struct tw_vcpu_time[]){ __VA_ARGS__ }) /	\
+				      sizeof(struct tw_vcpu_time),			\
+			     .stats = true, .halt_ns = (halt), .blocking = (block), .now_ns = (now) })
+
+static void expect_shares(const struct tw_shares *s, uint64_t run, uint64_t steal, uint64_t halt,
+			  uint64_t other)
+{
+	assert_int_equal(s->run_ns, run);
+	assert_int_equal(s->steal_ns, steal);
+	assert_int_equal(s->halt_ns, halt);
+	assert_int_equal(s->other_ns, other);
+	assert_int_equal(run + steal + halt + other, s->span_ns);
+}
+
 static void worlds(void **state)
 {
-	struct tw_world now = { .vcpus = 2, .run_ns = 900, .steal_ns = 50, .stats = true, .halt_ns = 400,
-				.poll_ok_ns = 30, .poll_vain_ns = 20 };
-	struct tw_world before = { .vcpus = 2, .run_ns = 300, .steal_ns = 20, .stats = true,
-				   .halt_ns = 100, .poll_ok_ns = 10, .poll_vain_ns = 20 };
+	struct tw_shares s = { 0 }, before;
 	uint64_t run, wait;
 
 	(void)state;
@@ -120,18 +134,34 @@ static void worlds(void **state)
 	assert_int_equal(wait, 45);
 	assert_false(tw_world_parse("123 45\n", &run, &wait));
 	assert_false(tw_world_parse("", &run, &wait));
-	tw_world_sub(&now, &before);
-	assert_int_equal(now.run_ns, 600);
-	assert_int_equal(now.steal_ns, 30);
-	assert_int_equal(now.halt_ns, 300);
-	assert_int_equal(now.poll_ok_ns, 20);
-	assert_int_equal(now.poll_vain_ns, 0);
-	assert_int_equal(tw_world_other_ns(&now, 500), 70);
-	/* The clocks are read one after the other: no time is left over, nor less */
-	assert_int_equal(tw_world_other_ns(&now, 400), 0);
-	before.stats = false;
-	tw_world_sub(&now, &before);
-	assert_false(now.stats);
+	/* KVM counts a halt until its vCPU has a CPU again: 400 halted, of which 100 were stolen */
+	tw_shares_add(&s, LOOK(0, 0, 0, { 7, 0, 0 }), LOOK(1000, 400, 0, { 7, 600, 100 }));
+	expect_shares(&s, 600, 100, 300, 0);
+	/* 92.86 % halted by KVM's count, 39.84 % stolen: 140 % in all, once */
+	memset(&s, 0, sizeof(s));
+	tw_shares_add(&s, LOOK(0, 0, 0, { 7, 0, 0 }), LOOK(10000, 9286, 0, { 7, 730, 3984 }));
+	expect_shares(&s, 730, 3984, 5286, 0);
+	/* An idle guest, in one halt all the time: nothing is counted until it is over */
+	memset(&s, 0, sizeof(s));
+	tw_shares_add(&s, LOOK(0, 50, 1, { 7, 5, 0 }), LOOK(1000, 50, 1, { 7, 5, 0 }));
+	expect_shares(&s, 0, 0, 1000, 0);
+	tw_shares_add(&s, LOOK(1000, 50, 1, { 7, 5, 0 }), LOOK(2000, 1950, 0, { 7, 105, 0 }));
+	expect_shares(&s, 100, 0, 1900, 0);
+	/* Stopped by a signal: in no halt */
+	tw_shares_add(&s, LOOK(2000, 1950, 0, { 7, 105, 0 }), LOOK(3000, 1950, 0, { 7, 105, 0 }));
+	expect_shares(&s, 100, 0, 1900, 1000);
+	/* A vCPU that is unplugged takes nothing along, and one that comes starts at its first look */
+	before = s;
+	tw_shares_add(&s, LOOK(3000, 0, 0, { 7, 105, 0 }, { 8, 9000, 0 }), LOOK(4000, 0, 0, { 7, 605, 0 }));
+	assert_int_equal(s.run_ns, 600);
+	tw_shares_add(&s, LOOK(4000, 0, 0, { 7, 605, 0 }), LOOK(5000, 0, 0, { 7, 605, 0 }, { 9, 77, 0 }));
+	tw_shares_sub(&s, &before);
+	expect_shares(&s, 500, 0, 0, 1500);
+	assert_int_equal(s.vcpus, 2);
+	/* The clocks are read one after the other: never more than there was */
+	memset(&s, 0, sizeof(s));
+	tw_shares_add(&s, LOOK(0, 0, 0, { 7, 0, 0 }), LOOK(1000, 0, 0, { 7, 1007, 3 }));
+	expect_shares(&s, 1000, 0, 0, 0);
 }
 
 static int by_value(const void *a, const void *b)
@@ -167,21 +197,28 @@ static void percentile_of(unsigned int n, unsigned int bits, uint64_t linear)
 		uint64_t rank = ((uint64_t)n * per_mille[i] + 999) / 1000, exact = v[rank - 1];
 		uint64_t got = trace_percentile(&h, per_mille[i], linear);
 
-		assert_true(got >= exact);
+		assert_true(got + (linear ? linear : exact / 4) >= exact);
 		assert_true(got <= exact + (linear ? linear : exact / 4));
+		assert_true(got >= h.min && got <= h.max);
 	}
 	free(v);
 }
 
 static void percentiles(void **state)
 {
-	struct trace_hist none = { 0 }, one = { 0 };
+	struct trace_hist none = { 0 }, one = { 0 }, wide = { 0 };
+	int i;
 
 	(void)state;
 	assert_int_equal(trace_percentile(&none, 990, 0), 0);
 	put(&one, 12345, 0);
 	assert_int_equal(trace_percentile(&one, 1, 0), 12345);
 	assert_int_equal(trace_percentile(&one, 999, 0), 12345);
+	/* a bucket that is far wider than what is in it: 500 of 10 us, 500 up to 2 ms */
+	for (i = 0; i < 1000; i++)
+		put(&wide, i < 500 ? 10000 : 2000000, 20000000);
+	assert_int_equal(trace_percentile(&wide, 500, 20000000), 1005000);
+	assert_int_equal(trace_percentile(&wide, 1000, 20000000), 2000000);
 	percentile_of(1, 20, 0);
 	percentile_of(7, 20, 0);
 	percentile_of(1000, 30, 0);

@@ -3,36 +3,85 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "print.h"
 #include "search.h"
 #include "text.h"
 
-/* Runs a program to its end, its output into a file if one is named; its status, -1 for a signal */
-static int run_program(const char *const *argv, const char *output)
+#define NOBODY 65534
+
+/* Waits for a child; its exit status, -1 for a signal or if there is none */
+static int status_of(pid_t pid)
 {
 	int status;
+
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+/* Runs a program to its end; its status, -1 for a signal */
+static int run_program(const char *const *argv)
+{
 	pid_t pid;
 
 	fflush(NULL);
 	pid = fork();
-	if (pid < 0)
-		return -1;
 	if (!pid) {
 		/* JSON and compiler's talk shall not mix */
-		if (!freopen(output ? output : "/dev/stderr", "w", stdout))
-			dup2(2, 1);
+		dup2(2, 1);
 		execvp(argv[0], (char *const *)argv);
 		_exit(127);
 	}
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+	return status_of(pid);
+}
+
+/* A policy's source may do anything when it is compiled for this machine: as nobody, for good */
+static bool become_nobody(void)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return false;
+	if (geteuid())
+		return true;
+	return !setgroups(0, NULL) && !setresgid(NOBODY, NOBODY, NOBODY) &&
+	       !setresuid(NOBODY, NOBODY, NOBODY);
+}
+
+/* Runs a program that is not trusted: nobody's, without descriptors, files or environment of ours */
+static int run_untrusted(const char *const *argv, int output)
+{
+	static char *const none[] = { NULL };
+	pid_t pid;
+	int program;
+
+	/* its directory is ours alone */
+	program = open(argv[0], O_RDONLY | O_CLOEXEC);
+	if (program < 0)
 		return -1;
-	return WEXITSTATUS(status);
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		int null = open("/dev/null", O_RDWR);
+
+		if (null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || chdir("/") ||
+		    close_range(3, program - 1, 0) || close_range(program + 1, ~0U, 0) ||
+		    !become_nobody())
+			_exit(126);
+		syscall(SYS_execveat, program, "", argv, none, AT_EMPTY_PATH);
+		_exit(127);
+	}
+	close(program);
+	return status_of(pid);
 }
 
 static bool in_path(const char *name)
@@ -91,7 +140,7 @@ static int find_tools(const char *source, const char **clang, char **include, st
 
 static int compile(const char *const *argv, struct tw_err *e)
 {
-	int ret = run_program(argv, NULL);
+	int ret = run_program(argv);
 
 	if (!ret)
 		return TW_OK;
@@ -116,15 +165,21 @@ int tw_author_build(const char *source, const char *object, struct tw_err *e)
 
 static int drive(const char *const *argv, const char *output, char **report, struct tw_err *e)
 {
-	int ret = run_program(argv, output);
+	int fd = open(output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int ret = fd < 0 ? -1 : run_untrusted(argv, fd);
 
+	if (fd >= 0)
+		close(fd);
 	*report = tw_read_file(output, NULL);
 	if (*report && (!ret || ret == TW_REFUSED))
 		return ret;
 	free(*report);
 	*report = NULL;
-	tw_fact(e, "the program made of it ends with status %d", ret);
-	return tw_cure(e, "see whether TMPDIR forbids to run what lies there");
+	if (ret < 0)
+		tw_fact(e, "the program made of it cannot be run, or ends by a signal");
+	else
+		tw_fact(e, "the program made of it, which runs as nobody, ends with status %d", ret);
+	return tw_cure(e, "see whether TMPDIR forbids to run what lies there, and what limits there are");
 }
 
 int tw_author_drive(const char *source, const char *decisions, char **report, struct tw_err *e)
@@ -161,7 +216,7 @@ char *tw_scratch_dir(void)
 
 	/* without it, what is to be put there will fail and say why */
 	if (!mkdtemp(dir))
-		fprintf(stderr, "twctl: %s: %s\n", dir, strerror(errno));
+		tw_fprintf(stderr, "twctl: %s: %s\n", dir, strerror(errno));
 	return dir;
 }
 

@@ -338,7 +338,7 @@ static void judge_counts(const struct tw_facts *f, struct list *l)
 			    tw_short_ns(max, sizeof(max), w->max_ns));
 	}
 	/* An idle guest, too, finds its CPU taken now and then */
-	if (f->world.vcpus && f->world.steal_ns > f->world_ns * f->world.vcpus / 100 &&
+	if (f->world.steal_ns > f->world.span_ns / 100 &&
 	    f->world.steal_ns > (f->world.run_ns + f->world.steal_ns) / 20)
 		add(l, "steal", TW_WRONG,
 		    "the guest waits for CPUs that others have; its ticks come late meanwhile",
@@ -346,6 +346,12 @@ static void judge_counts(const struct tw_facts *f, struct list *l)
 		    "%llu %% of the time in which its vCPUs could have run was stolen",
 		    (unsigned long long)(f->world.steal_ns * 100 /
 					 (f->world.run_ns + f->world.steal_ns)));
+	/* A VMM that handles an exit is not still for so long */
+	if (f->still_ns > 50000000 && f->state != 'T' && f->state != 't')
+		add(l, "was-stopped", TW_WRONG,
+		    "its ticks came late, or were lost, until it went on",
+		    "see who stops it: the VMM's monitor, a signal, a snapshot, the host's swap",
+		    "no vCPU ran, nor wanted to, nor was halted, for %llu ms", f->still_ns / 1000000);
 	if (f->back)
 		add(l, "clock-back", TW_WRONG, "what the guest has measured by it is wrong, or negative",
 		    "twctl trace clock tells who moves it", "%llu backward jumps of its clocks", f->back);

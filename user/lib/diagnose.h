@@ -82,8 +82,8 @@ struct tw_facts {
 	bool stats;			/* KVM's statistics are known */
 	unsigned long long halts, poll_ok_ns, poll_vain_ns;
 	unsigned long long watched_ns;	/* for how long; 0: not at all */
-	struct tw_world world;		/* meanwhile; no vCPUs: not known */
-	unsigned long long world_ns;	/* for how long */
+	struct tw_shares world;		/* meanwhile; no span: not known */
+	unsigned long long still_ns;	/* of it, looks between which no vCPU ran, waited or was halted */
 	struct tw_watched watched[TW_WATCHED_MAX];	/* by enum trace_source */
 	unsigned long long back, forward;	/* jumps of its clocks meanwhile */
 	bool catchup;			/* KVM corrects its TSC by catch-up */

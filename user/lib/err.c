@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "print.h"
 
 static void format(char *buf, size_t size, const char *fmt, va_list ap)
 {
@@ -113,14 +114,10 @@ void tw_err_print(const struct tw_err *e, bool json)
 		return;
 	}
 	fflush(stdout);
-	fprintf(stderr, "twctl: %s", e->what);
-	if (*e->fact)
-		fprintf(stderr, ": %s", e->fact);
-	if (*e->cure)
-		fprintf(stderr, "; %s", e->cure);
-	fputc('\n', stderr);
+	tw_fprintf(stderr, "twctl: %s%s%s%s%s\n", e->what, *e->fact ? ": " : "", e->fact,
+		   *e->cure ? "; " : "", e->cure);
 	if (e->detail)
-		fputs(e->detail, stderr);
+		tw_put_lines(stderr, e->detail);
 }
 
 void tw_err_free(struct tw_err *e)

@@ -120,6 +120,39 @@ static void check_btf(struct tw_check *c)
 	cure(c, "boot the distribution's own kernel");
 }
 
+static long read_sysctl(const char *path)
+{
+	char line[32];
+
+	return read_line(path, line, sizeof(line)) ? atol(line) : -1;
+}
+
+/* Where there is no such file, the kernel knows no other way than the JIT */
+static void check_jit(struct tw_check *c)
+{
+	if (read_sysctl("/proc/sys/net/core/bpf_jit_enable") == 0) {
+		fact(c, TW_MISSING, "BPF's JIT compiler is off: no policy, probe or tracer loads");
+		cure(c, "sysctl net.core.bpf_jit_enable=1");
+		return;
+	}
+	if (read_sysctl("/proc/sys/net/core/bpf_jit_harden") == 2) {
+		fact(c, TW_LIMITED, "the JIT blinds constants (bpf_jit_harden=2): programs cost more");
+		cure(c, "sysctl net.core.bpf_jit_harden=1, which spares root's");
+		return;
+	}
+	fact(c, TW_PRESENT, "BPF programs are compiled");
+}
+
+static void check_kptr(struct tw_check *c)
+{
+	if (read_sysctl("/proc/sys/kernel/kptr_restrict") == 2) {
+		fact(c, TW_LIMITED, "addresses are hidden from root, too (kptr_restrict=2)");
+		cure(c, "sysctl kernel.kptr_restrict=1: the tracer then dates ticks more cheaply");
+		return;
+	}
+	fact(c, TW_PRESENT, "the tracer may see where the kernel keeps its clock");
+}
+
 static void check_pidfd(struct tw_check *c)
 {
 	if (syscall(SYS_pidfd_getfd, -1, -1, 0) < 0 && errno == ENOSYS) {
@@ -218,6 +251,20 @@ static void cure_by_install(struct tw_check *c)
 		cure(c, "KVM is built into this kernel: boot one with kvm as a module (Debian's)");
 }
 
+/* Where tools/build-kvm --install puts it */
+static bool patched_is_installed(void)
+{
+	struct utsname u;
+	char *path;
+	bool there;
+
+	uname(&u);
+	path = tw_asprintf("/lib/modules/%s/updates/timewarp/kvm.ko", u.release);
+	there = exists(path);
+	free(path);
+	return there;
+}
+
 static void check_hook(struct tw_check *c)
 {
 	const struct btf *btf;
@@ -232,10 +279,16 @@ static void check_hook(struct tw_check *c)
 		fact(c, TW_PRESENT, "kvm has struct kvm_timewarp_ops");
 		return;
 	}
-	if (tw_host_has_hook())
+	if (tw_host_has_hook()) {
 		fact(c, TW_MISSING, "kvm is patched, but /sys/kernel/btf/kvm is not there");
-	else
+	} else if (patched_is_installed()) {
+		fact(c, TW_MISSING, "a patched kvm is installed, but the stock one was loaded: from the "
+		     "initramfs, or before it was there");
+		cure(c, "update-initramfs -u, then reload kvm: rmmod kvm_intel kvm_amd kvm; " LOAD);
+		return;
+	} else {
 		fact(c, TW_MISSING, "the kvm that runs is a stock one, without the hook");
+	}
 	cure_by_install(c);
 }
 
@@ -270,13 +323,30 @@ static void check_switch(struct tw_check *c)
 	cure(c, "echo 1 > " TW_SWITCH);
 }
 
+/* Whether a word stands in the kernel's command line */
+static bool kernel_option(const char *word)
+{
+	char *text = tw_read_file("/proc/cmdline", NULL), *rest = text, *w;
+	bool found = false;
+
+	while (!found && rest && (w = strsep(&rest, " \n")))
+		found = !strcmp(w, word);
+	free(text);
+	return found;
+}
+
 static void check_debugfs(struct tw_check *c)
 {
 	struct statfs fs;
 
 	if (statfs("/sys/kernel/debug", &fs) || fs.f_type != DEBUGFS_MAGIC) {
-		fact(c, TW_MISSING, "debugfs is not mounted on /sys/kernel/debug");
 		c->status = TW_FAILED;
+		if (kernel_option("debugfs=off")) {
+			fact(c, TW_MISSING, "the kernel was booted with debugfs=off");
+			cure(c, "boot without it");
+			return;
+		}
+		fact(c, TW_MISSING, "debugfs is not mounted on /sys/kernel/debug");
 		cure(c, "mount -t debugfs debugfs /sys/kernel/debug");
 		return;
 	}
@@ -303,7 +373,7 @@ static void check_bpffs(struct tw_check *c)
 	}
 	fact(c, TW_MISSING, "no BPF file system on " TW_BPFFS " (for attach --pin)");
 	c->status = TW_FAILED;
-	cure(c, "mount -t bpf bpf " TW_BPFFS);
+	cure(c, "mount -t bpf -o mode=700 bpf " TW_BPFFS);
 }
 
 static void check_clocksource(struct tw_check *c)
@@ -394,6 +464,8 @@ static const struct {
 	{ "privilege", TW_NEED_HOOK | TW_NEED_TRACE, check_privilege },
 	{ "lockdown", 0, check_lockdown },
 	{ "kernel-btf", TW_NEED_HOOK | TW_NEED_TRACE, check_btf },
+	{ "bpf-jit", TW_NEED_HOOK | TW_NEED_TRACE, check_jit },
+	{ "kptr", 0, check_kptr },
 	{ "pidfd", TW_NEED_HOOK, check_pidfd },
 	{ "kvm", TW_NEED_HOOK | TW_NEED_TRACE, check_kvm },
 	{ "hook", TW_NEED_HOOK, check_hook },
@@ -467,9 +539,20 @@ static int64_t clock_ns(clockid_t id)
 
 int64_t tw_host_epoch_ns(void)
 {
-	int64_t suspended = clock_ns(CLOCK_BOOTTIME) - clock_ns(CLOCK_MONOTONIC);
+	int64_t best = INT64_MAX, epoch = 0;
+	int i;
 
-	/* what is less than a millisecond lies between the two readings */
-	return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC_RAW) -
-	       (suspended > 1000000 ? suspended : 0);
+	/* Whoever is preempted between two readings has them apart: the tightest of some */
+	for (i = 0; i < 5; i++) {
+		int64_t begin = clock_ns(CLOCK_MONOTONIC_RAW), boot = clock_ns(CLOCK_BOOTTIME);
+		int64_t mono = clock_ns(CLOCK_MONOTONIC), real = clock_ns(CLOCK_REALTIME);
+		int64_t end = clock_ns(CLOCK_MONOTONIC_RAW), suspended = boot - mono;
+
+		if (end - begin >= best)
+			continue;
+		best = end - begin;
+		/* what is less than a millisecond lies between the two readings */
+		epoch = real - (begin + best / 2) - (suspended > 1000000 ? suspended : 0);
+	}
+	return epoch;
 }

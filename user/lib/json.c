@@ -5,29 +5,7 @@
 #include <math.h>
 #include <stddef.h>
 
-size_t tw_utf8_len(const char *text)
-{
-	const unsigned char *s = (const unsigned char *)text;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] < 0xc2 || (s[1] & 0xc0) != 0x80)
-		return 0;
-	if (s[0] < 0xe0)
-		return 2;
-	if ((s[2] & 0xc0) != 0x80)
-		return 0;
-	if (s[0] < 0xf0) {
-		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-			return 0;
-		return 3;
-	}
-	if (s[0] > 0xf4 || (s[3] & 0xc0) != 0x80)
-		return 0;
-	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return 4;
-}
+#include "text.h"
 
 static void quote(FILE *f, const char *text)
 {
@@ -35,6 +13,7 @@ static void quote(FILE *f, const char *text)
 
 	putc('"', f);
 	while (*s) {
+		/* a strict reader would refuse the whole line for what is no UTF-8 */
 		size_t n = tw_utf8_len((const char *)s);
 
 		if (*s == '"' || *s == '\\')
@@ -66,6 +45,8 @@ void tw_json_open(struct tw_json *j, const char *key, char bracket)
 	begin(j, key);
 	putc(bracket, j->f);
 	j->more[++j->depth] = false;
+	if (j->depth == 1 && bracket == '{' && !j->foreign)
+		tw_json_int(j, "schema", TW_JSON_SCHEMA);
 }
 
 void tw_json_close(struct tw_json *j, char bracket)
@@ -122,6 +103,12 @@ void tw_json_s64(struct tw_json *j, const char *key, int64_t value)
 {
 	begin(j, key);
 	fprintf(j->f, "\"%" PRId64 "\"", value);
+}
+
+void tw_json_real(struct tw_json *j, const char *key, double value, int decimals)
+{
+	begin(j, key);
+	fprintf(j->f, "%.*f", decimals, value);
 }
 
 void tw_json_end(struct tw_json *j)

@@ -8,18 +8,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/*
+ * The first key of each object that twctl writes.  Another number means that a key has gone or changed its
+ * meaning; new ones come without.  doc/json.md has them all, which tests/unit/layers.t checks.
+ */
+#define TW_JSON_SCHEMA 1
+
 struct tw_json {
 	FILE *f;
 	int depth;
+	bool foreign;		/* a format that is not ours, whose objects carry no "schema" */
 	bool unflushed;		/* a stream: whoever writes it flushes */
 	bool more[16];		/* at each depth: something was written, so a comma is due */
 };
-
-/*
- * Length of the UTF-8 sequence at @text, 0 if it is not one.  Overlong forms, surrogates and what
- * lies beyond U+10FFFF are none: a strict reader would refuse the whole line for them.
- */
-size_t tw_utf8_len(const char *text);
 
 /* Keys are string literals of ours; NULL inside arrays */
 
@@ -35,6 +36,8 @@ void tw_json_null(struct tw_json *j, const char *key);
 /* Nanoseconds and ticks are decimal strings: at 50x a TSC passes 2^53 within a day */
 void tw_json_u64(struct tw_json *j, const char *key, uint64_t value);
 void tw_json_s64(struct tw_json *j, const char *key, int64_t value);
+/* A plain number with so many decimals, for formats that are not ours */
+void tw_json_real(struct tw_json *j, const char *key, double value, int decimals);
 /* Ends the line and flushes it, unless told otherwise */
 void tw_json_end(struct tw_json *j);
 

@@ -224,8 +224,25 @@ static bool read_literal(const char *text, s128 *value)
 	return true;
 }
 
+static bool is_duration(const struct tw_param *p)
+{
+	return !strcmp(p->unit, "ns");
+}
+
+const char *tw_param_bound(const struct tw_param *p, const char *literal, char *buf, size_t size)
+{
+	s128 value;
+
+	if (is_duration(p) && read_literal(literal, &value) && value <= INT64_MAX)
+		return tw_format_duration(buf, size, value);
+	snprintf(buf, size, "%.*s%s", (int)strspn(literal, "-0123456789"), literal,
+		 is_duration(p) ? "ns" : "");
+	return buf;
+}
+
 static int check_range(const struct tw_param *p, s128 value, struct tw_err *e)
 {
+	char min[TW_DURATION_MAX], max[TW_DURATION_MAX];
 	unsigned int bits = p->size * 8;
 	bool negative = p->type == TW_PARAM_SIGNED;
 	s128 lo = negative ? -((s128)1 << (bits - 1)) : 0;
@@ -238,8 +255,10 @@ static int check_range(const struct tw_param *p, s128 value, struct tw_err *e)
 	if (value >= lo && value <= hi)
 		return TW_OK;
 	tw_fact(e, "it is outside its range");
-	return tw_cure(e, "%s takes %s to %s %s", p->name, p->min ? p->min : "the least",
-		       p->max ? p->max : "the most its type holds", p->unit);
+	return tw_cure(e, "%s takes %s to %s%s%s", p->name,
+		       p->min ? tw_param_bound(p, p->min, min, sizeof(min)) : "the least",
+		       p->max ? tw_param_bound(p, p->max, max, sizeof(max)) : "the most its type holds",
+		       is_duration(p) ? "" : " ", is_duration(p) ? "" : p->unit);
 }
 
 /* Little endian, as the kernel that this is for */
@@ -256,7 +275,10 @@ static int assign_number(const struct tw_param *p, const char *text, void *data,
 	int64_t s;
 	int ret;
 
-	if (!strcmp(p->unit, "ns")) {
+	if (is_duration(p) && p->type == TW_PARAM_SIGNED) {
+		ret = tw_parse_signed_duration(text, &s, &why);
+		value = s;
+	} else if (is_duration(p)) {
 		ret = tw_parse_duration(text, &u, &why);
 		value = u;
 	} else if (p->type == TW_PARAM_SIGNED) {
@@ -372,23 +394,26 @@ int tw_params_assign(const struct tw_params *params, const char *assignment, voi
 	}
 }
 
-static void format_number(const struct tw_param *p, const void *from, char *buf, size_t room)
+static void format_number(const struct tw_param *p, const void *from, bool plain, char *buf, size_t room)
 {
 	unsigned int shift = 64 - p->size * 8;
 	uint64_t u = 0;
+	int64_t s;
 
 	memcpy(&u, from, p->size);
+	s = p->type == TW_PARAM_SIGNED ? (int64_t)(u << shift) >> shift : (int64_t)u;
 	if (p->type == TW_PARAM_BOOL)
 		snprintf(buf, room, "%s", u ? "yes" : "no");
+	else if (is_duration(p) && !plain && (p->type == TW_PARAM_SIGNED || u <= INT64_MAX))
+		tw_format_duration(buf, room, s);
 	else if (p->type == TW_PARAM_SIGNED)
-		snprintf(buf, room, "%" PRId64 "%s", (int64_t)(u << shift) >> shift,
-			 strcmp(p->unit, "ns") ? "" : "ns");
+		snprintf(buf, room, "%" PRId64 "%s", s, is_duration(p) ? "ns" : "");
 	else
-		snprintf(buf, room, "%" PRIu64 "%s", u, strcmp(p->unit, "ns") ? "" : "ns");
+		snprintf(buf, room, "%" PRIu64 "%s", u, is_duration(p) ? "ns" : "");
 }
 
-const char *tw_param_format(const struct tw_param *p, const void *data, size_t size, char *buf,
-			    size_t room)
+static const char *format(const struct tw_param *p, const void *data, size_t size, bool plain, char *buf,
+			  size_t room)
 {
 	const char *from = (const char *)data + p->offset;
 	struct timewarp_schedule schedule;
@@ -415,7 +440,19 @@ const char *tw_param_format(const struct tw_param *p, const void *data, size_t s
 		snprintf(buf, room, "%.*s", (int)p->size, from);
 		break;
 	default:
-		format_number(p, from, buf, room);
+		format_number(p, from, plain, buf, room);
 	}
 	return buf;
+}
+
+const char *tw_param_format(const struct tw_param *p, const void *data, size_t size, char *buf,
+			    size_t room)
+{
+	return format(p, data, size, false, buf, room);
+}
+
+const char *tw_param_plain(const struct tw_param *p, const void *data, size_t size, char *buf,
+			   size_t room)
+{
+	return format(p, data, size, true, buf, room);
 }

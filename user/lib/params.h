@@ -64,6 +64,9 @@ void tw_params_free(struct tw_params *params);
 int tw_params_assign(const struct tw_params *params, const char *assignment, void *data,
 		     size_t size, struct tw_err *e);
 
+/* A bound, @param->min or max, as it may be written: a literal without its suffix, or a duration */
+const char *tw_param_bound(const struct tw_param *param, const char *literal, char *buf, size_t size);
+
 /**
  * tw_param_format - write a parameter's value the way it may be assigned
  *
@@ -72,5 +75,8 @@ int tw_params_assign(const struct tw_params *params, const char *assignment, voi
 #define TW_PARAM_MAX 2048	/* room for any, a schedule with all its pieces included */
 const char *tw_param_format(const struct tw_param *param, const void *data, size_t size, char *buf,
 			    size_t room);
+/* Likewise for programs: a duration is one number of nanoseconds, "1500000ns" */
+const char *tw_param_plain(const struct tw_param *param, const void *data, size_t size, char *buf,
+			   size_t room);
 
 #endif /* TW_PARAMS_H */

@@ -170,42 +170,104 @@ static const struct {
 	{ "d", 86400000000000 },
 };
 
-static uint64_t find_unit(const char *name)
+#define NR_UNITS (sizeof(units) / sizeof(*units))
+#define SECONDS 3		/* where they stand there */
+
+/* Where the unit at s stands in the list, the number of units if there is none */
+static size_t find_unit(const char *s, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
-		if (!strcmp(units[i].name, name))
-			return units[i].ns;
-	return 0;
+	for (i = 0; i < NR_UNITS; i++)
+		if (strlen(units[i].name) == len && !strncmp(units[i].name, s, len))
+			break;
+	return i;
 }
 
 int tw_parse_duration(const char *text, uint64_t *ns, const char **why)
 {
+	size_t last = NR_UNITS, unit, len;
 	bool overflow = false;
 	struct decimal d;
-	const char *end;
-	uint64_t unit;
-	u128 product;
+	u128 sum = 0, product;
 
-	*why = "not a duration; a duration has a unit, such as 5s, 100us or 1.5h";
-	end = read_decimal(text, &d, &overflow);
-	if (!end)
-		return -1;
-	unit = find_unit(end);
-	if (!unit)
-		return -1;
-	product = (u128)d.value * unit;
-	if (overflow || product / d.scale > INT64_MAX) {
-		*why = "longer than the 292 years that 64-bit nanoseconds hold";
-		return -1;
-	}
-	if (product % d.scale) {
-		*why = "not a whole number of nanoseconds";
-		return -1;
-	}
-	*ns = product / d.scale;
+	do {
+		*why = "not a duration; a duration has a unit, such as 5s, 100us, 1.5h or 1h30m";
+		text = read_decimal(text, &d, &overflow);
+		if (!text)
+			return -1;
+		len = strspn(text, "nsumhd");
+		unit = find_unit(text, len);
+		/* each once, the greatest first */
+		if (unit >= last)
+			return -1;
+		last = unit;
+		text += len;
+		product = (u128)d.value * units[unit].ns;
+		if (overflow || product / d.scale > INT64_MAX || sum + product / d.scale > INT64_MAX) {
+			*why = "longer than the 292 years that 64-bit nanoseconds hold";
+			return -1;
+		}
+		if (product % d.scale) {
+			*why = "not a whole number of nanoseconds";
+			return -1;
+		}
+		sum += product / d.scale;
+	} while (*text);
+	*ns = sum;
 	return 0;
+}
+
+int tw_parse_signed_duration(const char *text, int64_t *ns, const char **why)
+{
+	bool negative = *text == '-';
+	uint64_t u;
+
+	if (tw_parse_duration(text + (negative || *text == '+'), &u, why))
+		return -1;
+	*ns = negative ? -(int64_t)u : (int64_t)u;
+	return 0;
+}
+
+/* "1.5ms": a value with the decimals that it has, and no more */
+static void format_part(char *buf, size_t size, uint64_t ns, uint64_t unit, const char *name)
+{
+	char digits[24] = "";
+	uint64_t rest = ns % unit;
+	size_t n = 0;
+
+	if (rest)
+		digits[n++] = '.';
+	for (; rest && n + 1 < sizeof(digits); rest %= unit) {
+		unit /= 10;
+		digits[n++] = '0' + rest / unit;
+	}
+	snprintf(buf, size, "%s%s", digits, name);
+}
+
+const char *tw_format_duration(char *buf, size_t size, int64_t ns)
+{
+	uint64_t left = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+	size_t n, unit = NR_UNITS;
+	char part[40];
+
+	n = snprintf(buf, size, "%s", ns < 0 ? "-" : "");
+	while (unit-- > SECONDS + 1) {
+		if (left < units[unit].ns || n >= size)
+			continue;
+		n += snprintf(buf + n, size - n, "%" PRIu64 "%s", left / units[unit].ns, units[unit].name);
+		left %= units[unit].ns;
+	}
+	if ((!left && n > (ns < 0)) || n >= size)
+		return buf;
+	/* the rest in one unit */
+	for (unit = SECONDS; unit && left < units[unit].ns; unit--)
+		;
+	if (!left)
+		unit = SECONDS;
+	format_part(part, sizeof(part), left, units[unit].ns, units[unit].name);
+	snprintf(buf + n, size - n, "%" PRIu64 "%s", left / units[unit].ns, part);
+	return buf;
 }
 
 int tw_parse_u64(const char *text, uint64_t *value, const char **why)

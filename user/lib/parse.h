@@ -24,11 +24,23 @@
 int tw_parse_factor(const char *text, struct timewarp_factor *f, const char **why);
 
 /**
- * tw_parse_duration - "5s", "100us", "1.5h", "0s": nanoseconds
+ * tw_parse_duration - "5s", "100us", "1.5h", "1h30m", "0s": nanoseconds
  *
- * Units: ns us ms s m h d.  The value must be a whole number of nanoseconds.
+ * Units: ns us ms s m h d, each once, the greatest first.  The value must be a whole number of
+ * nanoseconds.
  */
 int tw_parse_duration(const char *text, uint64_t *ns, const char **why);
+
+/* Likewise with a sign in front: "-500ms" */
+int tw_parse_signed_duration(const char *text, int64_t *ns, const char **why);
+
+/**
+ * tw_format_duration - nanoseconds for people, exactly, as they may be written: "3d7h50m3.78s", "1.5ms"
+ *
+ * Return: @buf, for which TW_DURATION_MAX bytes are enough
+ */
+#define TW_DURATION_MAX 48
+const char *tw_format_duration(char *buf, size_t size, int64_t ns);
 
 /**
  * tw_parse_u64 - decimal digits

@@ -6,6 +6,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "host.h"
 #include "parse.h"
 #include "policy_priv.h"
+#include "print.h"
 #include "text.h"
 
 #define OPS_TYPE "kvm_timewarp_ops"
@@ -29,6 +31,7 @@ static char last_warning[256];
 static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	va_list copy;
+	char *text;
 
 	/* The last word, "failed to load object", says less than the one before it */
 	if (level == LIBBPF_WARN && !strstr(fmt, "failed to load object")) {
@@ -37,7 +40,11 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 		va_end(copy);
 		last_warning[strcspn(last_warning, "\n")] = 0;
 	}
-	return bpf_verbose ? vfprintf(stderr, fmt, ap) : 0;
+	if (bpf_verbose && vasprintf(&text, fmt, ap) >= 0) {
+		tw_put_lines(stderr, text);
+		free(text);
+	}
+	return 0;
 }
 
 void tw_bpf_verbose(bool verbose)
@@ -129,42 +136,33 @@ static int read_name(struct tw_policy *p, struct tw_err *e)
 	return TW_OK;
 }
 
-static struct bpf_object *open_object(struct tw_policy *p, const char *file)
+/* The name that libbpf would give it by itself: maps are called after it */
+static void object_name(const char *path, char *name, size_t size)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "constant", .kernel_log_buf = p->log,
-		    .kernel_log_size = LOG_SIZE);
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
 
-	if (!file)
-		return bpf_object__open_mem(tw_constant_bpf, tw_constant_bpf_end - tw_constant_bpf,
-					    &opts);
-	opts.object_name = NULL;
-	return bpf_object__open_file(file, &opts);
+	snprintf(name, size, "%.*s", (int)strcspn(base, "."), base);
 }
 
-int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
+static struct bpf_object *open_object(struct tw_policy *p, const char *data, size_t len,
+				      const char *name)
 {
-	int code;
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = name, .kernel_log_buf = p->log,
+		    .kernel_log_size = LOG_SIZE);
 
-	memset(p, 0, sizeof(*p));
-	if (file && !strcmp(file, "constant"))
-		file = NULL;
-	p->title = file ? file : "constant";
-	if (file && tw_is_policy_name(file)) {
-		if (tw_policy_find(file, &p->path, e))
-			return e->status;
-		file = p->path;
-	}
 	p->log = tw_grow(NULL, LOG_SIZE, 1);
 	*p->log = 0;
-	tw_fail(e, TW_FAILED, "cannot open policy %s", TW_QUOTE(p->title));
-	p->obj = open_object(p, file);
+	opts.kernel_log_buf = p->log;
+	return bpf_object__open_mem(data, len, &opts);
+}
+
+/* What an open object says about itself */
+static int read_object(struct tw_policy *p, struct tw_err *e)
+{
 	if (!p->obj) {
-		code = errno;
-		e->code = code;
-		tw_fact(e, "%s", code == ENOENT || code == EACCES || code == EISDIR ?
-			strerror(code) : "it is not a BPF object");
-		return tw_cure(e, code == ENOENT ? "check the path"
-			: "build it with clang -g -O2 -target bpf; -v shows more");
+		e->code = errno;
+		tw_fact(e, "it is not a BPF object");
+		return tw_cure(e, "build it with clang -g -O2 -target bpf; -v shows more");
 	}
 	if (find_ops(p, e) || read_name(p, e))
 		return e->status;
@@ -176,6 +174,70 @@ int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 	p->chaos = tw_btf_tag(bpf_object__btf(p->obj), "chaos=");
 	p->tells = bpf_object__find_map_by_name(p->obj, TIMEWARP_EVENTS_MAP);
 	return TW_OK;
+}
+
+int tw_policy_open_fd(struct tw_policy *p, const char *path, int fd, struct tw_err *e)
+{
+	char name[64], *data;
+	size_t len;
+	int status;
+
+	memset(p, 0, sizeof(*p));
+	p->title = path;
+	tw_fail(e, TW_FAILED, "cannot open policy %s", TW_QUOTE(path));
+	data = tw_read_fd(fd, &len);
+	if (!data) {
+		e->code = errno;
+		tw_fact(e, "%s", strerror(errno));
+		return tw_cure(e, "check the path");
+	}
+	object_name(path, name, sizeof(name));
+	p->obj = open_object(p, data, len, name);
+	status = read_object(p, e);
+	free(data);
+	return status;
+}
+
+int tw_policy_open_file(struct tw_policy *p, const char *path, struct tw_err *e)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), status;
+
+	if (fd < 0) {
+		memset(p, 0, sizeof(*p));
+		tw_fail(e, TW_FAILED, "cannot open policy %s", TW_QUOTE(path));
+		e->code = errno;
+		tw_fact(e, "%s", strerror(errno));
+		return tw_cure(e, "check the path");
+	}
+	status = tw_policy_open_fd(p, path, fd, e);
+	close(fd);
+	return status;
+}
+
+int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
+{
+	int fd, status;
+	char *path;
+
+	if (!file || !strcmp(file, "constant")) {
+		memset(p, 0, sizeof(*p));
+		p->title = "constant";
+		tw_fail(e, TW_FAILED, "cannot open policy 'constant'");
+		p->obj = open_object(p, tw_constant_bpf, tw_constant_bpf_end - tw_constant_bpf,
+				     "constant");
+		return read_object(p, e);
+	}
+	if (!tw_is_policy_name(file))
+		return tw_policy_open_file(p, file, e);
+	memset(p, 0, sizeof(*p));
+	status = tw_policy_find(file, &path, &fd, e);
+	if (status)
+		return status;
+	status = tw_policy_open_fd(p, path, fd, e);
+	p->title = file;
+	p->path = path;
+	close(fd);
+	return status;
 }
 
 void tw_policy_close(struct tw_policy *p)

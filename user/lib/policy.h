@@ -49,6 +49,10 @@ struct tw_policy {
  */
 int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e);
 
+/* Likewise what is at a path, whatever it looks like; and a file that is open, at the path for messages */
+int tw_policy_open_file(struct tw_policy *p, const char *path, struct tw_err *e);
+int tw_policy_open_fd(struct tw_policy *p, const char *path, int fd, struct tw_err *e);
+
 void tw_policy_close(struct tw_policy *p);
 
 /* Sets a parameter's first value, before loading */

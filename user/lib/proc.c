@@ -55,6 +55,9 @@ static void parse_status(const char *text, struct tw_proc *p)
 	s = strstr(text, "\nTgid:");
 	if (s)
 		p->tgid = atoi(s + 6);
+	s = strstr(text, "\nUid:");
+	if (s)
+		sscanf(s, "\nUid: %*u %u", &p->uid);
 	s = strstr(text, "\nNSpid:");
 	if (s)
 		parse_nspid(s + 7, p);

@@ -14,6 +14,7 @@ struct tw_proc {
 	char state;			/* R, S, D, T, Z, ... */
 	bool kthread;
 	unsigned long long start;	/* in ticks since boot */
+	uid_t uid;			/* effective */
 	pid_t tgid;			/* differs from the PID for a thread */
 	pid_t nspid[TW_PROC_NSPIDS];	/* its PIDs in the namespaces from ours inwards */
 	int nr_nspid;

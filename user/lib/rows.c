@@ -8,9 +8,10 @@
 #include "text.h"
 #include "trace_math.h"
 
+/* PID-FD is what a VM is called everywhere; info.pid is that of the thread that made it, where it is known */
 static bool same_vm(const struct trace_info *a, const struct trace_info *b)
 {
-	return a->pid == b->pid && !strcmp(a->name, b->name);
+	return !strcmp(a->name, b->name);
 }
 
 static struct tw_row *row_of(struct tw_rows *r, const struct trace_info *info)
@@ -33,7 +34,9 @@ static void add_unit(struct tw_row *row, const struct tw_unit *u, const struct t
 	unsigned int i;
 
 	if (u->info.vcpu < 0) {
-		row->gone = u->info.gone;
+		/* One by that name may have gone before */
+		row->gone = u->info.gone && (!row->seen || row->gone);
+		row->seen = true;
 		row->clocks.master = u->clocks.master;
 	} else if (o->vcpu >= 0 && u->info.vcpu != o->vcpu) {
 		return;

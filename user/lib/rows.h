@@ -15,6 +15,7 @@ struct tw_row {
 	struct trace_clocks clocks;
 	struct trace_stats *stats[TRACE_NR_SOURCES];
 	bool gone;
+	bool seen;			/* KVM has told of the VM itself */
 	/* How far the vCPUs' clocks are apart at one TSC of the host's; 0 with one vCPU */
 	uint64_t tsc_apart_ticks, kvmclock_apart_ns;
 };

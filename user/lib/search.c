@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,20 +55,62 @@ static char *all_dirs(void)
 	return dirs;
 }
 
-/* What is wrong with it, or NULL if nobody else can have put it there */
-static const char *distrust(const char *path)
+/* What is wrong with it, or NULL if nobody but root and twctl's owner can change it */
+static const char *distrust(int fd, uid_t owner)
 {
 	struct stat st;
-	uid_t owner;
 
-	free(own_dir(&owner));
-	if (stat(path, &st))
+	if (fd < 0 || fstat(fd, &st))
 		return strerror(errno);
 	if (st.st_uid && st.st_uid != owner)
 		return "belongs neither to root nor to twctl's owner";
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
+	/* in a directory such as /tmp nobody can replace what is another's */
+	if (st.st_mode & (S_IWGRP | S_IWOTH) && !(S_ISDIR(st.st_mode) && st.st_mode & S_ISVTX))
 		return "may be written by others than its owner";
 	return NULL;
+}
+
+/*
+ * Opens a directory by way of all those above it, each of which could else be exchanged for another
+ * between look and use.  -1 if there is none; @wrong: what is wrong with one of them, or NULL.
+ */
+static int open_trusted_dir(const char *dir, uid_t owner, const char **wrong)
+{
+	char *real = realpath(dir, NULL), *rest = real, *name;
+	int fd = real ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	*wrong = NULL;
+	while (fd >= 0 && (name = strsep(&rest, "/"))) {
+		int next;
+
+		if (!*wrong)
+			*wrong = distrust(fd, owner);
+		if (!*name)
+			continue;
+		next = openat(fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		close(fd);
+		fd = next;
+	}
+	if (fd >= 0 && !*wrong)
+		*wrong = distrust(fd, owner);
+	free(real);
+	return fd;
+}
+
+/* Opens dir/file; -1 if it is not there.  @wrong: why it is not to be used, or NULL */
+static int open_trusted(const char *dir, const char *file, const char **wrong)
+{
+	int dirfd, fd;
+	uid_t owner;
+
+	free(own_dir(&owner));
+	dirfd = open_trusted_dir(dir, owner, wrong);
+	fd = dirfd < 0 ? -1 : openat(dirfd, file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0 && !*wrong)
+		*wrong = distrust(fd, owner);
+	if (dirfd >= 0)
+		close(dirfd);
+	return fd;
 }
 
 /* The next of a list separated by colons; NULL at its end */
@@ -81,37 +124,39 @@ static char *next_dir(char **list)
 	return dir;
 }
 
-int tw_policy_find(const char *name, char **path, struct tw_err *e)
+int tw_policy_find(const char *name, char **path, int *fd, struct tw_err *e)
 {
 	char *dirs = all_dirs(), *rest = dirs, *shown = tw_strdup(dirs), *dir;
-	const char *wrong;
+	char *file = tw_asprintf("%s" TW_POLICY_SUFFIX, name);
+	const char *wrong = NULL;
 
 	*path = NULL;
-	while (!*path && (dir = next_dir(&rest))) {
-		*path = tw_asprintf("%s/%s" TW_POLICY_SUFFIX, dir, name);
-		if (!access(*path, F_OK))
-			break;
-		free(*path);
-		*path = NULL;
+	*fd = -1;
+	while (*fd < 0 && (dir = next_dir(&rest))) {
+		*fd = open_trusted(dir, file, &wrong);
+		if (*fd >= 0)
+			*path = tw_asprintf("%s/%s", dir, file);
 	}
 	tw_fail(e, TW_FAILED, "cannot use policy %s", TW_QUOTE(name));
-	if (!*path) {
-		tw_fact(e, "there is no %s" TW_POLICY_SUFFIX " in %s", TW_QUOTE(name), shown);
-		tw_cure(e, "see twctl policy list; a file is named with a slash: ./%s"
-			TW_POLICY_SUFFIX, TW_QUOTE(name));
+	if (*fd < 0) {
+		tw_fact(e, "there is no %s in %s", TW_QUOTE(file), shown);
+		free(file);
+		file = tw_asprintf("./%s" TW_POLICY_SUFFIX, name);
+		tw_cure(e, "see twctl policy list; a file is named with a slash: %s", TW_QUOTE(file));
+	} else if (wrong) {
+		tw_fact(e, "%s, or a directory on the way to it, %s", *path, wrong);
+		tw_cure(e, "chown root and chmod go-w, all of them; or name the file with a slash");
 	} else {
-		wrong = distrust(dir);
-		if (!wrong)
-			wrong = distrust(*path);
-		if (!wrong)
-			e->status = TW_OK;
-		tw_fact(e, "%s, or its directory, %s", *path, wrong ? wrong : "");
-		tw_cure(e, "chown root and chmod go-w, both; or name the file with a slash");
+		e->status = TW_OK;
 	}
 	if (e->status) {
 		free(*path);
 		*path = NULL;
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
 	}
+	free(file);
 	free(shown);
 	free(dirs);
 	return e->status;
@@ -133,7 +178,7 @@ static bool is_hidden(const char *dirs, const char *dir, const char *file)
 	return hidden;
 }
 
-void tw_policy_each(void (*found)(const char *name, const char *path, void *arg), void *arg)
+void tw_policy_each(void (*found)(const char *name, const char *path, int fd, void *arg), void *arg)
 {
 	char *dirs = all_dirs(), *list = tw_strdup(dirs), *rest = list, *dir;
 	size_t cut = strlen(TW_POLICY_SUFFIX);
@@ -146,12 +191,18 @@ void tw_policy_each(void (*found)(const char *name, const char *path, void *arg)
 			char *name = files[i]->d_name;
 			size_t len = strlen(name);
 			char *path = tw_asprintf("%s/%s", dir, name);
+			const char *wrong;
+			int fd = -1;
 
 			if (len > cut && !strcmp(name + len - cut, TW_POLICY_SUFFIX) &&
-			    !is_hidden(dirs, dir, name) && !distrust(dir) && !distrust(path)) {
+			    !is_hidden(dirs, dir, name))
+				fd = open_trusted(dir, name, &wrong);
+			if (fd >= 0 && !wrong) {
 				name[len - cut] = 0;
-				found(name, path, arg);
+				found(name, path, fd, arg);
 			}
+			if (fd >= 0)
+				close(fd);
 			free(path);
 			free(files[i]);
 		}

@@ -72,8 +72,13 @@ int tw_selector_parse(const char *text, struct tw_selector *sel, const char **wh
 	ret = parse_prefixed(text, sel, why);
 	if (ret)
 		return ret < 0 ? -1 : 0;
+	/* A guest may be called anything: were digits a name, too, it could pass for any PID */
+	if (all_digits(text)) {
+		sel->pid = read_pid(text, &sel->pid_value);
+		*why = "not a PID";
+		return sel->pid ? 0 : -1;
+	}
 	sel->name = true;
-	sel->pid = read_pid(text, &sel->pid_value);
 	sel->uuid = tw_uuid_normalize(text, sel->uuid_value);
 	sel->id = looks_like_id(text);
 	return 0;

@@ -10,57 +10,151 @@
 #include <unistd.h>
 
 #define QUOTE_BYTES 40
+#define READ_MAX (64 << 20)
+#define CMDLINE_MAX (256 << 10)
 
-static bool is_plain(unsigned char c)
+size_t tw_utf8_len(const char *text)
 {
-	return c >= 0x20 && c < 0x7f;
+	const unsigned char *s = (const unsigned char *)text;
+
+	if (s[0] < 0x80)
+		return 1;
+	if (s[0] < 0xc2 || (s[1] & 0xc0) != 0x80)
+		return 0;
+	if (s[0] < 0xe0)
+		return 2;
+	if ((s[2] & 0xc0) != 0x80)
+		return 0;
+	if (s[0] < 0xf0) {
+		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
+			return 0;
+		return 3;
+	}
+	if (s[0] > 0xf4 || (s[3] & 0xc0) != 0x80)
+		return 0;
+	if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return 4;
+}
+
+static unsigned int code_point(const unsigned char *s, size_t len)
+{
+	unsigned int c = len == 1 ? s[0] : s[0] & (0xff >> (len + 1));
+	size_t i;
+
+	for (i = 1; i < len; i++)
+		c = c << 6 | (s[i] & 0x3f);
+	return c;
+}
+
+/*
+ * Bytes of the character at s that a terminal shows and does not obey; 0 if it is none: control
+ * characters of C0 and C1, what turns the direction of writing or has no width, and no UTF-8 at all.
+ */
+static size_t shown_len(const char *s)
+{
+	size_t len = tw_utf8_len(s);
+	unsigned int c = len ? code_point((const unsigned char *)s, len) : 0;
+
+	if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xad || c == 0xfeff || c == 0x061c)
+		return 0;
+	if ((c >= 0x200b && c < 0x2010) || (c >= 0x2028 && c < 0x2030) || (c >= 0x2060 && c < 0x2070))
+		return 0;
+	return c >= 0xe0000 ? 0 : len;
+}
+
+size_t tw_escape(char *buf, size_t size, const char *text, const char *keep)
+{
+	size_t used = 0, len;
+
+	for (; *text; text += len ? len : 1) {
+		len = strchr(keep, *text) ? 1 : shown_len(text);
+		if (used + (len ? len : 4) >= size)
+			break;
+		if (len)
+			memcpy(buf + used, text, len);
+		else
+			snprintf(buf + used, 5, "\\x%02x", (unsigned char)*text);
+		used += len ? len : 4;
+	}
+	buf[used] = 0;
+	return used;
 }
 
 const char *tw_quote(char *buf, size_t size, const char *text)
 {
-	size_t used = 0, i;
-	int n;
+	char head[QUOTE_BYTES + 4];
+	size_t used, cut = strnlen(text, QUOTE_BYTES), len = cut;
 
-	n = snprintf(buf, size, "'");
-	used += n;
-	for (i = 0; text[i] && i < QUOTE_BYTES && used + 10 < size; i++) {
-		unsigned char c = text[i];
-
-		n = snprintf(buf + used, size - used, is_plain(c) ? "%c" : "\\x%02x", c);
-		used += n;
-	}
-	snprintf(buf + used, size - used, text[i] ? "...'" : "'");
+	/* not in the middle of a character */
+	while (text[cut] && len && len + 4 > cut && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
+	snprintf(head, sizeof(head), "%.*s", (int)len, text);
+	used = snprintf(buf, size, "'");
+	used += tw_escape(buf + used, size - used - 4, head, "");
+	snprintf(buf + used, size - used, text[len] ? "...'" : "'");
 	return buf;
 }
 
 const char *tw_printable(char *buf, size_t size, const char *text)
 {
-	size_t i;
+	size_t used = 0, last = 0, len;
 
-	for (i = 0; text[i] && i + 1 < size; i++)
-		buf[i] = is_plain(text[i]) ? text[i] : '?';
-	if (text[i] && i)
-		buf[i - 1] = '~';
-	buf[i] = 0;
+	for (; *text; text += len ? len : 1) {
+		len = shown_len(text);
+		if (used + (len ? len : 1) >= size)
+			break;
+		last = used;
+		if (len)
+			memcpy(buf + used, text, len);
+		else
+			buf[used] = '?';
+		used += len ? len : 1;
+	}
+	if (*text && used) {
+		if (used + 1 >= size)
+			used = last;
+		buf[used++] = '~';
+	}
+	buf[used] = 0;
 	return buf;
 }
 
-char *tw_read_file(const char *path, size_t *len)
+const char *tw_cell(char *buf, size_t size, const char *text, int width)
+{
+	size_t used = 0, last = 0, len;
+	int columns = 0;
+
+	for (; *text && columns < width; text += len ? len : 1, columns++) {
+		len = shown_len(text);
+		if (used + (len ? len : 1) >= size)
+			break;
+		last = used;
+		if (len)
+			memcpy(buf + used, text, len);
+		else
+			buf[used] = '?';
+		used += len ? len : 1;
+	}
+	if (*text && used) {
+		used = last;
+		buf[used++] = '~';
+	}
+	while (columns++ < width && used + 1 < size)
+		buf[used++] = ' ';
+	buf[used] = 0;
+	return buf;
+}
+
+static char *read_bounded(int fd, size_t max, bool cut, size_t *len)
 {
 	size_t used = 0, room = 4096;
 	char *buf = tw_grow(NULL, room, 1);
-	ssize_t n;
-	int fd, err;
+	ssize_t n = 0;
+	int err;
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		err = errno;
-		free(buf);
-		errno = err;
-		return NULL;
-	}
 	/* sizes of /proc and /sys files are not known beforehand */
-	while ((n = read(fd, buf + used, room - used - 1)) > 0) {
+	while (used < max && (n = read(fd, buf + used, room - used - 1)) > 0) {
 		used += n;
 		if (used + 1 == room) {
 			room *= 2;
@@ -68,7 +162,11 @@ char *tw_read_file(const char *path, size_t *len)
 		}
 	}
 	err = errno;
-	close(fd);
+	if (used >= max) {
+		used = max;
+		err = EFBIG;
+		n = cut ? 0 : -1;
+	}
 	if (n < 0) {
 		free(buf);
 		errno = err;
@@ -78,6 +176,28 @@ char *tw_read_file(const char *path, size_t *len)
 	if (len)
 		*len = used;
 	return buf;
+}
+
+static char *read_path(const char *path, size_t max, bool cut, size_t *len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	char *text = fd < 0 ? NULL : read_bounded(fd, max, cut, len);
+
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return text;
+}
+
+char *tw_read_fd(int fd, size_t *len)
+{
+	return read_bounded(fd, READ_MAX, false, len);
+}
+
+char *tw_read_file(const char *path, size_t *len)
+{
+	return read_path(path, READ_MAX, false, len);
 }
 
 static void out_of_memory(void)
@@ -132,5 +252,5 @@ char *tw_read_cmdline(int pid, size_t *len)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	return tw_read_file(path, len);
+	return read_path(path, CMDLINE_MAX, true, len);
 }

@@ -7,6 +7,20 @@
 #include <stddef.h>
 
 /**
+ * tw_escape - make text safe for a terminal: UTF-8 that shows stays, all else becomes \xNN
+ * @buf: result, cut to fit
+ * @size: of @buf
+ * @text: the text
+ * @keep: control characters that stay, such as "\n\t"
+ *
+ * Return: its length
+ */
+size_t tw_escape(char *buf, size_t size, const char *text, const char *keep);
+
+/* Length of the UTF-8 sequence at @text, 0 if it is none: overlong forms and surrogates are none */
+size_t tw_utf8_len(const char *text);
+
+/**
  * tw_quote - render untrusted text so that it is safe to print in a message
  * @buf: result: 'text' with control characters as \xNN, and "..." after 40 bytes
  * @size: of @buf
@@ -23,7 +37,7 @@ const char *tw_quote(char *buf, size_t size, const char *text);
 #define TW_QUOTE(text) tw_quote((char[TW_QUOTE_MAX]){0}, TW_QUOTE_MAX, (text))
 
 /**
- * tw_printable - copy text for a table cell: control characters become '?'
+ * tw_printable - copy text for a table cell: what a terminal would obey becomes '?'
  * @buf: result, cut to fit with '~' as the last character
  * @size: of @buf
  * @text: the text
@@ -32,16 +46,24 @@ const char *tw_quote(char *buf, size_t size, const char *text);
  */
 const char *tw_printable(char *buf, size_t size, const char *text);
 
+/* As tw_printable(), cut or filled up to so many columns, a character each; @size has 4 bytes for each */
+const char *tw_cell(char *buf, size_t size, const char *text, int width);
+
 /**
  * tw_read_file - read a small file, such as those of /proc and /sys
  * @path: the file
  * @len: its length is stored here, unless NULL
  *
- * Return: its contents with a NUL byte appended, to be freed; NULL with errno set
+ * Return: its contents with a NUL byte appended, to be freed; NULL with errno set, EFBIG from 64 MiB on
  */
 char *tw_read_file(const char *path, size_t *len);
+/* Likewise what is left of an open file */
+char *tw_read_fd(int fd, size_t *len);
 
-/* The command line of a process, as tw_read_file() has it: words, each with a NUL byte behind it */
+/*
+ * The command line of a process: words, each with a NUL byte behind it.  A process can make it as long
+ * as its memory, so no more than the first 256 KiB are read.
+ */
 char *tw_read_cmdline(int pid, size_t *len);
 
 /**

@@ -86,6 +86,13 @@ const char *tw_loss_name(unsigned int loss)
 	return loss <= TRACE_LOST_DROPPED ? names[loss] : "?";
 }
 
+const char *tw_change_name(const struct trace_event *ev)
+{
+	static const char *const names[] = { "start", "rate", "stop" };
+
+	return (unsigned char)ev->text[0] < 3 ? names[(unsigned char)ev->text[0]] : "?";
+}
+
 const char *tw_lost_policy(unsigned int source, const struct trace_stats *s)
 {
 	switch (source) {

@@ -542,6 +542,7 @@ void tw_tracer_stop(struct tw_tracer *t)
 		free((char *)t->missing.v[i]);
 	free(t->missing.v);
 	free(t->wanted);
+	free(t->parked);
 	tw_vms_free(&t->vms);
 	if (t->vmms)
 		free(t->vmms->v);
@@ -584,6 +585,18 @@ static enum trace_policy rtc_policy(struct tw_vmms *vmms, int pid)
 	vmms->v = tw_grow(vmms->v, vmms->n + 1, sizeof(*vmms->v));
 	vmms->v[vmms->n++] = (struct vmm){ .pid = pid, .rtc = policy };
 	return policy;
+}
+
+/* Its PID may be another's from now on */
+static void forget_vmm(struct tw_vmms *vmms, int pid)
+{
+	size_t i;
+
+	for (i = 0; i < vmms->n; i++)
+		if (vmms->v[i].pid == pid) {
+			vmms->v[i] = vmms->v[--vmms->n];
+			return;
+		}
 }
 
 /* What the programs leave to be done: see struct trace_hist */
@@ -654,135 +667,6 @@ void tw_snapshot_free(struct tw_snapshot *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static void hist_add(struct trace_hist *a, const struct trace_hist *b)
-{
-	unsigned int i;
-
-	if (!b->count)
-		return;
-	if (!a->count || b->min < a->min)
-		a->min = b->min;
-	if (b->max > a->max)
-		a->max = b->max;
-	a->count += b->count;
-	a->sum += b->sum;
-	for (i = 0; i < TRACE_NR_BUCKETS; i++)
-		a->bucket[i] += b->bucket[i];
-}
-
-static void hist_sub(struct trace_hist *now, const struct trace_hist *before, uint64_t linear)
-{
-	int lo = -1, hi = -1, i;
-	uint64_t top;
-
-	if (!before->count)
-		return;
-	now->count -= before->count;
-	now->sum -= before->sum;
-	for (i = 0; i < TRACE_NR_BUCKETS; i++) {
-		now->bucket[i] -= before->bucket[i];
-		if (now->bucket[i] && lo < 0)
-			lo = i;
-		if (now->bucket[i])
-			hi = i;
-	}
-	if (lo < 0)
-		return;
-	if (trace_bucket_low(lo, linear) > now->min)
-		now->min = trace_bucket_low(lo, linear);
-	top = hi == TRACE_NR_BUCKETS - 1 ? now->max : trace_bucket_low(hi + 1, linear) - 1;
-	if (top < now->max)
-		now->max = top;
-}
-
-void tw_stats_add(struct trace_stats *a, const struct trace_stats *b)
-{
-	unsigned int p;
-
-	a->armed += b->armed;
-	a->fired += b->fired;
-	a->overdue += b->overdue;
-	a->injected += b->injected;
-	a->delivered += b->delivered;
-	a->lost_pending += b->lost_pending;
-	a->lost_clamped += b->lost_clamped;
-	a->coalesced += b->coalesced;
-	a->dropped += b->dropped;
-	a->reinjected += b->reinjected;
-	a->backlog += b->backlog;
-	if (b->backlog_max > a->backlog_max)
-		a->backlog_max = b->backlog_max;
-	if (b->period_ns)
-		a->period_ns = b->period_ns;
-	a->reinject |= b->reinject;
-	a->policy |= b->policy;
-	for (p = 0; p < TRACE_NR_PARTS; p++)
-		hist_add(&a->late[p], &b->late[p]);
-}
-
-void tw_stats_sub(struct trace_stats *now, const struct trace_stats *before, uint64_t linear)
-{
-	unsigned int p;
-
-	now->armed -= before->armed;
-	now->fired -= before->fired;
-	now->overdue -= before->overdue;
-	now->injected -= before->injected;
-	now->delivered -= before->delivered;
-	now->lost_pending -= before->lost_pending;
-	now->lost_clamped -= before->lost_clamped;
-	now->coalesced -= before->coalesced;
-	now->dropped -= before->dropped;
-	now->reinjected -= before->reinjected;
-	for (p = 0; p < TRACE_NR_PARTS; p++)
-		hist_sub(&now->late[p], &before->late[p], linear);
-}
-
-static void jumps_add(struct trace_jumps *a, const struct trace_jumps *b)
-{
-	unsigned int i;
-
-	a->back += b->back;
-	a->forward += b->forward;
-	if (b->back_max > a->back_max)
-		a->back_max = b->back_max;
-	if (b->forward_max > a->forward_max)
-		a->forward_max = b->forward_max;
-	a->sum += b->sum;
-	for (i = 0; i < TRACE_NR_CAUSES; i++)
-		a->by[i] += b->by[i];
-}
-
-void tw_clocks_add(struct trace_clocks *a, const struct trace_clocks *b)
-{
-	a->pvclock_updates += b->pvclock_updates;
-	a->drift_ns += b->drift_ns;
-	a->drift_over_ns += b->drift_over_ns;
-	jumps_add(&a->kvmclock, &b->kvmclock);
-	jumps_add(&a->tsc, &b->tsc);
-	a->tsc_offset_writes += b->tsc_offset_writes;
-	a->tsc_scaling_writes += b->tsc_scaling_writes;
-	a->master_lost += b->master_lost;
-	a->master_regained += b->master_regained;
-	a->catchup |= b->catchup;
-	/* Stable if all vCPUs' are that have a kvmclock */
-	if (b->mul)
-		a->stable = a->mul ? a->stable & b->stable : b->stable;
-	if (b->mul)
-		a->mul = b->mul;
-}
-
-uint64_t tw_stats_lost(const struct trace_stats *s)
-{
-	return s->lost_pending + s->lost_clamped + s->dropped +
-	       (s->policy == TRACE_POLICY_CATCHUP ? 0 : s->coalesced);
-}
-
-uint64_t tw_clocks_jumps(const struct trace_clocks *c)
-{
-	return c->kvmclock.back + c->kvmclock.forward + c->tsc.back + c->tsc.forward;
-}
-
 bool tw_tracer_wants(const struct tw_tracer *t, const char *name)
 {
 	size_t i;
@@ -811,6 +695,86 @@ void tw_tracer_losses(const struct tw_tracer *t, uint64_t *events, uint64_t *uni
 {
 	*events = bss_u64(t, "events_lost");
 	*units = bss_u64(t, "units_lost");
+}
+
+/*
+ * A unit is hidden first, and its number given away a second later at the earliest: a program that was
+ * about to count for it is done by then.
+ */
+struct parked {
+	uint32_t id, stats[TRACE_NR_SOURCES];
+};
+
+static void give_away(const struct tw_tracer *t, const struct parked *p)
+{
+	struct bpf_map *units = bpf_object__find_map_by_name(t->obj, ".bss.units");
+	struct trace_stats *stats = bss_place(t, ".bss.stats", "stats", TRACE_MAX_STATS * sizeof(*stats));
+	int free_units = bpf_object__find_map_fd_by_name(t->obj, "free_units");
+	int free_stats = bpf_object__find_map_fd_by_name(t->obj, "free_stats");
+	int clocks = bpf_object__find_map_fd_by_name(t->obj, "clocks");
+	struct trace_clocks none = { 0 };
+	size_t len = 0, size;
+	char *unit = units ? bpf_map__initial_value(units, &len) : NULL;
+	int i;
+
+	if (!unit || !stats)
+		return;
+	size = len / TRACE_MAX_UNITS;
+	memset(unit + p->id * size, 0, size);
+	bpf_map_update_elem(clocks, &p->id, &none, BPF_ANY);
+	for (i = 0; i < TRACE_NR_SOURCES; i++) {
+		if (!p->stats[i] || p->stats[i] >= TRACE_MAX_STATS)
+			continue;
+		memset(&stats[p->stats[i]], 0, sizeof(*stats));
+		bpf_map_update_elem(free_stats, NULL, &p->stats[i], BPF_ANY);
+	}
+	bpf_map_update_elem(free_units, NULL, &p->id, BPF_ANY);
+}
+
+static void park(struct tw_tracer *t, const struct tw_unit *u)
+{
+	int infos = bpf_object__find_map_fd_by_name(t->obj, "infos");
+	struct trace_info none = { 0 };
+	struct parked *p;
+
+	t->parked = tw_grow(t->parked, t->nr_parked + 1, sizeof(*t->parked));
+	p = &t->parked[t->nr_parked++];
+	p->id = u->id;
+	memcpy(p->stats, u->info.stats, sizeof(p->stats));
+	bpf_map_update_elem(infos, &u->id, &none, BPF_ANY);
+}
+
+/* Whether KVM has told that a unit's VM is no more: a vCPU's counts stay as long as its VM */
+static bool vm_is_gone(const struct tw_snapshot *s, const struct tw_unit *u)
+{
+	size_t i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->v[i].info.vcpu < 0 && s->v[i].info.kvm == u->info.kvm && s->v[i].info.gone &&
+		    !strcmp(s->v[i].info.name, u->info.name))
+			return true;
+	return false;
+}
+
+void tw_tracer_recycle(struct tw_tracer *t, const struct tw_snapshot *s)
+{
+	size_t i;
+
+	if (t->nr_parked && s->now_ns - t->parked_ns > 1000000000) {
+		for (i = 0; i < t->nr_parked; i++)
+			give_away(t, &t->parked[i]);
+		t->nr_parked = 0;
+	}
+	for (i = 0; i < s->n; i++) {
+		const struct tw_unit *u = &s->v[i];
+
+		if (!u->info.gone || !vm_is_gone(s, u))
+			continue;
+		park(t, u);
+		t->parked_ns = s->now_ns;
+		forget_vmm(t->vmms, u->info.pid);
+		tw_vms_drop(&t->vms, u->info.name);
+	}
 }
 
 int tw_tracer_ring_fd(const struct tw_tracer *t)

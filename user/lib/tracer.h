@@ -40,6 +40,9 @@ struct tw_tracer {
 	struct tw_tracer_opts opts;
 	struct tw_vmms *vmms;		/* what their command lines say of lost ticks */
 	uint64_t start_ns;		/* CLOCK_MONOTONIC */
+	struct parked *parked;		/* units that are hidden, and will be used again */
+	size_t nr_parked;
+	uint64_t parked_ns;
 	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
 	int memfd;
 };
@@ -77,6 +80,12 @@ struct tw_snapshot {
 void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s);
 void tw_snapshot_free(struct tw_snapshot *s);
 
+/*
+ * Forgets VMs that have gone, with all that was counted of them, and lets others have their places: for who
+ * looks on for months.  Not for who reads events, which name units by number.
+ */
+void tw_tracer_recycle(struct tw_tracer *t, const struct tw_snapshot *s);
+
 /* Adds what is in b to a: a VM's vCPUs; all but the backlog's maximum add up */
 void tw_stats_add(struct trace_stats *a, const struct trace_stats *b);
 /* Takes what was there before out of it: an interval; min and max then come from the buckets */
@@ -103,6 +112,8 @@ const char *tw_part_name(unsigned int part);
 const char *tw_cause_name(unsigned int cause);
 const char *tw_kind_name(unsigned int kind);
 const char *tw_loss_name(unsigned int loss);
+/* What a TRACE_EV_SEGMENT did to the timeline */
+const char *tw_change_name(const struct trace_event *ev);
 
 /* What a program of bpf/trace shows, for people: "Xen's timers" */
 const char *tw_subject_name(const char *program);

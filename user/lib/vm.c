@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/kcmp.h>
 #include <poll.h>
 #include <stdio.h>
@@ -108,12 +109,42 @@ static int count_vcpu_dirs(const char *path)
 	return n;
 }
 
+/*
+ * A directory's name is that of the VM's maker, for as long as the VM lives; KVM gives a second VM of
+ * that name none.  vcpuN/pid tells whose it is: a thread that runs a vCPU shares its maker's memory.
+ */
+static bool is_dir_of(const char *dir, pid_t pid)
+{
+	char *pattern = tw_asprintf("%s/vcpu*/pid", dir);
+	bool other = false, own = false;
+	glob_t g;
+	size_t i;
+
+	if (!glob(pattern, GLOB_NOSORT, NULL, &g)) {
+		for (i = 0; i < g.gl_pathc && !own; i++) {
+			char *text = tw_read_file(g.gl_pathv[i], NULL);
+			int tid = text ? atoi(text) : 0;
+			struct tw_proc p;
+
+			free(text);
+			/* 0: it has not run yet; one that has gone tells nothing */
+			if (tid <= 0 || !tw_proc_read(tid, &p))
+				continue;
+			own = p.tgid == pid;
+			other |= !own;
+		}
+		globfree(&g);
+	}
+	free(pattern);
+	return own || !other;
+}
+
 static bool try_dir(struct tw_vm *vm, pid_t tid)
 {
 	struct stat st;
 	char *path = tw_asprintf("%s/%d-%d", TW_KVM_DEBUGFS, tid, vm->fd);
 
-	if (stat(path, &st) || !S_ISDIR(st.st_mode)) {
+	if (stat(path, &st) || !S_ISDIR(st.st_mode) || !is_dir_of(path, vm->pid)) {
 		free(path);
 		return false;
 	}
@@ -141,20 +172,12 @@ static void find_dir(struct tw_vm *vm)
 	closedir(dir);
 }
 
-static void read_names(struct tw_vm *vm)
+/* 0 if both are one VM, else in which order the kernel has their files: -1, 1 */
+static int compare_files(const struct tw_vm *a, const struct tw_vm *b)
 {
-	size_t len;
-	char *argv = tw_read_cmdline(vm->pid, &len);
+	long r = syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILE, (long)a->fd, (long)b->fd);
 
-	if (!argv)
-		return;
-	tw_qemu_names(argv, len, &vm->names);
-	free(argv);
-}
-
-static bool same_file(const struct tw_vm *a, const struct tw_vm *b)
-{
-	return syscall(SYS_kcmp, a->pid, b->pid, KCMP_FILE, (long)a->fd, (long)b->fd) == 0;
+	return r == 0 ? 0 : r == 1 ? -1 : 1;
 }
 
 static void vm_free(struct tw_vm *vm)
@@ -166,20 +189,30 @@ static void vm_free(struct tw_vm *vm)
 /* Lists a VM, unless it is there already; the process that has vCPUs has the better claim */
 static void add_vm(struct tw_vms *vms, struct tw_vm *vm)
 {
-	size_t i;
+	size_t lo = 0, hi = vms->n;
 
-	for (i = 0; i < vms->n; i++) {
-		if (!same_file(&vms->v[i], vm))
-			continue;
-		if (vms->v[i].vcpus > 0 || vm->vcpus <= 0) {
-			vm_free(vm);
+	/* A process may hold one VM open a million times: halves, not all of them */
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		struct tw_vm *old = &vms->v[vms->by_file[mid]];
+		int r = compare_files(old, vm);
+
+		if (r < 0)
+			lo = mid + 1;
+		else if (r > 0)
+			hi = mid;
+		else if (old->vcpus > 0 || vm->vcpus <= 0)
+			return vm_free(vm);
+		else {
+			vm_free(old);
+			*old = *vm;
 			return;
 		}
-		vm_free(&vms->v[i]);
-		vms->v[i] = *vm;
-		return;
 	}
 	vms->v = tw_grow(vms->v, vms->n + 1, sizeof(*vms->v));
+	vms->by_file = tw_grow(vms->by_file, vms->n + 1, sizeof(*vms->by_file));
+	memmove(vms->by_file + lo + 1, vms->by_file + lo, (vms->n - lo) * sizeof(*vms->by_file));
+	vms->by_file[lo] = vms->n;
 	vms->v[vms->n++] = *vm;
 }
 
@@ -187,20 +220,24 @@ static void add_process(struct tw_vms *vms, pid_t pid)
 {
 	struct holdings h;
 	struct tw_proc p;
-	size_t i;
+	size_t i, len = 0;
+	char *argv = NULL;
 
 	look_at(pid, &h);
 	vms->hidden += h.hidden;
-	for (i = 0; i < h.nr_vms && tw_proc_read(pid, &p); i++) {
-		struct tw_vm vm = { .pid = pid, .fd = h.vm_fds[i], .start = p.start };
+	if (h.nr_vms && tw_proc_read(pid, &p))
+		argv = tw_read_cmdline(pid, &len);
+	for (i = 0; i < h.nr_vms && argv; i++) {
+		struct tw_vm vm = { .pid = pid, .fd = h.vm_fds[i], .start = p.start, .uid = p.uid };
 
 		snprintf(vm.id, sizeof(vm.id), "%d-%d", pid, vm.fd);
 		snprintf(vm.comm, sizeof(vm.comm), "%s", p.comm);
 		vm.vcpus = count_vcpus(&h);
-		read_names(&vm);
+		tw_qemu_names(argv, len, &vm.names);
 		find_dir(&vm);
 		add_vm(vms, &vm);
 	}
+	free(argv);
 	free(h.vm_fds);
 }
 
@@ -249,7 +286,23 @@ void tw_vms_free(struct tw_vms *vms)
 	for (i = 0; i < vms->n; i++)
 		vm_free(&vms->v[i]);
 	free(vms->v);
+	free(vms->by_file);
 	memset(vms, 0, sizeof(*vms));
+}
+
+void tw_vms_drop(struct tw_vms *vms, const char *id)
+{
+	size_t i;
+
+	free(vms->by_file);
+	vms->by_file = NULL;
+	for (i = 0; i < vms->n; i++) {
+		if (strcmp(vms->v[i].id, id))
+			continue;
+		vm_free(&vms->v[i]);
+		vms->v[i] = vms->v[--vms->n];
+		return;
+	}
 }
 
 const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id)

@@ -17,6 +17,7 @@ struct tw_vm {
 	unsigned long long start;	/* of the process, in ticks since boot: tells PIDs apart */
 	struct tw_guest_names names;
 	char comm[64];
+	uid_t uid;			/* who runs the process; names are what he says they are */
 	int vcpus;			/* -1 if unknown */
 	char *dir;			/* in KVM's debugfs; NULL if not found */
 };
@@ -24,6 +25,7 @@ struct tw_vm {
 struct tw_vms {
 	struct tw_vm *v;
 	size_t n;
+	size_t *by_file;		/* indexes into v, in the order in which kcmp() has their files */
 	size_t hidden;			/* processes whose descriptors we may not look at */
 };
 
@@ -36,6 +38,9 @@ struct tw_vms {
 void tw_vms_scan(struct tw_vms *vms);
 
 void tw_vms_free(struct tw_vms *vms);
+
+/* Forgets one that has gone; nothing may be added afterwards */
+void tw_vms_drop(struct tw_vms *vms, const char *id);
 
 /* The one called "PID-FD", NULL if it is not among them */
 const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id);
@@ -50,8 +55,8 @@ struct tw_selector {
 
 /**
  * tw_selector_parse - understand the name of a VM
- * @text: a PID, a guest's name, PID-FD, or a UUID; "pid:", "name:", "uuid:" or "id:" in front
- *	  says which, for a guest whose name looks like something else
+ * @text: a PID, which is what digits alone always are, a guest's name, PID-FD, or a UUID; "pid:",
+ *	  "name:", "uuid:" or "id:" in front says which, for a guest whose name looks like another
  * @sel: result; points into @text
  * @why: what is wrong
  *
