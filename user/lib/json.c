@@ -105,7 +105,7 @@ void tw_json_s64(struct tw_json *j, const char *key, int64_t value)
 	fprintf(j->f, "\"%" PRId64 "\"", value);
 }
 
-void tw_json_real(struct tw_json *j, const char *key, double value, int decimals)
+void tw_json_decimal(struct tw_json *j, const char *key, double value, int decimals)
 {
 	begin(j, key);
 	fprintf(j->f, "%.*f", decimals, value);

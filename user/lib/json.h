@@ -37,7 +37,7 @@ void tw_json_null(struct tw_json *j, const char *key);
 void tw_json_u64(struct tw_json *j, const char *key, uint64_t value);
 void tw_json_s64(struct tw_json *j, const char *key, int64_t value);
 /* A plain number with so many decimals, for formats that are not ours */
-void tw_json_real(struct tw_json *j, const char *key, double value, int decimals);
+void tw_json_decimal(struct tw_json *j, const char *key, double value, int decimals);
 /* Ends the line and flushes it, unless told otherwise */
 void tw_json_end(struct tw_json *j);
 

@@ -88,7 +88,7 @@ static void instant(struct tw_perfetto *p, struct tw_json *j, const char *name, 
 {
 	open_event(p, j, "i", name, u);
 	tw_json_str(j, "s", scope);
-	tw_json_real(j, "ts", us, 3);
+	tw_json_decimal(j, "ts", us, 3);
 	tw_json_open(j, "args", '{');
 }
 
@@ -98,9 +98,9 @@ static void counter(struct tw_perfetto *p, const char *name, const char *of, dou
 	struct tw_json j;
 
 	open_event(p, &j, "C", name, u);
-	tw_json_real(&j, "ts", us, 3);
+	tw_json_decimal(&j, "ts", us, 3);
 	tw_json_open(&j, "args", '{');
-	tw_json_real(&j, of, value, decimals);
+	tw_json_decimal(&j, of, value, decimals);
 	tw_json_close(&j, '}');
 	close_event(p, &j);
 }
@@ -113,8 +113,8 @@ static void late_tick(struct tw_perfetto *p, const struct tw_unit *u, const stru
 
 	snprintf(name, sizeof(name), "%s late", tw_source_name(ev->source));
 	open_event(p, &j, "X", name, u);
-	tw_json_real(&j, "ts", ev->host_ns / 1e3 - late, 3);
-	tw_json_real(&j, "dur", late, 3);
+	tw_json_decimal(&j, "ts", ev->host_ns / 1e3 - late, 3);
+	tw_json_decimal(&j, "dur", late, 3);
 	tw_json_open(&j, "args", '{');
 	tw_json_int(&j, "host_late_ns", ev->a);
 	tw_json_int(&j, "inject_late_ns", ev->b);
@@ -149,7 +149,7 @@ static void segment(struct tw_perfetto *p, const struct tw_unit *u, const struct
 
 	snprintf(name, sizeof(name), "timeline %s", tw_change_name(ev));
 	instant(p, &j, name, "p", u, us);
-	tw_json_real(&j, "factor", factor, 9);
+	tw_json_decimal(&j, "factor", factor, 9);
 	tw_json_int(&j, "held_ns", ev->c);
 	tw_json_close(&j, '}');
 	close_event(p, &j);
