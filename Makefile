@@ -38,7 +38,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 PREFIXED = $(abspath $(DESTDIR)/$(PREFIX))
 
-# KERNEL=release chooses the kernel that the modules are built for: the bench's, or $(uname -r).
+# KERNEL chooses the kernel that modules are built for and test hosts boot: a line (7.3) or a release of the bench's, or
+# $(uname -r) for make kvm. twctl and the policies are the same for each.
 KERNEL ?=
 export KERNEL DESTDIR
 
@@ -76,7 +77,7 @@ all: $(TOOL)			## twctl and the policies, as any user; installs nothing
 setup:				## install packages of tools; kernel, headers and source into the cache
 	@tools/setup
 
-kvm:				## KVM modules with the patch (KERNEL=release: for that kernel)
+kvm:				## KVM modules with the patch (KERNEL=7.3, or a release: for that kernel)
 	@tools/build-kvm
 
 guest:				## the guest's image
@@ -124,7 +125,7 @@ bench-ready: programs kvm guest
 
 PROVE := prove -j2 --timer --comments --failures --exec ''
 
-check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## the tests of every day
+check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## the tests of every day (KERNEL=7.3: on hosts of that line)
 	@$(PROVE) $(UNIT_TESTS) $(TESTS)
 
 check-all: bench-ready $(UNIT_TESTS) $(FUZZERS)	## those, and the long ones
@@ -150,7 +151,7 @@ help:				## this list
 		/^[a-z-]+:.*## / { goal = $$1; sub(/:.*/, "", goal); of[head] = of[head] sprintf("  make %-14s %s\n", goal, $$2) } \
 		END { for (i = 1; i <= n; i++) if (!seen[heads[i]]++) printf "\n%s\n%s", heads[i], of[heads[i]] }' \
 		Makefile $(wildcard */Makefile.inc tests/*/Makefile.inc)
-	@printf '\nVariables: KERNEL=release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
+	@printf '\nVariables: KERNEL=line-or-release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
 .PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
 FORCE:

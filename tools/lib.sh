@@ -5,21 +5,23 @@
 #
 #   TW_ROOT      the project            TW_BUILD    its output (build/)
 #   TW_CACHE     what set-up downloads  TW_KVER     kernel release of the bench (uname -r)
-# and, below $TW_CACHE/kernel/$TW_KVER, which tools/setup publishes whole or not at all:
+#   TW_BENCH_LINE  the line of kernels that the bench runs unless another is named
+# and, for the kernel chosen, TW_LINE: its line, a folder of kernel-patch; below $TW_CACHE/kernel/$TW_KVER, which tools/setup publishes whole or not at all:
 #   TW_BZIMAGE   the kernel             TW_VMLINUX  the same, unpacked: boots faster (PVH)
 #   TW_MODULES   its lib/modules/$TW_KVER
 #   TW_KHDR      headers to build modules against
 #   TW_KSRC      KVM, tools/ and scripts/ of the same version of linux-source
 #   TW_LIBBPF    libbpf.a, include/bpf/*.h (gcc ... -I$TW_LIBBPF/include $TW_LIBBPF/libbpf.a -lelf -lz)
-#   TW_BPFTOOL   bpftool built from the same source, so that its skeletons fit that libbpf
+#   TW_BPFTOOL   bpftool built from the same source, so that its skeletons fit that libbpf;
+#                both are the bench's for each line, as twctl and the policies are
 #   TW_CLANG, TW_STRIP   the compiler for BPF programs
 #
-# TIMEWARP_CACHE moves the cache; TIMEWARP_KERNEL picks another kernel of the cache (release or 6.12.y).
+# TIMEWARP_CACHE moves the cache; TIMEWARP_KERNEL picks another kernel of the cache (line, release or its start).
 
 TW_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 TW_BUILD=${TW_BUILD:-$TW_ROOT/build}
 TW_CACHE=${TIMEWARP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/timewarp}
-TW_LINE=6.12
+TW_BENCH_LINE=6.12
 TW_ME=${0##*/}
 # A make that runs us would hand its own flags and variables to the builds that we start.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
@@ -53,41 +55,47 @@ need_number() {
 	esac
 }
 
-# tw_stock_kernel VERSION: prints the newest release in the cache that VERSION (6.1, 7.x, newest, a release or its
-# start) means, of those that set-up fetched to be booted stock only.
-tw_stock_kernel() {
-	local want=$1 d r found=
-	for d in $(printf '%s\n' "$TW_CACHE"/kernel/*/stock-only | sort -V); do
+# tw_line VERSION: the line of kernels that it is of, 6.12 of 6.12.117+deb12-amd64; the bench's of nothing.
+tw_line() {
+	[[ ${1:-$TW_BENCH_LINE} =~ ^[0-9]+\.[0-9]+ ]] && echo "${BASH_REMATCH[0]}"
+}
+
+# tw_has_series LINE: whether there are hooks for it; other kernels are booted stock only.
+tw_has_series() { [ -f "$TW_ROOT/kernel-patch/$1/series" ]; }
+
+# tw_find_kernel VERSION: prints the newest release in the cache that VERSION (6.12, 6.1, 7.x, newest, a release or
+# its start) means; of a line or release, one that can be built for before one that set-up fetched to be booted only.
+tw_find_kernel() {
+	local want=$1 d r found='' whole=''
+	for d in $(printf '%s\n' "$TW_CACHE"/kernel/*/package-version | sort -V); do
 		[ -f "$d" ] || continue
-		d=${d%/stock-only}
+		d=${d%/package-version}
 		r=${d##*/}
+		# Debug kernels go by their whole name only.
+		case $r in "$want") ;; *-twdbg-*) continue ;; esac
 		case $want in
-		newest) [ "${r%%.*}" != 6 ] && found=$r ;;
-		*.x) [ "${r%%.*}" = "${want%.x}" ] && found=$r ;;
-		*) case $r in "$want" | "$want"[.+-]*) found=$r ;; esac ;;
+		newest) [ "${r%%.*}" != 6 ] || continue ;;
+		*.x) [ "${r%%.*}" = "${want%.x}" ] || continue ;;
+		*)
+			case $r in "$want" | "$want"[.+-]*) ;; *) continue ;; esac
+			[ -f "$d/stock-only" ] || whole=$r
+			;;
 		esac
+		found=$r
 	done
+	found=${whole:-$found}
 	[ -n "$found" ] && echo "$found"
 }
 
 # tw_kernel_env [VERSION]: set the TW_* of a kernel in the cache; fails when it is not there.
-# VERSION is a release (6.12.117+deb12-amd64), its start (6.12.117), or nothing: the newest that set-up found.
+# VERSION is as of tw_find_kernel, or nothing: the newest of the bench's line that set-up found.
 tw_kernel_env() {
-	local want=${1:-${TIMEWARP_KERNEL:-}} d
-	TW_KVER=
-	if [ -z "$want" ]; then
-		TW_KVER=$(cat "$TW_CACHE/kernel/default" 2>/dev/null) || return 1
-	elif [ -d "$TW_CACHE/kernel/$want" ]; then
-		TW_KVER=$want
-	else
-		for d in "$TW_CACHE/kernel/$want"[+-]*; do
-			# Debug kernels (tools/build-debug) go by their whole name only.
-			case $d in *-twdbg-*) continue ;; esac
-			[ -d "$d" ] && TW_KVER=${d##*/}
-		done
-		[ -n "$TW_KVER" ] || TW_KVER=$(tw_stock_kernel "$want")
-	fi
+	local want=${1:-${TIMEWARP_KERNEL:-}} bench
+	bench=$(cat "$TW_CACHE/kernel/default" 2>/dev/null) || bench=
+	TW_KVER=${bench:-}
+	[ -z "$want" ] || TW_KVER=$(tw_find_kernel "$want")
 	[ -n "$TW_KVER" ] && [ -d "$TW_CACHE/kernel/$TW_KVER" ] || return 1
+	TW_LINE=$(tw_line "$TW_KVER")
 	TW_KDIR=$TW_CACHE/kernel/$TW_KVER
 	TW_STOCK_ONLY=
 	[ ! -f "$TW_KDIR/stock-only" ] || TW_STOCK_ONLY=1
@@ -96,12 +104,46 @@ tw_kernel_env() {
 	TW_MODULES=$TW_KDIR/lib/modules/$TW_KVER
 	TW_KHDR=$TW_KDIR/usr/src/linux-headers-$TW_KVER
 	TW_KSRC=$TW_KDIR/source
-	TW_LIBBPF=$TW_KDIR/libbpf
-	TW_BPFTOOL=$TW_KDIR/bpftool
+	[ ! -d "$TW_KDIR/libbpf" ] || bench=$TW_KVER
+	TW_LIBBPF=$TW_CACHE/kernel/$bench/libbpf
+	TW_BPFTOOL=$TW_CACHE/kernel/$bench/bpftool
 	TW_CLANG=clang-19
 	TW_STRIP=llvm-strip-19
+	tw_compiler
+}
+
+# tw_compiler: sets TW_GCC, the compiler that the kernel of TW_KHDR was built with, and TW_BUILD_ROOT: programs of
+# its kbuild may want a newer C library than this machine has, and then modules are built in a small system of
+# the suite that the kernel is made for, which tools/setup makes. Empty where the machine itself will do.
+TW_ROOT_SUITE=trixie
+tw_compiler() {
 	TW_GCC=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$TW_KHDR/.kernelvariables" 2>/dev/null)
 	TW_GCC=${TW_GCC:-gcc}
+	TW_ROOT_PACKAGES=$TW_GCC,make,binutils,libelf1t64,libssl3t64,zlib1g,bc,pahole,kmod,perl-base
+	TW_BUILD_ROOT=
+	case $(ldd "$TW_KHDR"/scripts/mod/modpost* 2>&1) in
+	*'not found'*) TW_BUILD_ROOT=$TW_CACHE/root/$TW_ROOT_SUITE-$(echo "$TW_ROOT_PACKAGES" | sha256sum | cut -c1-16) ;;
+	esac
+}
+
+# tw_in_build_root COMMAND [ARG...]: run it where modules for this kernel can be built; the project, its output and
+# the cache are at the same paths there. The mounts end with the process, however that ends.
+tw_in_build_root() {
+	local own=()
+	[ -n "$TW_BUILD_ROOT" ] || { "$@"; return; }
+	[ -d "$TW_BUILD_ROOT" ] || die "there is no system with $TW_GCC to build for $TW_KVER in" "run: tools/setup --kernel $TW_KVER"
+	[ "$(id -u)" = 0 ] || own=(--user --map-root-user)
+	# shellcheck disable=SC2016 # the inner shell expands it
+	unshare "${own[@]}" --mount --pid --fork --kill-child sh -c '
+		root=$1
+		for d in "$2" "$3" "$4" /dev; do
+			mkdir -p "$root$d" && mount --rbind "$d" "$root$d" || exit 125
+		done
+		# objtool wants it
+		mount -t proc proc "$root/proc" || exit 125
+		shift 4
+		exec chroot "$root" /usr/bin/env TMPDIR=/tmp LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' \
+		sh "$TW_BUILD_ROOT" "$TW_ROOT" "$TW_BUILD" "$TW_CACHE" "$@"
 }
 
 need_kernel() {

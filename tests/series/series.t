@@ -5,7 +5,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source=tools/lib.sh
 . tools/lib.sh
-need_kernel
+need_kernel "${KERNEL:-}"
 
 n=0 failed=0
 ok() {	# ok STATUS NAME [LOG]
