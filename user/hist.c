@@ -345,9 +345,9 @@ const struct tw_verb tw_verb_hist = {
 		"host    from the deadline until the host's timer fired\n"
 		"inject  until KVM had made it an interrupt (the vCPU was not running)\n"
 		"entry   until the entry that carries it (the guest had interrupts off)\n"
-		"Percentiles take the ticks of a bucket as spread evenly over it: they are off by a\n"
-		"quarter (log2) or by WIDTH (linear) at most. Without -d nothing is shown before\n"
-		"Ctrl-C.\n",
+		"Percentiles take the ticks of a bucket as spread evenly over it: they are off\n"
+		"by a quarter (log2) or by WIDTH (linear) at most. Without -d nothing is shown\n"
+		"before Ctrl-C.\n",
 	.options = options,
 	.run = run,
 };

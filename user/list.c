@@ -156,9 +156,9 @@ const struct tw_verb tw_verb_list = {
 	.synopsis = "[--ids] [--every TIME [--count N]]",
 	.summary = "show the VMs of this host and what is attached to them",
 	.more = "Works on a stock kernel too. A VM is named by what its first column shows\n"
-		"(PID-FD), by PID, by guest name or by UUID. Digits alone are a PID and nothing\n"
-		"else; pid:, name:, uuid: or id: in front says which. Names and UUIDs are what the\n"
-		"VM's owner has given it: OWNER is who that is.\n",
+		"(PID-FD), by PID, by guest name or by UUID. Digits alone are a PID and\n"
+		"nothing else; pid:, name:, uuid: or id: in front says which. Names and UUIDs\n"
+		"are what the VM's owner has given it: OWNER is who that is.\n",
 	.options = options,
 	.run = run,
 };

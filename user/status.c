@@ -383,8 +383,8 @@ const struct tw_verb tw_verb_status = {
 		"guest minus host time, since when, how long vCPUs were held, and what the\n"
 		"kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
 		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
-		"are decimal strings, and each VM is an object on a line of its own. With --every, a VM is\n"
-		"one line of text.\n",
+		"are decimal strings, and each VM is an object on a line of its own. With\n"
+		"--every, a VM is one line of text.\n",
 	.options = options,
 	.vm_operand = true,
 	.run = run,

@@ -519,7 +519,8 @@ static void attach(bool defaults)
 /* False if the machine gives no process to run it in: then nothing is known of the policy */
 static bool fork_attach(bool defaults)
 {
-	static const struct kvm_timewarp_ctx unknown;
+	static const struct kvm_timewarp_view no_view;
+	static const struct kvm_timewarp_answer no_answer;
 	int status;
 	pid_t pid;
 
@@ -538,7 +539,7 @@ static bool fork_attach(bool defaults)
 	/* It has ended the process, or in a way that no handler sees */
 	if (status) {
 		snprintf(history, sizeof(history), " with parameters that went with it");
-		crime(CRASH, &unknown, &unknown);
+		crime(CRASH, &no_view, &no_answer);
 	}
 	return true;
 }

@@ -101,8 +101,8 @@ unknown() {
 	for m in $(grep -o 'timewarp_[a-z_]*' $rules | grep -v '_total$\|_sum$\|_count$' | sort -u) \
 		$(grep -o 'timewarp_[a-z_]*\(_total\|_sum\|_count\)' $rules | sort -u); do
 		case $m in
-		timewarp_ticks_*) grep -qE "\"(timewarp_ticks_)?${m#timewarp_ticks_}\"|$m" user/stat.c || echo "$m" ;;
-		*) grep -q "$m" user/stat.c || echo "$m" ;;
+		timewarp_ticks_*) grep -qE "\"(timewarp_ticks_)?${m#timewarp_ticks_}\"|$m" user/lib/metrics.c || echo "$m" ;;
+		*) grep -q "$m" user/lib/metrics.c || echo "$m" ;;
 		esac
 	done
 }

@@ -4,7 +4,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
 # What has no comments, or is under the licence of what it patches
-exempt='\.(md|svg|patch|html|png|json)$|/series$|^(COPYING|NEWS|VERSION)$|(^|/)\.gitignore$|^debian/(changelog|copyright|source/|[a-z-]+\.(install|links|docs|manpages|triggers|bash-completion|examples|lintian-overrides|dirs)$)'
+exempt='\.(md|svg|patch|html|png|json|txt)$|/series$|^(COPYING|NEWS|VERSION)$|(^|/)\.gitignore$|^debian/(changelog|copyright|source/|[a-z-]+\.(install|links|docs|manpages|triggers|bash-completion|examples|lintian-overrides|dirs)$)'
 files() { git ls-files 2>/dev/null || find . -type f ! -path './build/*' ! -path './.git/*' -printf '%P\n'; }
 without() {
 	local f

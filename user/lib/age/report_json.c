@@ -61,7 +61,7 @@ static void write_series(struct tw_json *j, const struct tw_series *s, const str
 
 void tw_report_json(FILE *f, const struct tw_recording *r, const struct tw_verdicts *v)
 {
-	struct tw_json j = { .f = f, .unflushed = true };
+	struct tw_json j = { .f = f, .unflushed = true, .foreign = true };
 	size_t i;
 
 	tw_json_open(&j, NULL, '{');
