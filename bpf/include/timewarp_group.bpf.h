@@ -32,11 +32,13 @@
 #define __TIMEWARP_RETRY_NS (2 * TIMEWARP_MIN_INTERVAL_NS)
 
 #ifdef TIMEWARP_CHECK
-__u32 timewarp_member;
+/* One for the policy and the driver together */
+__attribute__((weak)) __u32 timewarp_member;
+__attribute__((weak)) volatile struct timewarp_group timewarp_group;
 #else
 const volatile __u32 timewarp_member SEC(TIMEWARP_MEMBER_SECTION) = 0;
-#endif
 volatile struct timewarp_group timewarp_group SEC(TIMEWARP_GROUP_SECTION) = {};
+#endif
 
 #define __timewarp_part static __noinline __attribute__((unused))
 

@@ -53,7 +53,7 @@ for v in $verbs; do
 	[ "$v" = version ] && continue
 	ok "twctl-$v.8 has EXAMPLES, and groff nothing to say about it" bash -c '
 		said=$(groff -man -ww -Tascii -P-cbou <('$twctl' help --man "$0") 2>&1 >/dev/null); [ -z "$said" ] || { echo "$said"; exit 1; }
-		groff -man -Tascii -P-cbou <('$twctl' help --man "$0") | grep -A 3 "^EXAMPLES" | grep -q twctl' "$v"
+		groff -man -Tascii -P-cbou <('$twctl' help --man "$0") | grep -A 6 "^EXAMPLES" | grep -q twctl' "$v"
 done
 # says TEXT ARG...: twctl ARG... ends with status 2 and that text
 says() {

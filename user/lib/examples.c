@@ -22,6 +22,8 @@ static const struct {
 		  "To a date:\n    twctl jump my-guest 2038-01-19T03:14:00\n" },
 	{ "step", "A guest under the policy freeze lives ten milliseconds, a hundred times:\n"
 		  "    twctl step --vm my-guest 10ms --count 100\n" },
+	{ "age", "What a year does to a guest:\n"
+		 "    twctl age --vm my-guest --span 1y --report report\n" },
 	{ "list", "What there is, each second:\n    twctl list --every 1s\n"
 		  "For scripts:\n    twctl list -j | jq -r '.vms[] | [.vm, .owner, .name] | @tsv'\n" },
 	{ "status", "One VM:\n    twctl status my-guest\n"
