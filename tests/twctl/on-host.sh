@@ -136,7 +136,7 @@ echo 1 >/sys/module/kvm/parameters/timewarp
 
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
-check 'policy that the verifier rejects' says 5 'a policy may write only the answers' \
+check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \
 	attach --vm web --policy "$here/unverified.bpf.o"
 check 'policy that is ejected' says 6 'ejected.*unusable answers' \
 	attach --vm web --policy "$here/ejected.bpf.o"
