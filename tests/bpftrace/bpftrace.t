@@ -3,4 +3,4 @@
 #   tests/bpftrace/bpftrace.t [OPTION of tools/testhost, such as --kernel 6.1]
 cd "$(dirname "$0")/../.." || exit 1
 # Stock: the scripts need nothing of the patch.
-exec tools/testhost --stock --smp 1 --timeout 400 "$@" -- tests/bpftrace/in-host
+exec tools/testhost --stock --smp 1 --timeout 900 "$@" -- tests/bpftrace/in-host

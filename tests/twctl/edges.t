@@ -1,4 +1,4 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 cd "$(dirname "$0")/../.." || exit 1
-exec tools/testhost --stock --smp 1 --timeout 400 tests/twctl/edges-on-host
+exec tools/testhost --stock --smp 1 --timeout 900 tests/twctl/edges-on-host

@@ -84,7 +84,7 @@ says 'the directory of another VM of that name is not taken for this one' 0 "^$t
 state "$twin" "$vm"
 says 'its own is' 0 "^$twin +$vm root +twin +1 constant" list
 echo 'factor_asked nonsense' >"$kvm/$twin/timewarp"
-says 'status: one that cannot be read hides no other' 3 "^$web \\(web\\): attached" status
+says 'status: one that cannot be read hides no other' 1 "^$web \\(web\\): attached" status
 rm -rf "${kvm:?}/$twin/timewarp"
 says 'a kernel that has no file for it: 3' 3 'No such file' status twin
 echo "1..$n"
