@@ -79,7 +79,7 @@ refused(5, 'a policy without decide', 'attach', '--vm', $g, '--policy', policy('
 {
 	# Here the end of the verifier's log belongs to the answer
 	my ($rc, $out) = twctl('attach', '--vm', $g, '--policy', policy('writer'));
-	ok($rc == 5 && $out =~ /verifier/ && $out =~ /may write only the answers/ && !state($pid)->{attached},
+	ok($rc == 5 && $out =~ /verifier/ && $out =~ /may write only to struct kvm_timewarp_answer/ && !state($pid)->{attached},
 		"a policy that writes what it may only read: $rc, " . (split /\n/, $out)[0]) or diag($out);
 }
 

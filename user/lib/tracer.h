@@ -44,7 +44,6 @@ struct tw_tracer {
 	size_t nr_parked;
 	uint64_t parked_ns;
 	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
-	int memfd;
 };
 
 /**

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include "btf.h"
 #include "vmm.h"
 
 #include <bpf/bpf.h>
@@ -467,6 +468,7 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	struct vmm_segments *segments;
 	struct vmm_state *s;
 
+	opts.btf_custom_path = tw_btf_of_running_kvm();
 	v->obj = bpf_object__open_mem(tw_vmm_bpf, tw_vmm_bpf_end - tw_vmm_bpf, &opts);
 	if (!v->obj)
 		return -errno;

@@ -140,15 +140,16 @@ int kvm_timeline_wait(struct kvm_vcpu *vcpu)
  * kvm_timeline_held_uninitialized - the same for a vCPU that waits for its INIT
  * @vcpu: the vCPU, whose wait has just ended
  *
- * Return: true if it was for a hold, and nothing else has come.
+ * Return: true if it was for the timeline's sake: what else has come ends the next wait.
  */
 bool kvm_timeline_held_uninitialized(struct kvm_vcpu *vcpu)
 {
-	if (!static_branch_unlikely(&kvm_timeline_key))
+	if (!static_branch_unlikely(&kvm_timeline_key) ||
+	    !kvm_check_request(KVM_REQ_TIMELINE, vcpu))
 		return false;
 
-	return kvm_check_request(KVM_REQ_TIMELINE, vcpu) && vcpu->kvm->arch.timeline &&
-	       timeline_park(vcpu);
+	timeline_park(vcpu);
+	return true;
 }
 
 /* lockdep cannot keep as many locks as a VM has vCPUs. */
