@@ -297,31 +297,12 @@ static void setup_xen(void)
 	}
 }
 
-static void create_vcpu(unsigned int i)
-{
-	int size = IOCTL(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-	struct vcpu *v = &vcpus[i];
-
-	v->index = i;
-	v->fd = IOCTL(vm_fd, KVM_CREATE_VCPU, (unsigned long)i);
-	v->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
-	if (v->run == MAP_FAILED)
-		bail("mmap of kvm_run: %s", strerror(errno));
-	setup_cpuid(v);
-	if (opt.hyperv) {
-		struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC };
-
-		IOCTL(v->fd, KVM_ENABLE_CAP, &cap);
-	}
-	if (opt.tsc_khz && ioctl(v->fd, KVM_SET_TSC_KHZ, opt.tsc_khz))
-		bail("KVM_SET_TSC_KHZ %" PRIu64 ": %s", opt.tsc_khz, strerror(errno));
-}
-
 static void create_vm(void)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	struct kvm_reinject_control reinject = { .pit_reinject = !opt.no_reinject };
 	unsigned int i;
+	int size;
 
 	kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm_fd < 0)
@@ -334,8 +315,24 @@ static void create_vm(void)
 	setup_memory();
 	tsc_control = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL) > 0;
 
-	for (i = 0; i < opt.nr_vcpus; i++)
-		create_vcpu(i);
+	size = IOCTL(kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
+	for (i = 0; i < opt.nr_vcpus; i++) {
+		struct vcpu *v = &vcpus[i];
+
+		v->index = i;
+		v->fd = IOCTL(vm_fd, KVM_CREATE_VCPU, (unsigned long)i);
+		v->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+		if (v->run == MAP_FAILED)
+			bail("mmap of kvm_run: %s", strerror(errno));
+		setup_cpuid(v);
+		if (opt.hyperv) {
+			struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC };
+
+			IOCTL(v->fd, KVM_ENABLE_CAP, &cap);
+		}
+		if (opt.tsc_khz && ioctl(v->fd, KVM_SET_TSC_KHZ, opt.tsc_khz))
+			bail("KVM_SET_TSC_KHZ %" PRIu64 ": %s", opt.tsc_khz, strerror(errno));
+	}
 	if (opt.xen)
 		setup_xen();
 	sh->tsc_khz = IOCTL(vcpus[0].fd, KVM_GET_TSC_KHZ, 0);
@@ -536,24 +533,17 @@ static u64 waited_ns(void)
 	return sum;
 }
 
-static void run_while(enum guest_case what, void (*meanwhile)(void))
+static void run_for_a_while(enum guest_case what)
 {
 	double start = now();
 
 	waited_before_ns = waited_ns();
 	start_case(what);
 	while (time_left(start)) {
-		if (meanwhile)
-			meanwhile();
 		check_stall();
 		sleep_ms(20);
 	}
 	finish_case();
-}
-
-static void run_for_a_while(enum guest_case what)
-{
-	run_while(what, NULL);
 }
 
 /* Sum of a counter over the vCPUs, and the largest of one. */
@@ -920,17 +910,6 @@ static void run_clock(void)
 	sum_up_expectations(c.seq_first);
 }
 
-/* The clocks of a vCPU that joins a VM whose others have run, maybe on a timeline. */
-static void run_hotplug(void)
-{
-	run_clock();
-	if (opt.nr_vcpus == MAX_VCPUS)
-		bail("no vCPU more than %d", MAX_VCPUS);
-	create_vcpu(opt.nr_vcpus);
-	opt.nr_vcpus++;
-	run_clock();
-}
-
 /* timers, tmcct, tscmsr, rdtscp: the guest judges, the VMM tells */
 
 static void run_timers(void)
@@ -982,8 +961,9 @@ static void run_tmcct(void)
 	sum_up_expectations(0);
 }
 
-static void report_tscmsr(void)
+static void run_tscmsr(void)
 {
+	run_for_a_while(CASE_TSCMSR);
 	ok(SUM(tries) > 0, "the MSRs were written (%" PRIu64 " rounds)", SUM(tries));
 	ok(SUM(bad_rdmsr) == 0, "RDMSR of IA32_TSC lies between the RDTSCs around it (%" PRIu64 " off)",
 	   SUM(bad_rdmsr));
@@ -999,34 +979,6 @@ static void report_tscmsr(void)
 	ok(SUM(bad_write_adjust) == 0, "TSC_ADJUST takes up a write of IA32_TSC (%" PRIu64 " off)",
 	   SUM(bad_write_adjust));
 	sum_up_expectations(0);
-}
-
-static void run_tscmsr(void)
-{
-	run_for_a_while(CASE_TSCMSR);
-	report_tscmsr();
-}
-
-static void filter_msrs(void)
-{
-	struct kvm_msr_filter none = { .flags = KVM_MSR_FILTER_DEFAULT_ALLOW };
-
-	IOCTL(vm_fd, KVM_X86_SET_MSR_FILTER, &none);
-}
-
-/*
- * KVM works out anew which instructions and MSRs exit whenever user space sets
- * CPUID or a filter of MSRs, and must not forget the timeline then.
- */
-static void run_intercepts(void)
-{
-	unsigned int i;
-
-	for (i = 0; i < opt.nr_vcpus; i++)
-		setup_cpuid(&vcpus[i]);
-	filter_msrs();
-	run_while(CASE_TSCMSR, filter_msrs);
-	report_tscmsr();
 }
 
 static void run_rdtscp(void)
@@ -1555,8 +1507,6 @@ static const struct {
 	{ "timers", run_timers, "LAPIC one-shot, periodic, TSC-deadline: none lost, doubled, early" },
 	{ "tmcct", run_tmcct, "the LAPIC's remaining count follows guest time" },
 	{ "tscmsr", run_tscmsr, "IA32_TSC and TSC_ADJUST compose" },
-	{ "intercepts", run_intercepts, "the same while the VMM sets CPUID and MSR filters" },
-	{ "hotplug", run_hotplug, "clock, before and after one vCPU more is created" },
 	{ "rdtscp", run_rdtscp, "RDTSCP agrees with RDTSC, TSC_AUX is kept" },
 	{ "pit", run_pit, "PIT: interrupts of channel 0, counters, channel 2 through port 0x61" },
 	{ "pairing", run_pairing, "wall clock, KVM_HC_CLOCK_PAIRING and KVM_GET_CLOCK agree" },
