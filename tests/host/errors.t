@@ -62,8 +62,8 @@ for (
 ) {
 	my ($what, $vm) = @$_;
 	my ($rc) = twctl('attach', '--vm', $vm, '--factor', 2);
-	# An empty selector is a matter of usage
-	refused($vm eq '' && $rc == 2 ? 2 : 4, "target: $what", 'attach', '--vm', $vm, '--factor', 2);
+	# An empty selector is a matter of usage, and digits that are no PID are as well
+	refused(($vm eq '' && $rc == 2) || $vm =~ /^9{40}$/ ? 2 : 4, "target: $what", 'attach', '--vm', $vm, '--factor', 2);
 }
 kill 'KILL', $_->{pid} for $sleeper, $kvm;
 finish($_) for $sleeper, $kvm;
