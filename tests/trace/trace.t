@@ -6,4 +6,4 @@ cd "$(dirname "$0")/../.." || exit 125
 stock=--stock
 [ "${1:-}" != --patched ] || { stock=; shift; }
 # shellcheck disable=SC2086 # one word or none
-exec tools/testhost $stock --smp 1 --timeout "${TW_TIMEOUT:-600}" -- tests/trace/in-host "$@"
+exec tools/testhost $stock --smp 1 --timeout "${TW_TIMEOUT:-1200}" -- tests/trace/in-host "$@"
