@@ -118,6 +118,7 @@ static void fuzz_names(const char *text, size_t len)
 	struct tw_facts facts = { .is_qemu = true };
 	struct tw_finding found[TW_FINDINGS_MAX];
 	struct tw_selector sel;
+	char named[4096];
 	const char *why;
 
 	tw_qemu_names(text, len, &vm.names);
@@ -125,10 +126,10 @@ static void fuzz_names(const char *text, size_t len)
 	check(tw_diagnose(&facts, found) < TW_FINDINGS_MAX);
 	if (!tw_selector_parse(text, &sel, &why))
 		tw_selector_matches(&sel, &vm);
-	if (vm.names.name && strncmp(vm.names.name, "pid:", 4) &&
-	    strncmp(vm.names.name, "name:", 5) && strncmp(vm.names.name, "id:", 3) &&
-	    strncmp(vm.names.name, "uuid:", 5)) {
-		check(!tw_selector_parse(vm.names.name, &sel, &why));
+	/* A prefix takes any name for what it is, one of digits, too, which would be a PID. */
+	if (vm.names.name && *vm.names.name && strlen(vm.names.name) < sizeof(named) - 5) {
+		snprintf(named, sizeof(named), "name:%s", vm.names.name);
+		check(!tw_selector_parse(named, &sel, &why));
 		check(tw_selector_matches(&sel, &vm));
 	}
 	tw_guest_names_free(&vm.names);
