@@ -235,6 +235,15 @@ static void timewarp_clamp(struct kvm_timewarp *tw, const char *what, u64 asked,
 	trace_kvm_timewarp_clamp(tw->id, what, asked, given);
 }
 
+/* The same where it is the policy's fault; returns false. */
+static bool timewarp_blame(struct kvm_timewarp *tw, const char *what, u64 asked, u64 given)
+{
+	tw->blamed = what;
+	tw->blamed_value = asked;
+	timewarp_clamp(tw, what, asked, given);
+	return false;
+}
+
 /* Check a factor; returns whether it was fine as it is. */
 static bool timewarp_check_rate(struct kvm_timewarp *tw, struct timeline_rate *rate)
 {
@@ -249,9 +258,8 @@ static bool timewarp_check_rate(struct kvm_timewarp *tw, struct timeline_rate *r
 	else
 		return true;
 
-	timewarp_clamp(tw, "factor_num", asked.num, rate->num);
 	timewarp_clamp(tw, "factor_den", asked.den, rate->den);
-	return false;
+	return timewarp_blame(tw, "factor_num", asked.num, rate->num);
 }
 
 /* Check a number against its bounds; returns whether it was fine as it is. */
@@ -259,11 +267,7 @@ static bool timewarp_check(struct kvm_timewarp *tw, const char *what, u64 asked,
 			   u64 most, u64 *given)
 {
 	*given = clamp(asked, least, max(least, most));
-	if (*given == asked)
-		return true;
-
-	timewarp_clamp(tw, what, asked, *given);
-	return false;
+	return *given == asked || timewarp_blame(tw, what, asked, *given);
 }
 
 /* Make a segment of an answer; returns whether it was fine as it is. */
@@ -281,10 +285,8 @@ static bool timewarp_next(struct kvm_timewarp *tw, const struct kvm_timewarp_ops
 	if (answer->next_guest_ns > view->guest_ns && !(answer->flags & KVM_TIMEWARP_HOLD))
 		known |= KVM_TIMEWARP_HOLD_NEXT;
 	flags = answer->flags & known;
-	if (flags != answer->flags) {
-		timewarp_clamp(tw, "flags", answer->flags, flags);
-		fine = false;
-	}
+	if (flags != answer->flags)
+		fine = timewarp_blame(tw, "flags", answer->flags, flags);
 	next->freeze = flags & KVM_TIMEWARP_HOLD;
 	if (flags & KVM_TIMEWARP_HOLD_NEXT)
 		next->stop_ns = answer->next_guest_ns;
@@ -342,7 +344,8 @@ static bool timewarp_set_alarm(struct kvm_timewarp *tw, const struct kvm_timewar
 	if (answer->next_host_ns) {
 		delay = max(answer->next_host_ns, host_ns) - host_ns;
 		tw->alarm_event = KVM_TIMEWARP_HOST_TIME;
-		fine = answer->next_host_ns > view->host_ns;
+		fine = timewarp_check(tw, "next_host_ns", answer->next_host_ns,
+				      view->host_ns + 1, U64_MAX, &d);
 	}
 
 	/* Whoever stops it there has the alarm go off. */
@@ -354,7 +357,8 @@ static bool timewarp_set_alarm(struct kvm_timewarp *tw, const struct kvm_timewar
 			delay = d;
 			tw->alarm_event = KVM_TIMEWARP_GUEST_TIME;
 		}
-		fine &= answer->next_guest_ns > view->guest_ns;
+		fine &= timewarp_check(tw, "next_guest_ns", answer->next_guest_ns,
+				       view->guest_ns + 1, U64_MAX, &d);
 	}
 
 	if (delay == U64_MAX) {
@@ -439,20 +443,16 @@ static void timewarp_look(struct kvm_timewarp *tw, enum kvm_timewarp_event event
 }
 
 /* What a bad answer, or a slow one, leads to. */
-static void timewarp_judge(struct kvm_timewarp *tw, const struct kvm_timewarp_answer *answer,
-			   bool fine, bool in_time)
+static void timewarp_judge(struct kvm_timewarp *tw, bool fine, bool in_time)
 {
-	if (fine && in_time) {
-		tw->bad = 0;
-		return;
-	}
-	if (++tw->bad < TIMEWARP_MAX_BAD)
+	tw->bad = fine && in_time ? 0 : tw->bad + 1;
+	if (tw->bad < TIMEWARP_MAX_BAD)
 		return;
 
 	timewarp_end(tw, KVM_TIMEWARP_EXIT_EJECTED, in_time ? -ERANGE : -ETIME,
-		     in_time ? "answer" : "slow", "%u %s answers in a row, last factor %llu/%llu",
-		     tw->bad, in_time ? "unusable" : "slow", answer->factor_num,
-		     answer->factor_den);
+		     in_time ? "answer" : "slow",
+		     "%u %s answers in a row, the last for its %s of %llu", tw->bad,
+		     in_time ? "unusable" : "slow", tw->blamed, tw->blamed_value);
 }
 
 /* Whether the host, and the guest's time, can still carry a timeline; if not, the policy ends. */
@@ -519,7 +519,7 @@ int timewarp_decide(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 	in_time = took_ns <= TIMEWARP_MAX_DECIDE_NS;
 	tw->decisions++;
 	if (!in_time)
-		timewarp_clamp(tw, "decide_ns", took_ns, TIMEWARP_MAX_DECIDE_NS);
+		timewarp_blame(tw, "decide_ns", took_ns, TIMEWARP_MAX_DECIDE_NS);
 
 	if (r > 0 || r < -MAX_ERRNO)
 		r = -EINVAL;
@@ -535,7 +535,7 @@ int timewarp_decide(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 		kvm_timeline_load(&tw->tl, 0, &view);
 		WRITE_ONCE(tw->asked_host_ns, view.host_ns);
 	} else {
-		timewarp_judge(tw, &answer, fine, in_time);
+		timewarp_judge(tw, fine, in_time);
 	}
 
 	return r;

@@ -30,6 +30,8 @@
  * @since_host_ns: host time of the attach
  * @decisions: answers of policies
  * @bad: bad answers in a row
+ * @blamed: what was wrong with the last of them
+ * @blamed_value: what it had asked there
  * @put_off_ns: how long to leave the VM alone, as its vCPUs could not be held; or 0
  * @asked_host_ns: host time of the last call
  * @events: bits of enum kvm_timewarp_event that have come since
@@ -61,6 +63,8 @@ struct kvm_timewarp {
 	u64 since_host_ns;
 	u64 decisions;
 	unsigned int bad;
+	const char *blamed;
+	u64 blamed_value;
 	u64 put_off_ns;
 	u64 asked_host_ns;
 	unsigned long events;
