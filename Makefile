@@ -89,6 +89,9 @@ deb:				## packages of Debian, into build/deb
 setup-deb:			## install what make deb needs
 	@tools/deb --setup
 
+# A manual page each
+VERBS = $(BUILD)/twctl help -j | grep -o '"name":"[a-z-]*","synopsis"' | cut -d'"' -f4
+
 ##@ Use on a real host
 # Of what make built, so that sudo needs no cache of its own.
 install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/local)
@@ -102,10 +105,12 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	$(BUILD)/twctl help --completion bash >$(PREFIXED)/share/bash-completion/completions/twctl
 	install -d $(PREFIXED)/share/man/man8
 	$(BUILD)/twctl help --man >$(PREFIXED)/share/man/man8/twctl.8
+	for v in $$($(VERBS)); do $(BUILD)/twctl help $$v --man >$(PREFIXED)/share/man/man8/twctl-$$v.8 || exit; done
 
 # File by file: who put a policy of his own beside ours keeps it.
 uninstall:			## remove what make install puts there, and nothing else
 	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/share/bash-completion/completions/twctl $(PREFIXED)/share/man/man8/twctl.8
+	rm -f $$($(VERBS) | sed 's|.*|$(PREFIXED)/share/man/man8/twctl-&.8|')
 	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
 	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)
 	@for d in lib/timewarp/policies lib/timewarp include/timewarp/check include/timewarp/bpf include/timewarp; do \
