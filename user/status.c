@@ -83,11 +83,12 @@ static void print_attached(const struct tw_state *st)
 	tw_printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
 		  tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
 		  tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
+	/* The VM's own, since its first policy: another policy may have been to blame. */
 	tw_printf("  %-13s decisions %" PRIu64 ", changes %" PRIu64 ", clamps %" PRIu64 ", floors %"
-		  PRIu64 ", lost ticks %" PRIu64 "\n", "counters", st->decisions, st->changes,
-		  st->clamps, st->floors, st->lost_ticks);
+		  PRIu64 ", lost ticks %" PRIu64 " (of the VM, ever)\n", "counters", st->decisions,
+		  st->changes, st->clamps, st->floors, st->lost_ticks);
 	if (st->leaps)
-		tw_printf("  %-13s %" PRIu64 ", by %s in all\n", "leaps", st->leaps,
+		tw_printf("  %-13s %" PRIu64 ", by %s in all (of the VM, ever)\n", "leaps", st->leaps,
 			  tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
 }
 

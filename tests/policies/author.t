@@ -63,6 +63,10 @@ ok() {
 # An object whose name looks like that of an installed policy is what was built, and nothing else
 says 0 '^built nap: policy nap, 3 parameters' build nap.bpf.c -o nap
 says 0 '^built constant: policy nap, 3 parameters' build nap.bpf.c -o constant
+# What the kernel would say in the verifier's words, and only at the attach
+sed '/^TIMEWARP_SUMMARY/d' "$dir/mine.bpf.c" >"$dir/bare.bpf.c"
+says 1 'states no licence' build bare.bpf.c
+says 1 'states no licence' check bare.bpf.c
 # What is redirected to a file stays in it
 # shellcheck disable=SC2016 # the inner shell's
 ok 'build adds to a log, and takes nothing out of it' bash -c '

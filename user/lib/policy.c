@@ -166,6 +166,11 @@ static int read_object(struct tw_policy *p, struct tw_err *e)
 	}
 	if (find_ops(p, e) || read_name(p, e))
 		return e->status;
+	/* The verifier would say so at the attach, in its own words. */
+	if (btf__find_by_name_kind(bpf_object__btf(p->obj), "license", BTF_KIND_DATASEC) < 0) {
+		tw_fact(e, "it states no licence, and the kernel takes policies under the GPL only");
+		return tw_cure(e, "write TIMEWARP_SUMMARY(\"...\") in its source, which states it");
+	}
 	p->data = bpf_object__find_map_by_name(p->obj, TIMEWARP_PARAMS_SECTION);
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_PARAMS_SECTION, &p->params);
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_COUNTERS_SECTION, &p->counters);
