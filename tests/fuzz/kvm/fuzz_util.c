@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What the fuzzer's two programs share. */
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,4 +38,6 @@ void fuzz_count(struct fuzz_shared *sh, unsigned int op, const char *name, bool 
 	__atomic_fetch_add(&c->tried, 1, __ATOMIC_RELAXED);
 	if (worked)
 		__atomic_fetch_add(&c->worked, 1, __ATOMIC_RELAXED);
+	else
+		c->error = errno;
 }

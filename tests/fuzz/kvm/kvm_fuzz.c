@@ -138,6 +138,7 @@ static bool read_states(struct fuzz_rng *r)
 
 static void disturb(struct fuzz_rng *r)
 {
+	static uint64_t killed;
 	pid_t vmm = sh->pid[fuzz_below(r, FUZZ_VMMS)];
 
 	switch (fuzz_below(r, 16)) {
@@ -147,6 +148,9 @@ static void disturb(struct fuzz_rng *r)
 		kill(vmm, SIGCONT);
 		break;
 	case 3:
+		if (sh->attacks - killed < 4)
+			break;
+		killed = sh->attacks;
 		fuzz_count(sh, FUZZ_OP_KILL_VMM, "SIGKILL to a VMM", vmm && !kill(vmm, SIGKILL));
 		break;
 	case 4:
@@ -178,7 +182,8 @@ static void report(double took)
 		struct fuzz_count *c = &sh->op[i];
 
 		if (c->tried)
-			printf("# %-32s %9" PRIu64 " tried %9" PRIu64 " worked\n", c->name, c->tried, c->worked);
+			printf("# %-32s %9" PRIu64 " tried %9" PRIu64 " worked%s%s\n", c->name, c->tried, c->worked,
+			       c->error ? ", last error: " : "", c->error ? strerror(c->error) : "");
 		all += c->tried;
 	}
 	printf("# seed %" PRIu64 ": %" PRIu64 " operations in %.1f s, %.0f a second; %u processes\n",

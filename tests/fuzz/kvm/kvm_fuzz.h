@@ -15,12 +15,15 @@
 /* In memory that all processes of a run map */
 struct fuzz_shared {
 	volatile bool stop;
+	/* Operations of the attacker: what the life of a VMM is counted in, however slow the host is */
+	volatile uint64_t attacks;
 	/* A VMM's process and its VM's descriptor; 0 and -1 while there is none */
 	volatile pid_t pid[FUZZ_VMMS];
 	volatile int vm_fd[FUZZ_VMMS];
 	struct fuzz_count {
 		char name[32];
 		volatile uint64_t tried, worked;
+		volatile int error;	/* errno of the last that did not, if that is known */
 	} op[FUZZ_OPS];
 };
 

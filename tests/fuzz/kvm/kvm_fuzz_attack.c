@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,10 +98,16 @@ static void let_go(struct held *h)
 
 static bool attach(struct held *h)
 {
+	int r;
+
 	let_go(h);
 	h->vm_fd = a_vm(&h->pid, &h->number);
-	if (h->vm_fd < 0 || open_one(&h->pol, h->vm_fd) || pol_attach(&h->pol)) {
+	r = h->vm_fd < 0 ? -ESRCH : open_one(&h->pol, h->vm_fd);
+	if (!r)
+		r = pol_attach(&h->pol);
+	if (r) {
 		let_go(h);
+		errno = -r;
 		return false;
 	}
 	/* Some hold the VM by its descriptor, some do not. */
@@ -238,7 +245,11 @@ int main(int argc, char **argv)
 	if (sh == MAP_FAILED)
 		return 2;
 	rng = (struct fuzz_rng){ strtoull(argv[2], NULL, 10) };
-	while (!sh->stop)
+	/* Beside vCPUs that never rest */
+	setpriority(PRIO_PROCESS, 0, -15);
+	while (!sh->stop) {
 		attack();
+		sh->attacks++;
+	}
 	return 0;
 }

@@ -256,16 +256,18 @@ static int xen_config(struct fuzz_vm *vm, int vcpu, struct fuzz_rng *r)
 static int xen_vcpu(struct fuzz_vm *vm, int vcpu, struct fuzz_rng *r)
 {
 	struct kvm_xen_hvm_attr info = { .type = KVM_XEN_ATTR_TYPE_SHARED_INFO };
+	struct kvm_xen_vcpu_attr own = { .type = KVM_XEN_VCPU_ATTR_TYPE_VCPU_INFO };
 	struct kvm_xen_vcpu_attr attr = { .type = fuzz_below(r, 10) };
 
 	switch (attr.type) {
 	case KVM_XEN_VCPU_ATTR_TYPE_TIMER:
 		/*
-		 * A timer that fires in a VM that never had a shared info page is a WARN of the
-		 * distribution's KVM, too: kvm_gpc_refresh() of a cache that was never activated.
+		 * A timer that fires where there never was a page of shared or vCPU info is a WARN of
+		 * the distribution's KVM, too: kvm_gpc_refresh() of a cache that was never activated.
 		 */
 		info.u.shared_info.gfn = some_gpa(r) >> 12;
-		if (ioctl(vm->fd, KVM_XEN_HVM_SET_ATTR, &info))
+		own.u.gpa = some_gpa(r) & ~63UL;
+		if (ioctl(vm->fd, KVM_XEN_HVM_SET_ATTR, &info) || ioctl(vcpu, KVM_XEN_VCPU_SET_ATTR, &own))
 			return -1;
 		attr.u.timer.port = 5;
 		attr.u.timer.priority = KVM_IRQ_ROUTING_XEN_EVTCHN_PRIO_2LEVEL;

@@ -182,6 +182,7 @@ void fuzz_vmm(struct fuzz_shared *sh, unsigned int slot, uint64_t seed)
 	static struct fuzz_vm vm;
 	struct fuzz_rng r = fuzz_part(seed, 0);
 	struct runner_arg arg[OP_THREADS];
+	uint64_t born, life;
 	pthread_t t;
 
 	vm.sh = sh;
@@ -196,7 +197,11 @@ void fuzz_vmm(struct fuzz_shared *sh, unsigned int slot, uint64_t seed)
 		arg[i] = (struct runner_arg){ &vm, i };
 		pthread_create(&t, NULL, ask, &arg[i]);
 	}
-	fuzz_sleep_us(100000 + fuzz_below(&r, 1500000));
+	born = sh->attacks;
+	life = fuzz_below(&r, 16);
+	do {
+		fuzz_sleep_us(100000 + fuzz_below(&r, 200000));
+	} while (sh->attacks - born < life);
 	sh->vm_fd[slot] = -1;
 	fuzz_count(sh, FUZZ_OP_LIFE, "VMM's end", true);
 	die(&vm, &r);
