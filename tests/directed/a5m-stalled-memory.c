@@ -110,13 +110,13 @@ int main(void)
 	}
 	sleep_ms(100);
 	other = bystander("meanwhile");
-	ended = ends(other, 20, &status);
+	ended = ends(other, 120, &status);
 	ok(ended && WIFEXITED(status) && !WEXITSTATUS(status),
 	   "another VM is created, attached, detached and ends meanwhile (%s, status 0x%x)", ended ? "ended" : "hangs", status);
 	kill(pid, SIGKILL);
 	ok(ends(pid, 20, &status), "the VMM whose memory stalls can be killed");
 	if (!ended)
-		ended = ends(other, 20, &status);
+		ended = ends(other, 120, &status);
 	twctl("detach --vm %d", pid);
 	for (int i = 0; i < 100 && state_text(pid, fd, "attached"); i++)
 		sleep_ms(100);

@@ -47,6 +47,8 @@ INLINE void halt(void) { __asm__ volatile("sti; hlt; cli" : : : "memory"); }
 INLINE void apic_up(void)
 {
 	wrmsr(0x1b, rdmsr(0x1b) | 0xc00);
+	/* Stopped within its handler and started anew, it would never hear of another */
+	wrmsr(0x80b, 0);
 	wrmsr(0x80f, 0x1ff);
 	wrmsr(0x808, 0);
 	wrmsr(0x832, 2 << 17 | TINY_VECTOR);
