@@ -16,4 +16,4 @@ case " $* " in
 	tests/host/guide.t --prepare >build/guide-prepare.log || { cat build/guide-prepare.log; exit 1; }
 	;;
 esac
-exec tools/testhost --smp 1 --timeout "${TW_TIMEOUT:-3600}" -- tests/host/all "$@"
+exec tools/testhost --smp 1 --timeout "${TW_TIMEOUT:-2400}" -- tests/host/all "$@"

@@ -9,7 +9,7 @@ use JSON::PP;
 use Test::More;
 use TwHost;
 
-my $rounds = $ENV{TW_ROUNDS} // 200;
+my $rounds = $ENV{TW_ROUNDS} // 20;
 my $g = $ENV{TW_ROBUST_GUEST} // (grep({ $_ eq 'k2' } @guests) ? 'k2' : $guests[0]);
 my $pid = guest($g);
 my $before = left_behind();
