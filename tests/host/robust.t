@@ -102,6 +102,7 @@ for my $k ("zero", "huge", "tiny", "errno", "positive") {
 	my ($rc, $out) = twctl('attach', '--vm', $g, '--policy', policy('nonsense'), '--param', "kind=$kind{$k}", '--param', 'early=1');
 	ok($rc == 5, "$k at the attach: refused: " . (split /\n/, $out)[-1]) or diag("$rc: $out");
 	is(state($pid)->{attached}, 0, "$k at the attach: nothing is attached");
+	like($out, qr/what it was given .*: kind=$kind{$k} early=1/, "$k at the attach: it says what the policy was given") if $k eq 'errno';
 }
 
 # What the kernel puts right is told as it happens, too, and of which VM: it is counted once, seen twice

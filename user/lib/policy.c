@@ -252,6 +252,7 @@ void tw_policy_close(struct tw_policy *p)
 	bpf_object__close(p->obj);
 	free(p->path);
 	free(p->log);
+	free(p->given);
 	memset(p, 0, sizeof(*p));
 }
 
@@ -259,8 +260,14 @@ int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err 
 {
 	size_t size = 0;
 	void *data = p->data ? bpf_map__initial_value(p->data, &size) : NULL;
+	int status = tw_params_assign(&p->params, assignment, data, size, e);
+	char *before = p->given;
 
-	return tw_params_assign(&p->params, assignment, data, size, e);
+	if (status)
+		return status;
+	p->given = before ? tw_asprintf("%s %s", before, assignment) : tw_strdup(assignment);
+	free(before);
+	return TW_OK;
 }
 
 /* The last lines of the verifier's log, indented: its verdict stands at the end */
@@ -403,8 +410,6 @@ static const struct {
 	{ ENOLINK, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
 	{ EXDEV, TW_REFUSED, "a policy stays on its VM", "attach it to the other one" },
 	{ ENOENT, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
-	{ EINVAL, TW_REFUSED, "the kernel refuses its name, mode or flags, or the policy answered "
-	  "EINVAL", "check its parameters; trace-cmd record -e 'kvm_timewarp*' shows more" },
 };
 
 int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm)
@@ -430,6 +435,22 @@ int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm)
 	return tw_cure(e, "check its parameters");
 }
 
+/* Likewise of a policy that this process has loaded, so that it is known what it was asked to do */
+static int explain_attach(struct tw_err *e, int code, const struct tw_policy *p,
+			  const struct tw_vm *vm)
+{
+	int status = tw_explain_hook(e, code, vm);
+
+	if (code != EINVAL)
+		return status;
+	if (p->given)
+		tw_fact(e, "the policy refuses what it was given (%s): %s", strerror(code), p->given);
+	else
+		tw_fact(e, "the policy refuses its own defaults, or the kernel its name, mode or flags (%s)",
+			strerror(code));
+	return tw_cure(e, "see its parameters, their defaults and ranges: twctl policy inspect %s", p->title);
+}
+
 int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_link **link,
 		     struct tw_err *e)
 {
@@ -437,7 +458,7 @@ int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_lin
 	if (*link)
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot attach %s to %s", p->name, vm->id);
-	return tw_explain_hook(e, errno, vm);
+	return explain_attach(e, errno, p, vm);
 }
 
 long tw_ops_offset(const char *member)
@@ -502,7 +523,7 @@ int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, str
 	if (!err)
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot swap in %s on %s", p->name, vm->id);
-	return tw_explain_hook(e, -err, vm);
+	return explain_attach(e, -err, p, vm);
 }
 
 int tw_policy_events(const struct tw_policy *p)

@@ -36,6 +36,7 @@ struct tw_policy {
 	bool chaos;			/* has TIMEWARP_CHAOS_SUMMARY() */
 	unsigned long long withheld;	/* enum kvm_timewarp_flags that the user has not allowed */
 	char name[16];			/* as it calls itself */
+	char *given;			/* "a=1 b=2", as it was assigned; NULL if nothing was */
 	char *log;			/* of the verifier */
 };
 
