@@ -9,9 +9,15 @@
 #include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 /* To KVM's own modules alone, where a line can say so. */
 #define EXPORT_SYMBOL_FOR_KVM_INTERNAL(sym)	EXPORT_SYMBOL_GPL(sym)
+
+/* Later releases of the line have it. */
+#ifndef kzalloc_obj
+#define kzalloc_obj(obj, gfp)	kzalloc(sizeof(obj), gfp)
+#endif
 
 static inline void timeline_hrtimer_setup(struct hrtimer *timer,
 					  enum hrtimer_restart (*fn)(struct hrtimer *),

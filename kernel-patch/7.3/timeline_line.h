@@ -8,6 +8,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 
 static inline void timeline_hrtimer_setup(struct hrtimer *timer,
 					  enum hrtimer_restart (*fn)(struct hrtimer *),

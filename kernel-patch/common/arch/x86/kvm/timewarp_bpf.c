@@ -16,6 +16,7 @@
 #include <linux/kvm_host.h>
 
 #include "timeline.h"
+#include "timeline_line.h"
 #include "timewarp_policy.h"
 #include "x86.h"
 
@@ -45,7 +46,7 @@ void timewarp_unlink(struct bpf_link *link)
 	if (IS_ERR(link))
 		return;
 
-	u = kzalloc(sizeof(*u), GFP_KERNEL);
+	u = kzalloc_obj(*u, GFP_KERNEL);
 	if (!u) {
 		bpf_link_put(link);
 		return;

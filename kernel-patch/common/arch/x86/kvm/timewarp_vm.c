@@ -8,6 +8,7 @@
 #include <linux/rculist.h>
 
 #include "timeline.h"
+#include "timeline_line.h"
 #include "timewarp_policy.h"
 #include "x86.h"
 
@@ -93,7 +94,7 @@ struct kvm_timewarp *timewarp_of_vm(struct kvm *kvm)
 	if (kvm->arch.timeline)
 		return to_timewarp(kvm->arch.timeline);
 
-	tw = kzalloc(sizeof(*tw), GFP_KERNEL_ACCOUNT);
+	tw = kzalloc_obj(*tw, GFP_KERNEL_ACCOUNT);
 	if (!tw)
 		return NULL;
 
