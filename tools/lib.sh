@@ -136,6 +136,8 @@ tw_in_build_root() {
 	# shellcheck disable=SC2016 # the inner shell expands it
 	unshare "${own[@]}" --mount --pid --fork --kill-child sh -c '
 		root=$1
+		# Its own: builds that run at once share the root. Before the others, which may lie in /tmp.
+		mount -t tmpfs -o mode=1777 tmp "$root/tmp" || exit 125
 		for d in "$2" "$3" "$4" /dev; do
 			mkdir -p "$root$d" && mount --rbind "$d" "$root$d" || exit 125
 		done
