@@ -15,8 +15,9 @@ use IO::Select;
 
 chdir dirname(abs_path($0)) . '/../..' or die;
 my $limit = $ENV{TW_DIRECTED_S} // 900;
-my %file = map { m{/([af]\d+[a-z]?)-[^/]*\.c$} ? (uc $1 => $_) : () } glob 'tests/directed/[af][0-9]*-*.c';
-my $order = sub { $_[0] =~ /^([AF])(\d+)(\w?)/ ? $1 . sprintf('%03d', $2) . $3 : die };
+my $args = $ENV{TW_TESTHOST_ARGS} // '';
+my %file = map { m{/([afp]\d+[a-z]?)-[^/]*\.c$} ? (uc $1 => $_) : () } glob 'tests/directed/[afp][0-9]*-*.c';
+my $order = sub { $_[0] =~ /^([AFP])(\d+)(\w?)/ ? $1 . sprintf('%03d', $2) . $3 : die };
 # What cannot be undone comes last: the TSC stays unstable.
 my %last = (A11 => 1);
 my @todo = @ARGV ? map { uc } @ARGV : sort { $order->($a) cmp $order->($b) } keys %file;
@@ -24,6 +25,10 @@ for (@todo) { $file{$_} or die "directed.t: no test '$_'; there are: @{[sort key
 @todo = ((grep { !$last{$_} } @todo), grep { $last{$_} } @todo);
 chomp($ENV{TW_BAD_LOG} = qx(bash -c '. tools/lib.sh; printf %s "\$TW_BAD_LOG"'));
 mkdir 'build/directed';
+if (grep { /^(A11|P4)$/ } @todo) {
+	chomp($ENV{TW_DIRECTED_MODULES} = qx(tests/directed/modules $args));
+	$? and die "directed.t: no modules\n";
+}
 
 my ($n, $failed) = (0, 0);
 $| = 1;
@@ -33,7 +38,7 @@ print '1..' . @todo . "\n";
 sub title {
 	open my $f, '<', $file{$_[0]} or die;
 	my $text = join '', <$f>;
-	my ($t) = $text =~ m{^ \* [AF]\d+[^:\n]*: (.*?)\n \*(?:\n|/)}ms or return '';
+	my ($t) = $text =~ m{^ \* [AFP]\d+[^:\n]*: (.*?)\n \*(?:\n|/)}ms or return '';
 	$t =~ s/\n \* / /g;
 	$t =~ s/[;.](?: .*|$)//;
 	return $t;
@@ -49,7 +54,7 @@ sub verdict {
 # One host, from $todo[0] on; returns when it has ended
 sub one_host {
 	my @cmd = ('tools/testhost', '--timeout', $limit * @todo, '--append', 'page_poison=1 slub_debug=FZPU preempt=full hung_task_panic=0',
-		split(' ', $ENV{TW_TESTHOST_ARGS} // ''), '--', 'tests/directed/in-host', map { "$_=$file{$_}" } @todo);
+		split(' ', $args), '--', 'tests/directed/in-host', map { "$_=$file{$_}" } @todo);
 	my ($running, $buf, @tail) = (undef, '');
 	my $pid = open my $out, '-|' or do { open STDERR, '>&', \*STDOUT; exec @cmd or die "$cmd[0]: $!" };
 	my $select = IO::Select->new($out);
