@@ -24,7 +24,7 @@ TIMEWARP_DECIDE(start_decide, view, answer)
 	__u64 kind = at.kind, ns;
 
 	answer->flags = KVM_TIMEWARP_HOLD;
-	if (kind == TIMEWARP_NEVER || view->event > KVM_TIMEWARP_PARAMS)
+	if (kind == TIMEWARP_NEVER || view->event != KVM_TIMEWARP_ATTACH)
 		return 0;
 	if (timewarp_on_host(kind))
 		return -EINVAL;
