@@ -41,6 +41,7 @@ struct attachment {
 	unsigned int nr_probed;
 	unsigned int nr_vmms;		/* of them are on */
 	int view_fd;			/* what the policy can know of these */
+	int vm_fd;			/* of a guest that has not run yet, until it does; or -1 */
 	char name[TW_TARGET_NAME_MAX + 16];
 };
 
@@ -234,6 +235,60 @@ static void end_vmms(struct attachment *a)
 	}
 }
 
+/* Whether it stands where it was to: a hook of before run was thought of goes half an hour */
+static int check_date(const struct attachment *a, uint64_t date_ns, struct tw_err *e)
+{
+	struct tw_state st;
+	int64_t off;
+
+	if (tw_state_read(a->t.vm->dir, &st, e))
+		return e->status;
+	off = (int64_t)(st.guest_ns + (uint64_t)tw_host_epoch_ns() - date_ns);
+	if (off > -100000000 && off < 100000000)
+		return TW_OK;
+	tw_fail(e, TW_UNSUPPORTED, "cannot begin at that date");
+	tw_fact(e, "KVM's hook does not let a new guest leap so far");
+	return tw_cure(e, "load modules of this version: twctl probe");
+}
+
+/* A guest that has not run yet is made to stand, at the date if there is one */
+static int stand(struct attachment *a, int vm_fd, unsigned int mode, struct tw_err *e)
+{
+	struct tw_policy start = { 0 };
+	uint64_t date_ns = 0;
+	const char *why;
+	char *at = NULL;
+	int status = tw_policy_open(&start, "start", e);
+
+	if (!status && a->args->date && !tw_parse_date(a->args->date, &date_ns, &why)) {
+		at = tw_asprintf("at=%s", a->args->date);
+		status = tw_policy_assign(&start, at, e);
+	}
+	if (!status)
+		status = tw_policy_load(&start, vm_fd, mode, e);
+	if (!status)
+		status = tw_policy_attach(&start, a->t.vm, &a->link, e);
+	if (!status && at)
+		status = check_date(a, date_ns, e);
+	free(at);
+	tw_policy_close(&start);
+	return status;
+}
+
+/* It is started, which its vCPUs hear of and nothing in it does, and handed over to its policy */
+static int let_go(struct attachment *a, struct tw_err *e)
+{
+	struct tw_going *g = a->args->going;
+	int status = g->go(g, e);
+
+	if (!status)
+		status = tw_policy_swap(&a->p, bpf_link__fd(a->link), a->t.vm, e);
+	tw_vmm_wake_all();
+	if (!status)
+		g->gone(g);
+	return status;
+}
+
 /* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
 static int attach_one(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
@@ -244,6 +299,11 @@ static int attach_one(struct attachment *a, unsigned int mode, struct tw_err *e)
 	status = tw_policy_load(&a->p, fd, mode, e);
 	if (!status)
 		status = open_events(a, e);
+	if (!status && a->args->going) {
+		/* the policy is yet to be swapped in, which asks for it */
+		a->vm_fd = fd;
+		return stand(a, fd, mode, e);
+	}
 	if (!status)
 		status = tw_policy_attach(&a->p, a->t.vm, &a->link, e);
 	close(fd);
@@ -381,7 +441,8 @@ static void report(const struct attachment *a, struct tw_state *st, bool known)
 	for (i = 0; i < a->nr_probed; i++)
 		report_vmm(a, &a->probed[i]);
 	printf("%s: twctl detach --vm %s\n",
-	       a->args->pin ? "pinned; undo" : "undo with Ctrl-C or", a->t.vm->id);
+	       a->args->pin ? "pinned; undo" :
+	       a->args->going ? "Ctrl-C shuts the guest down; undo" : "undo with Ctrl-C or", a->t.vm->id);
 	fflush(stdout);
 }
 
@@ -629,6 +690,12 @@ static int attach(struct attachment *a, unsigned int mode, enum vmm_wish wish, s
 	if (!status)
 		status = load_and_attach(a, mode, e);
 	tw_vmm_wake_all();
+	if (!status && a->args->going)
+		status = let_go(a, e);
+	if (a->vm_fd >= 0)
+		close(a->vm_fd);
+	if (status && a->args->going)
+		a->args->going->lost(a->args->going);
 	if (!status && a->args->pin)
 		status = pin(a, e);
 	if (status)
@@ -640,7 +707,7 @@ static int attach(struct attachment *a, unsigned int mode, enum vmm_wish wish, s
 static int run(const struct tw_args *given, struct tw_err *e)
 {
 	struct tw_args first = *given, *args = &first;
-	struct attachment a = { .args = args, .t.lock = -1 };
+	struct attachment a = { .args = args, .t.lock = -1, .vm_fd = -1 };
 	enum vmm_wish wish;
 	unsigned int mode, i;
 	int status;

@@ -22,7 +22,7 @@ const struct tw_option tw_common_options[] = {
 struct rows {
 	const struct tw_option *row[MAX_OPTIONS];
 	struct option longs[MAX_OPTIONS + 1];
-	char letters[2 * MAX_OPTIONS + 2];
+	char letters[2 * MAX_OPTIONS + 3];
 	int n;
 };
 
@@ -96,6 +96,8 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 	const struct tw_option *o;
 	int c;
 
+	if (verb->command)
+		memcpy(r.letters, "+:", 2);
 	add_rows(&r, tw_common_options);
 	add_rows(&r, verb->options);
 	opterr = 0;

@@ -25,12 +25,25 @@ struct tw_args {
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	const char *samples, *report, *baseline, *horizon, *span, *until, *workload;
-	bool resume;
+	const char *date, *vm_name, *image, *memory, *smp, *ssh, *grace;
+	bool resume, snapshot;
+	struct tw_going *going;		/* of a guest that has not run yet: twctl run */
 	struct tw_strings params;	/* --param */
 	struct tw_strings vms;		/* --vm of the verbs that take several */
 	struct tw_strings sources;	/* --source */
 	struct tw_strings thresholds;	/* --on-threshold */
 	struct tw_strings operands;	/* what is no option */
+};
+
+/*
+ * A guest that attach finds stopped, before its first instruction.  It is made to stand at a date while
+ * @go starts it, and lives by the policy asked for from there on.  @lost ends it if that fails: it shall
+ * not live by another.  @gone says that it lives.
+ */
+struct tw_going {
+	int (*go)(struct tw_going *g, struct tw_err *e);
+	void (*gone)(struct tw_going *g);
+	void (*lost)(struct tw_going *g);
 };
 
 enum tw_option_type { TW_FLAG, TW_TEXT, TW_LIST };
@@ -91,6 +104,7 @@ struct tw_verb {
 	const struct tw_option *options; /* ends with a row without a name; or NULL */
 	size_t max_operands;		/* beside the VM's */
 	bool vm_operand;		/* without --vm, the first operand is the VM */
+	bool command;			/* operands are a command: options end where they begin */
 	int (*run)(const struct tw_args *args, struct tw_err *e);
 };
 

@@ -262,6 +262,12 @@ static bool may_go_back(__u64 ns)
 	return tw_check_ops->flags & KVM_TIMEWARP_F_BACKWARD && ns <= TIMEWARP_MAX_LEAP_NS;
 }
 
+/* At an attach, the guest may be one that has not run yet */
+static __u64 leap_max(const struct kvm_timewarp_view *in)
+{
+	return in->event == KVM_TIMEWARP_ATTACH ? TIMEWARP_MAX_START_NS : TIMEWARP_MAX_LEAP_NS;
+}
+
 /* Returns false if the answer is one of those that add up to an ejection */
 static bool judge(const struct kvm_timewarp_view *in, const struct kvm_timewarp_answer *out)
 {
@@ -284,7 +290,7 @@ static bool judge(const struct kvm_timewarp_view *in, const struct kvm_timewarp_
 		crime(BACK, in, out);
 		fine = false;
 	} else if (out->leap_ns > in->guest_ns &&
-		   out->leap_ns - in->guest_ns > TIMEWARP_MAX_LEAP_NS) {
+		   out->leap_ns - in->guest_ns > leap_max(in)) {
 		crime(FAR, in, out);
 		fine = false;
 	}

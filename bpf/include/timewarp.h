@@ -56,6 +56,8 @@ enum kvm_timewarp_flags {
 
 /* Guest time leaps by no more than this at once: half an hour */
 #define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
+/* One that has not run yet begins no further ahead: a hundred years */
+#define TIMEWARP_MAX_START_NS 3155760000000000000ULL
 
 /* Why the policy is no longer attached */
 enum kvm_timewarp_exit_kind {

@@ -22,7 +22,7 @@ struct page {
 /* Where the kernel maps all memory, with 4 and 5 levels of page tables; the guest boots with nokaslr */
 static const uint64_t direct_maps[] = { 0xffff888000000000, 0xff11000000000000 };
 
-static uint64_t page_address(int cpu)
+static uint64_t page_address(int cpu, uint32_t msr)
 {
 	char path[64];
 	uint64_t v;
@@ -30,7 +30,7 @@ static uint64_t page_address(int cpu)
 
 	snprintf(path, sizeof(path), "/dev/cpu/%d/msr", cpu);
 	fd = open(path, O_RDONLY);
-	if (fd < 0 || pread(fd, &v, sizeof(v), MSR_KVM_SYSTEM_TIME_NEW) != sizeof(v)) {
+	if (fd < 0 || pread(fd, &v, sizeof(v), msr) != sizeof(v)) {
 		perror(path);
 		exit(2);
 	}
@@ -67,15 +67,21 @@ static inline uint64_t page_ns(const struct page *p, uint64_t tsc)
 	return p->ns + (uint64_t)((unsigned __int128)d * p->mul >> 32);
 }
 
-/* Where a vCPU's page stands in /proc/kcore, or -1 */
-static off_t page_offset(int kcore, int cpu)
+/* Where what a vCPU's MSR points to stands in /proc/kcore, or -1 */
+static off_t page_offset_of(int kcore, int cpu, uint32_t msr)
 {
 	off_t at = -1;
 	int i;
 
 	for (i = 0; i < 2 && at < 0; i++)
-		at = kcore_offset(kcore, direct_maps[i] + page_address(cpu));
+		at = kcore_offset(kcore, direct_maps[i] + page_address(cpu, msr));
 	return at;
+}
+
+/* Likewise its page */
+static inline off_t page_offset(int kcore, int cpu)
+{
+	return page_offset_of(kcore, cpu, MSR_KVM_SYSTEM_TIME_NEW);
 }
 
 #endif

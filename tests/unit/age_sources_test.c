@@ -123,6 +123,35 @@ static void monitor_answers(void **state)
 	done(pid, &t);
 }
 
+static void put(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void a_socket_is_adopted_and_drained(void **state)
+{
+	struct tw_talk t;
+	int ends[2];
+	json_t *o;
+
+	(void)state;
+	assert_false(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	put(ends[1], "{\"QMP\":{}}\n{\"return\":{},\"id\":1}\n");
+	assert_true(tw_talk_adopt(&t, ends[0], 5000));
+	/* events that nobody waits for, the last of them half */
+	put(ends[1], "{\"event\":\"A\"}\n{\"event\":");
+	assert_true(tw_talk_drain(&t));
+	assert_true(tw_talk_drain(&t));
+	put(ends[1], "\"B\"}\n{\"return\":7,\"id\":2}\n");
+	o = tw_talk_ask(&t, "quit", NULL, 5000);
+	assert_int_equal(json_integer_value(o), 7);
+	json_decref(o);
+	close(ends[1]);
+	assert_false(tw_talk_drain(&t));
+	tw_talk_close(&t);
+	assert_false(tw_talk_drain(&t));
+}
+
 /* Synchronized: 0xff, then the id that was asked for */
 #define SYNCED "\xff{\"return\":%d}\n"
 
@@ -342,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sockets_by_the_command_line),
 		cmocka_unit_test(monitor_answers),
+		cmocka_unit_test(a_socket_is_adopted_and_drained),
 		cmocka_unit_test(agent_is_synchronized_first),
 		cmocka_unit_test(agent_that_is_late_is_not_misunderstood_later),
 		cmocka_unit_test(agent_that_hangs_does_not_hang_us),

@@ -18,6 +18,10 @@ static const struct {
 		 "Parameters of the policy, all of them or none:\n    twctl set my-guest period=5s depth=0.1\n" },
 	{ "swap", "From a factor to an idle guest that leaps:\n    twctl swap my-guest --policy skip-idle\n" },
 	{ "detach", "Back to the host's pace; the guest keeps the time it has:\n    twctl detach --vm my-guest\n" },
+	{ "run", "A disk image that boots shortly before 2038-01-19, at fifty times the pace:\n"
+		 "    twctl run --date 2038-01-19T03:00:00 --factor 50 --image disk.qcow2 --snapshot\n"
+		 "QEMU's options are your own:\n"
+		 "    twctl run --policy skip-idle -- qemu-system-x86_64 -accel kvm -m 1G disk.qcow2\n" },
 	{ "jump", "An hour on:\n    twctl jump my-guest +1h\n"
 		  "To a date:\n    twctl jump my-guest 2038-01-19T03:14:00\n" },
 	{ "step", "A guest under the policy freeze lives ten milliseconds, a hundred times:\n"

@@ -131,11 +131,23 @@ static bool synchronize(struct tw_talk *t, long deadline)
 	return ours;
 }
 
+/* QMP's way to begin; @none is what it means if there is no greeting, NULL for what went wrong */
+static bool greet(struct tw_talk *t, long deadline, const char *none)
+{
+	json_t *o = next_line(t, deadline);
+
+	if (!o)
+		return none ? fails(t, none) : false;
+	json_decref(o);
+	o = tw_talk_ask(t, "qmp_capabilities", NULL, deadline - now_ms());
+	json_decref(o);
+	return o;
+}
+
 bool tw_talk_open(struct tw_talk *t, const char *path, bool agent, int timeout_ms)
 {
 	long deadline = now_ms() + timeout_ms;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	json_t *o;
 
 	*t = (struct tw_talk){ .fd = -1, .agent = agent };
 	if (strlen(path) >= sizeof(a.sun_path))
@@ -146,13 +158,31 @@ bool tw_talk_open(struct tw_talk *t, const char *path, bool agent, int timeout_m
 		return fails(t, errno == EAGAIN ? "somebody else is connected to it" : strerror(errno));
 	if (agent)
 		return synchronize(t, deadline);
-	o = next_line(t, deadline);
-	if (!o)
-		return fails(t, "no greeting: somebody else may be connected to it");
-	json_decref(o);
-	o = tw_talk_ask(t, "qmp_capabilities", NULL, timeout_ms);
-	json_decref(o);
-	return o;
+	return greet(t, deadline, "no greeting: somebody else may be connected to it");
+}
+
+bool tw_talk_adopt(struct tw_talk *t, int fd, int timeout_ms)
+{
+	*t = (struct tw_talk){ .fd = fd };
+	return greet(t, now_ms() + timeout_ms, NULL);
+}
+
+bool tw_talk_drain(struct tw_talk *t)
+{
+	char *end;
+
+	if (t->fd < 0)
+		return false;
+	/* late is not gone */
+	t->stale = false;
+	if (!receive(t, now_ms() + 1))
+		return t->stale;
+	end = t->len ? memrchr(t->buf, '\n', t->len) : NULL;
+	if (end) {
+		t->len -= end + 1 - t->buf;
+		memmove(t->buf, end + 1, t->len);
+	}
+	return true;
 }
 
 void tw_talk_close(struct tw_talk *t)

@@ -32,6 +32,12 @@ struct tw_talk {
  */
 bool tw_talk_open(struct tw_talk *t, const char *path, bool agent, int timeout_ms);
 
+/* The same with a socket that is connected to QMP; it is closed by tw_talk_close() */
+bool tw_talk_adopt(struct tw_talk *t, int fd, int timeout_ms);
+
+/* Throws away what QMP says without having been asked; false if the other end has gone */
+bool tw_talk_drain(struct tw_talk *t);
+
 void tw_talk_close(struct tw_talk *t);
 
 /**

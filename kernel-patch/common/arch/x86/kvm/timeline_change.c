@@ -298,6 +298,31 @@ static void timeline_pause_timers(struct kvm_timeline *tl)
 	kvm_pit_timer_pause(tl->kvm);
 }
 
+/* Whether a vCPU has ever entered the guest; by the field, as 7.3 has no kvm_vcpu_has_run(). */
+bool kvm_timeline_has_run(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (vcpu->arch.last_vmentry_cpu != -1)
+			return true;
+	}
+
+	return false;
+}
+
+/* The PIT's ticks that a leap leaves out are lost, but to a guest that has not run yet. */
+static void timeline_leap_ticks(struct kvm *kvm)
+{
+	u64 lost = kvm->stat.timewarp_lost_ticks;
+
+	kvm->stat.timewarp_leaps++;
+	kvm_pit_timer_leap(kvm);
+	if (!kvm_timeline_has_run(kvm))
+		kvm->stat.timewarp_lost_ticks = lost;
+}
+
 /* With all vCPUs held: where a leap of an idle VM can go, or 0 if it is not idle any more. */
 static u64 timeline_idle_leap(struct kvm_timeline *tl, const struct timeline_next *next)
 {
@@ -341,10 +366,8 @@ static int timeline_change(struct kvm_timeline *tl, enum timeline_change change,
 
 	timeline_pause_timers(tl);
 	timeline_write(tl, change, &next);
-	if (tl->leap_ns) {
-		kvm->stat.timewarp_leaps++;
-		kvm_pit_timer_leap(kvm);
-	}
+	if (tl->leap_ns)
+		timeline_leap_ticks(kvm);
 	kvm_pit_timer_resume(kvm, tl->timer_shift_ns);
 	kvm->stat.timewarp_changes++;
 	tl->held_last_ns = ktime_to_ns(ktime_sub(ktime_get(), held));

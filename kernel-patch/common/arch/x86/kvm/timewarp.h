@@ -99,6 +99,8 @@ enum kvm_timewarp_flags {
 
 /* Guest time leaps by no more than this at once: half an hour. */
 #define KVM_TIMEWARP_MAX_LEAP_NS	(1800ULL * 1000000000ULL)
+/* A guest that has not run yet may begin so far ahead: a hundred years. */
+#define KVM_TIMEWARP_MAX_START_NS	(36525ULL * 86400ULL * 1000000000ULL)
 
 /**
  * enum kvm_timewarp_exit_kind - why a policy was called for the last time
@@ -173,10 +175,11 @@ struct kvm_timewarp_view {
  *		  for each time that they halt; 0 for never
  * @next_late_ns: be called again, at the earliest a millisecond from now, when
  *		  a LAPIC timer is delivered so late, in guest ns; 0 for never
- * @leap_ns: guest time to go on from, ahead by at most KVM_TIMEWARP_MAX_LEAP_NS; 0
- *	     for none.  Guest time that is there by then stays.  Timers that are
- *	     passed fire at once, each once.  With KVM_TIMEWARP_F_BACKWARD it may be
- *	     as far behind.
+ * @leap_ns: guest time to go on from, ahead by at most KVM_TIMEWARP_MAX_LEAP_NS, or
+ *	     KVM_TIMEWARP_MAX_START_NS while no vCPU has entered the guest; 0 for
+ *	     none.  Guest time that is there by then stays.  Timers that are passed
+ *	     fire at once, each once.  With KVM_TIMEWARP_F_BACKWARD it may be as far
+ *	     behind.
  * @start_tsc: host TSC at which guest time goes on, at most a second from
  *	       &kvm_timewarp_view.host_tsc; until then it stands, at @leap_ns if that is
  *	       set.  0 for at once; so is one that has passed, but for the time since,

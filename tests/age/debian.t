@@ -1,0 +1,115 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# The Debian of tools/debian-guest comes up whole: booted once, its agent says that the system runs, that no unit has
+# failed, and that what it is there for is at work. With plain QEMU, emulated, so that it runs anywhere; TW_ACCEL=kvm
+# is faster where there is a KVM. Without a test host, as nothing of timewarp takes part.
+#
+# tests/age/debian.t [12|13]
+use strict;
+use warnings;
+use Test::More;
+use File::Temp 'tempdir';
+use IO::Select;
+use IO::Socket::UNIX;
+use JSON::PP;
+use MIME::Base64;
+use Time::HiRes qw(sleep time);
+
+chdir "$1/../.." if $0 =~ m{^(.*)/[^/]+$};
+plan skip_all => 'an image of another system is made as root' if $>;
+my $version = shift // 12;
+chomp(my $d = `tools/debian-guest $version`);
+BAIL_OUT('there is no image') if $? || !-f "$d/disk.img";
+my $run = tempdir('debian.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $append = do { open my $f, '<', "$d/append" or die; local $/; <$f> };
+chomp $append;
+my $accel = $ENV{TW_ACCEL} // 'tcg';
+my @cpu = ('-accel', $accel, '-cpu', $accel eq 'kvm' ? 'host' : 'max');
+
+my $qemu = fork // die;
+if (!$qemu) {
+	exec 'setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'q35', @cpu,
+		'-smp', 2, '-m', 1024, '-kernel', "$d/vmlinuz", '-initrd', "$d/initrd.img", '-append', $append, '-serial', "file:$run/console",
+		'-drive', "if=none,id=disk,file=$d/disk.img,format=raw,snapshot=on", '-device', 'virtio-blk-pci,drive=disk',
+		'-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net', '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
+		'-chardev', "socket,id=agent,path=$run/agent,server=on,wait=off", '-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0';
+	die "qemu: $!";
+}
+END {
+	if ($qemu) {
+		my $status = $?;
+		kill 'KILL', $qemu;
+		waitpid $qemu, 0;
+		$? = $status;
+	}
+}
+sub console { open my $f, '<', "$run/console" or return ''; local $/; return scalar(<$f>) // '' }
+sub give_up { diag(join "\n", (split /\n/, console())[-30 .. -1]); BAIL_OUT($_[0]) }
+
+my $agent;
+for (1 .. 100) {
+	last if $agent = IO::Socket::UNIX->new(Peer => "$run/agent");
+	sleep 0.1;
+}
+$agent or give_up('QEMU did not start');
+
+# ask(SECONDS, COMMAND, ARGUMENTS[, ONLY]): what the agent returns, ONLY that if it is given; undef if it does not in time
+my $got = '';
+sub ask {
+	my ($seconds, $command, $arguments, $only) = @_;
+	my $end = time + $seconds;
+	print $agent encode_json({ execute => $command, $arguments ? (arguments => $arguments) : () }), "\n";
+	$agent->flush;
+	while (time < $end) {
+		if ($got =~ s/^([^\n]*)\n//) {
+			(my $line = $1) =~ s/^\xff//;
+			my $o = eval { decode_json($line) } or next;
+			my $answer = $o->{return} // $o;
+			return $answer if !defined $only || (!ref $answer && $answer == $only);
+			next;
+		}
+		next if !IO::Select->new($agent)->can_read(1);
+		sysread $agent, $got, 65536, length $got or give_up('QEMU has ended');
+	}
+	return undef;
+}
+
+# in_guest(COMMAND): status and output
+sub in_guest {
+	my $o = ask(60, 'guest-exec', { path => '/bin/sh', arg => [ '-c', $_[0] ], 'capture-output' => JSON::PP::true }) // return (-1, 'no answer');
+	my $end = time + 300;
+	while (time < $end) {
+		my $s = ask(60, 'guest-exec-status', { pid => $o->{pid} }) // return (-1, 'no answer');
+		return ($s->{exitcode} // -1, decode_base64($s->{'out-data'} // '')) if $s->{exited};
+		sleep 0.5;
+	}
+	return (-1, 'it does not end');
+}
+
+my $begun = time;
+my $up;
+# Until it is there what is sent is lost, or answered later; the last question's answer is the last
+for my $id (1 .. 120) {
+	$up = ask(5, 'guest-sync', { id => $id }, $id) and last;
+}
+$up or give_up('the agent does not answer within ten minutes');
+note(sprintf 'the agent answers after %d s', time - $begun);
+
+my ($rc, $out) = in_guest('systemctl is-system-running --wait 2>/dev/null');
+chomp $out;
+is($out, 'running', 'the system runs') or diag((in_guest('systemctl --failed --no-legend; systemctl list-jobs --no-legend'))[1]);
+note(sprintf 'which it does after %d s', time - $begun);
+($rc, $out) = in_guest('systemctl --failed --no-legend --plain');
+is($out, '', 'no unit has failed');
+my @units = qw(cron rsyslog dbus systemd-timesyncd ssh qemu-guest-agent nginx postgresql systemd-networkd
+	logrotate.timer apt-daily.timer sysstat-collect.timer man-db.timer);
+($rc, $out) = in_guest("systemctl is-active @units");
+my @state = split /\n/, $out;
+is($state[$_] // '', 'active', "$units[$_] is active") for 0 .. $#units;
+($rc, $out) = in_guest("runuser -u postgres -- psql -Atc 'select 6 * 7'");
+is($out, "42\n", 'PostgreSQL answers') or diag($out);
+($rc, $out) = in_guest("perl -MIO::Socket::INET -e 'my \$s = IO::Socket::INET->new(q(127.0.0.1:80)) or die; print \$s qq(GET / HTTP/1.0\\r\\n\\r\\n); print scalar <\$s>'");
+like($out, qr/^HTTP\/1.1 200/, 'nginx answers');
+($rc, $out) = in_guest('cat /proc/cmdline; uname -v; sysctl -n kernel.watchdog');
+like($out, qr/^\Q$append\E\n.*Debian/, 'its kernel is the distribution\'s, and told nothing but where its disk is');
+done_testing();
