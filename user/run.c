@@ -97,7 +97,7 @@ static bool read_memory(const char *text, uint64_t *mib)
 static int read_image(const struct tw_args *args, struct tw_image *i, struct tw_err *e)
 {
 	*i = (struct tw_image){ .path = args->image, .memory_mib = MEMORY_MIB, .cpus = CPUS,
-				.snapshot = args->snapshot };
+				.snapshot = args->snapshot, .silent = args->json };
 	if (args->memory && !read_memory(args->memory, &i->memory_mib))
 		return bad_value(e, "--memory", args->memory, "write 2G, or a number of MiB");
 	if (args->smp && !number_within(args->smp, 1, 1024, &i->cpus))
@@ -539,8 +539,8 @@ const struct tw_verb tw_verb_run = {
 		"-rtc clock=vm), unless QEMU's options say by which.\n"
 		"\n"
 		"--image composes QEMU's options and prints them: q35, virtio, the serial console\n"
-		"on this terminal, user network, balloon, a channel for the guest's agent. What\n"
-		"follows -- is added to them. The sockets of monitor and agent are in\n"
+		"on this terminal (with -j nowhere), user network, balloon, a channel for the\n"
+		"agent. What follows -- is added to them. The sockets of monitor and agent are in\n"
 		"" TW_LAUNCH_ROOT "/PID, where twctl age finds them; the folder goes with the guest.\n"
 		"\n"
 		"QEMU is run as the user who called sudo where that is one of group kvm.\n"

@@ -9,11 +9,6 @@ use strict;
 use warnings;
 use Test::More;
 use File::Temp 'tempdir';
-use IO::Select;
-use IO::Socket::UNIX;
-use JSON::PP;
-use MIME::Base64;
-use Time::HiRes qw(sleep time);
 
 chdir "$1/../.." if $0 =~ m{^(.*)/[^/]+$};
 plan skip_all => 'an image of another system is made as root' if $>;
@@ -46,56 +41,21 @@ END {
 sub console { open my $f, '<', "$run/console" or return ''; local $/; return scalar(<$f>) // '' }
 sub give_up { diag(join "\n", (split /\n/, console())[-30 .. -1]); BAIL_OUT($_[0]) }
 
-my $agent;
-for (1 .. 100) {
-	last if $agent = IO::Socket::UNIX->new(Peer => "$run/agent");
-	sleep 0.1;
-}
-$agent or give_up('QEMU did not start');
-
-# ask(SECONDS, COMMAND, ARGUMENTS[, ONLY]): what the agent returns, ONLY that if it is given; undef if it does not in time
-my $got = '';
-sub ask {
-	my ($seconds, $command, $arguments, $only) = @_;
-	my $end = time + $seconds;
-	print $agent encode_json({ execute => $command, $arguments ? (arguments => $arguments) : () }), "\n";
-	$agent->flush;
-	while (time < $end) {
-		if ($got =~ s/^([^\n]*)\n//) {
-			(my $line = $1) =~ s/^\xff//;
-			my $o = eval { decode_json($line) } or next;
-			my $answer = $o->{return} // $o;
-			return $answer if !defined $only || (!ref $answer && $answer == $only);
-			next;
-		}
-		next if !IO::Select->new($agent)->can_read(1);
-		sysread $agent, $got, 65536, length $got or give_up('QEMU has ended');
-	}
-	return undef;
-}
-
-# in_guest(COMMAND): status and output
+# in_guest(COMMAND[, SECONDS]): status and output
 sub in_guest {
-	my $o = ask(60, 'guest-exec', { path => '/bin/sh', arg => [ '-c', $_[0] ], 'capture-output' => JSON::PP::true }) // return (-1, 'no answer');
-	my $end = time + 300;
-	while (time < $end) {
-		my $s = ask(60, 'guest-exec-status', { pid => $o->{pid} }) // return (-1, 'no answer');
-		return ($s->{exitcode} // -1, decode_base64($s->{'out-data'} // '')) if $s->{exited};
-		sleep 0.5;
-	}
-	return (-1, 'it does not end');
+	my ($command, $seconds) = @_;
+	open my $p, '-|', 'tools/debian-agent', "$run/agent", $seconds // 300, $command or die;
+	local $/;
+	my $out = <$p> // '';
+	close $p;
+	return ($? >> 8, $out);
 }
 
 my $begun = time;
-my $up;
-# Until it is there what is sent is lost, or answered later; the last question's answer is the last
-for my $id (1 .. 120) {
-	$up = ask(5, 'guest-sync', { id => $id }, $id) and last;
-}
-$up or give_up('the agent does not answer within ten minutes');
+my ($rc, $out) = in_guest('true', 600);
+give_up('the agent does not answer within ten minutes') if $rc;
 note(sprintf 'the agent answers after %d s', time - $begun);
-
-my ($rc, $out) = in_guest('systemctl is-system-running --wait 2>/dev/null');
+($rc, $out) = in_guest('systemctl is-system-running --wait 2>/dev/null', 600);
 chomp $out;
 is($out, 'running', 'the system runs') or diag((in_guest('systemctl --failed --no-legend; systemctl list-jobs --no-legend'))[1]);
 note(sprintf 'which it does after %d s', time - $begun);

@@ -66,5 +66,8 @@ ok "the letter that is no option is named, not the word before it" says "'-1' is
 ok "so is a long option" says "'--nosuch' is no option" jump --vm X --nosuch +1d
 ok "and a flag with a value" says "'--pin=3' is no option" attach --vm X --pin=3
 ok "an option without its argument is named" says "'--vm' needs an argument" jump --vm
+ok "options end where the command of run begins" says "are of --image" run --smp 2 qemu-system-x86_64 -m 1G --factor
+ok "what run is to run has to be said" says "not said what to run" run --factor 2
+ok "a date that is none" says "cannot begin at 'soon'" run --date soon -- qemu-system-x86_64
 echo "1..$n"
 exit $failed

@@ -55,7 +55,7 @@ static void an_image_with_all(void **state)
 {
 	struct tw_image image = {
 		.path = "/a, b/it's.img", .format = "raw", .name = "a,b", .folder = "/r,un",
-		.memory_mib = 512, .cpus = 1, .ssh = 2222, .snapshot = true,
+		.memory_mib = 512, .cpus = 1, .ssh = 2222, .snapshot = true, .silent = true,
 	};
 	struct tw_words w = { 0 };
 	char *shell;
@@ -65,6 +65,7 @@ static void an_image_with_all(void **state)
 	assert_true(has(&w, "-name", "guest=a,,b,debug-threads=on"));
 	assert_true(has(&w, "-drive", "if=none,id=disk,file=/a,, b/it's.img,format=raw,discard=unmap,snapshot=on"));
 	assert_true(has(&w, "-netdev", "user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"));
+	assert_true(has(&w, "-chardev", "null,id=console"));
 	assert_true(has(&w, "-qmp", "unix:/r,,un/monitor,server=on,wait=off"));
 	shell = tw_words_shell(&w);
 	assert_non_null(strstr(shell, " 'if=none,id=disk,file=/a,, b/it'\\''s.img,format=raw,discard=unmap,snapshot=on' "));

@@ -121,7 +121,7 @@ void tw_command_image(const struct tw_image *i, struct tw_words *w)
 	add_two(w, "-device", "virtio-balloon-pci,id=balloon,free-page-reporting=on");
 	add_two(w, "-device", "virtio-rng-pci");
 	/* Ctrl-C is ours, and not the guest's */
-	add_two(w, "-chardev", "stdio,id=console,signal=on");
+	add_two(w, "-chardev", i->silent ? "null,id=console" : "stdio,id=console,signal=on");
 	add_two(w, "-serial", "chardev:console");
 	add_two(w, "-device", "virtio-serial-pci");
 	tw_words_add(w, "-chardev");

@@ -31,6 +31,7 @@ struct tw_image {
 	uint64_t cpus;
 	uint64_t ssh;			/* port of this host's, 0 for none */
 	bool snapshot;			/* what it writes is gone when it ends */
+	bool silent;			/* its console is not for ours */
 };
 
 /**
@@ -38,8 +39,8 @@ struct tw_image {
  * @image: what is wanted
  * @w: result
  *
- * A q35 with virtio for disk, network, console of the agent, balloon and random numbers; its serial
- * console on ours; user network; sockets where twctl age finds them.
+ * A q35 with virtio for disk, network, channel of the agent, balloon and random numbers; its serial
+ * console on ours, unless silent; user network; sockets where twctl age finds them.
  */
 void tw_command_image(const struct tw_image *image, struct tw_words *w);
 

@@ -443,8 +443,11 @@ int tw_vm_find(const struct tw_vms *vms, const char *text, const char *doing, st
 			*vm = &vms->v[i];
 			found++;
 		}
-	if (found == 1)
+	if (found == 1) {
+		/* callers go on with it, and some end with e->status */
+		memset(e, 0, sizeof(*e));
 		return TW_OK;
+	}
 	if (!found)
 		return explain_none(vms, &sel, e);
 	tw_fact(e, "%zu VMs go by that", found);
