@@ -14,8 +14,10 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/fold.h"
+#include "qemu/keeper.h"
+#include "qemu/probes.h"
 #include "twctl.h"
-#include "vmm.h"
 #include "when.h"
 
 /* A VMM, whose clocks may follow too */
@@ -23,6 +25,7 @@ struct probed {
 	struct tw_vm *vm;
 	struct tw_vmm_look look;	/* what there is to probe in it */
 	struct tw_vmm vmm;
+	struct tw_keeper keeper;
 	bool on;
 };
 
@@ -186,7 +189,7 @@ static int attach_vmm(struct attachment *a, struct probed *p, enum vmm_wish wish
 		a->view_fd = p->vmm.view_fd;
 		a->nr_vmms++;
 		if (!a->args->pin)
-			tw_vmm_keep(&p->vmm, p->vm);
+			tw_keeper_start(&p->keeper, p->vm);
 		return TW_OK;
 	}
 	tw_vmm_close(&p->vmm);
@@ -229,6 +232,7 @@ static void end_vmms(struct attachment *a)
 		/* the kernel may need some time to stop the timeline of a busy VM */
 		for (tries = 0; !tw_vmm_finish(p->vm) && tries < 200; tries++)
 			usleep(10000);
+		tw_keeper_end(&p->keeper);
 		tw_vmm_close(&p->vmm);
 		p->on = false;
 	}

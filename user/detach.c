@@ -10,8 +10,9 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/fold.h"
+#include "qemu/probes.h"
 #include "twctl.h"
-#include "vmm.h"
 
 /* Its own pin, and those of its group: a link that is detached is defunct */
 static void unpin(void)

@@ -11,12 +11,12 @@
 #include "kvmstat.h"
 #include "parse.h"
 #include "proc.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
+#include "qemu/probes.h"
 #include "rows.h"
 #include "trace_math.h"
 #include "tracer.h"
 #include "twctl.h"
-#include "vmm.h"
 
 #define KVM_PARAM "/sys/module/kvm/parameters/"
 

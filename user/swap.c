@@ -6,8 +6,8 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/probes.h"
 #include "twctl.h"
-#include "vmm.h"
 
 static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_live *live,
 			 struct tw_err *e)

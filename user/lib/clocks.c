@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "diagnose.h"
+#include "qemu/probes.h"
 #include "text.h"
-#include "vmm.h"
 
 struct list {
 	struct tw_clock *clocks;

@@ -13,8 +13,8 @@
 #include "group.h"
 #include "host.h"
 #include "policy_priv.h"
+#include "qemu/probes.h"
 #include "text.h"
-#include "vmm.h"
 
 #define MAX_MAPS 64
 /* at two a millisecond */

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "err.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
 
 struct tw_vm {
 	pid_t pid;
