@@ -168,7 +168,7 @@ static int attach_vmm(struct attachment *a, struct probed *p, enum vmm_wish wish
 		return TW_OK;
 	tw_err_free(&reason);
 	/* of an attachment that has ended, and nobody had put its clocks back */
-	for (tries = 0; !tw_vmm_finish(p->vm) && tries < 100; tries++)
+	for (tries = 0; !tw_vmm_finish(p->vm, NULL) && tries < 100; tries++)
 		usleep(10000);
 	tw_vmm_unpin(p->vm->id);
 	if (wish == VMM_OFF) {
@@ -230,7 +230,7 @@ static void end_vmms(struct attachment *a)
 		if (!p->on)
 			continue;
 		/* the kernel may need some time to stop the timeline of a busy VM */
-		for (tries = 0; !tw_vmm_finish(p->vm) && tries < 200; tries++)
+		for (tries = 0; !tw_vmm_finish(p->vm, NULL) && tries < 200; tries++)
 			usleep(10000);
 		tw_keeper_end(&p->keeper);
 		tw_vmm_close(&p->vmm);

@@ -39,7 +39,7 @@ static void finish_vmm(const struct tw_vm *vm)
 {
 	int tries;
 
-	for (tries = 0; !tw_vmm_finish(vm) && tries < 200; tries++)
+	for (tries = 0; !tw_vmm_finish(vm, NULL) && tries < 200; tries++)
 		usleep(10000);
 	tw_vmm_unpin(vm->id);
 }
@@ -104,10 +104,11 @@ static void report_swept(const struct tw_args *args)
 /* Probes whose policy the kernel has let go, with nobody there to see it */
 static bool sweep_probes(const struct tw_target *t)
 {
-	struct vmm_state s;
+	struct tw_vmm_found found;
 
-	if (!t->vm || !tw_vmm_find(t->vm->pid, &s))
+	if (!t->vm || !tw_vmm_find(t->vm, &found))
 		return false;
+	tw_vmm_found_close(&found);
 	finish_vmm(t->vm);
 	unpin();
 	return true;

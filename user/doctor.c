@@ -225,7 +225,7 @@ static void gather_vmm(const struct tw_vm *vm, struct tw_facts *f)
 {
 	struct tw_vmm_look look;
 	struct vmm_state s;
-	bool follow = tw_vmm_find(vm->pid, &s) && s.phase == VMM_FOLLOW;
+	bool follow = tw_vmm_follows(vm, &s);
 
 	tw_vmm_look(vm, &look);
 	f->iothread_uring = f->q.iothread && tw_vmm_uring(vm->pid);

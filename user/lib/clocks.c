@@ -36,7 +36,7 @@ size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
 	free(argv);
 
-	probes = tw_vmm_find(vm->pid, &s) && s.phase == VMM_FOLLOW;
+	probes = tw_vmm_follows(vm, &s);
 	vmm = probes ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST;
 	tw_vmm_look(vm, &look);
 	why = look.possible ? "attached with --vmm off" : look.why;

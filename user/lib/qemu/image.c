@@ -25,18 +25,21 @@ uint64_t tw_mem_u64(pid_t pid, uint64_t from)
 	return tw_mem_read(pid, from, &v, sizeof(v)) ? v : 0;
 }
 
-bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
+static bool write_mem(pid_t pid, uint64_t to, void *from, size_t size)
 {
-	struct iovec l = { &v, sizeof(v) }, r = { (void *)to, sizeof(v) };
+	struct iovec l = { from, size }, r = { (void *)to, size };
 
-	return process_vm_writev(pid, &l, 1, &r, 1, 0) == sizeof(v);
+	return process_vm_writev(pid, &l, 1, &r, 1, 0) == (ssize_t)size;
 }
 
-bool tw_mem_add_u64(pid_t pid, uint64_t to, uint64_t d)
+bool tw_mem_write_u32(pid_t pid, uint64_t to, uint32_t v)
 {
-	uint64_t v;
+	return write_mem(pid, to, &v, sizeof(v));
+}
 
-	return tw_mem_read(pid, to, &v, sizeof(v)) && tw_mem_write_u64(pid, to, v + d);
+bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
+{
+	return write_mem(pid, to, &v, sizeof(v));
 }
 
 /* Where the program's first byte stands in the process: its mapping of file offset 0 */

@@ -15,8 +15,9 @@ bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
 /* 0 if it cannot be read */
 uint64_t tw_mem_u64(pid_t pid, uint64_t from);
 
+/* A word of its own is written whole, or not at all */
+bool tw_mem_write_u32(pid_t pid, uint64_t to, uint32_t v);
 bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v);
-bool tw_mem_add_u64(pid_t pid, uint64_t to, uint64_t d);
 
 /* Where the program was loaded minus where it was linked; false if it is not mapped there */
 bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias);

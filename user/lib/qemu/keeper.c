@@ -21,7 +21,7 @@ static void keep(const struct tw_vm *vm, int pipe_fd)
 
 	while (read(pipe_fd, &byte, 1) < 0 && errno == EINTR)
 		;
-	while (!tw_vmm_finish(vm))
+	while (!tw_vmm_finish(vm, NULL))
 		nanosleep(&pause, NULL);
 	_exit(0);
 }

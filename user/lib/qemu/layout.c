@@ -98,6 +98,7 @@ static bool find_virtual_clock(struct place *p)
 	s->seqlock = state + STATE_SEQLOCK;
 	s->enabled = state + STATE_ENABLED;
 	s->offset = state + STATE_OFFSET;
+	s->fold[VMM_VIRTUAL].word = s->offset;
 	if (!add_calls(p, reader, "clock_gettime", VMM_CALL_MONOTONIC)) {
 		reader = "cpu_get_clock";
 		if (!add_calls(p, reader, "clock_gettime", VMM_CALL_MONOTONIC))
@@ -204,6 +205,7 @@ static bool find_rtc(struct place *p)
 		return no_rtc(p->look, "the RTC is laid out in a way that twctl does not know");
 	if (!add_calls(p, "qemu_clock_get_ns", "gettimeofday", VMM_CALL_REALTIME))
 		return no_rtc(p->look, "QEMU's qemu_clock_get_ns() calls no gettimeofday()");
+	s->fold[VMM_RTC].word = s->rtc_periodic + VMM_RTC_LAST_UPDATE;
 	s->rtc = 1;
 	return true;
 }
@@ -292,6 +294,7 @@ void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 
 	memset(look, 0, sizeof(*look));
 	look->state.pid = vm->pid;
+	look->state.start = vm->start;
 	if (!vm->dir)
 		no(look, "KVM's state files are not to be seen");
 	else if (locked_down())

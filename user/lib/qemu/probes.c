@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "host.h"
 #include "policy.h"
 #include "policy_priv.h"
+#include "proc.h"
 #include "qemu/image.h"
 #include "state.h"
 #include "text.h"
@@ -96,6 +98,21 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 
 static const char *const wakes[TW_VMM_WAKES] = { "vmm_change", "vmm_wake", "vmm_enter" };
 
+static void wake(pid_t pid, unsigned long long start)
+{
+	int pidfd = tw_image_blocks(pid, VMM_WAKE_SIGNAL) ? tw_proc_open(pid, start) : -1;
+
+	if (pidfd < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, pidfd, VMM_WAKE_SIGNAL, NULL, 0);
+	close(pidfd);
+}
+
+void tw_vmm_wake(const struct vmm_state *s)
+{
+	wake(s->pid, s->start);
+}
+
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		  unsigned int nr, int view_fd, struct tw_err *e)
 {
@@ -120,14 +137,8 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 			return explain(e, "the probes on KVM do not attach", -errno);
 	}
 	/* its sleep, if it sleeps, was not looked at */
-	tw_vmm_wake(vm->pid);
+	wake(vm->pid, vm->start);
 	return TW_OK;
-}
-
-void tw_vmm_wake(pid_t pid)
-{
-	if (tw_image_blocks(pid, VMM_WAKE_SIGNAL))
-		syscall(SYS_tgkill, pid, pid, VMM_WAKE_SIGNAL);
 }
 
 /* No dots: a BPF file system reserves them */
@@ -180,9 +191,8 @@ void tw_vmm_close(struct tw_vmm *v)
 
 /* ---- finding them again */
 
-/* ---- finding them again */
-
-static int map_of_prog(unsigned int prog_id)
+/* The map of a name among those that a program of ours has; -1 if it is none of ours */
+static int map_of_prog(unsigned int prog_id, const char *name)
 {
 	unsigned int ids[8], len, i;
 	struct bpf_prog_info info = { .nr_map_ids = 8, .map_ids = (unsigned long)ids };
@@ -198,8 +208,7 @@ static int map_of_prog(unsigned int prog_id)
 
 			memset(&map, 0, sizeof(map));
 			len = sizeof(map);
-			if (m >= 0 && !bpf_map_get_info_by_fd(m, &map, &len) &&
-			    !strcmp(map.name, VMM_SECTION))
+			if (m >= 0 && !bpf_map_get_info_by_fd(m, &map, &len) && !strcmp(map.name, name))
 				found = m;
 			else if (m >= 0)
 				close(m);
@@ -208,73 +217,129 @@ static int map_of_prog(unsigned int prog_id)
 	return found;
 }
 
-bool tw_vmm_get_state(int map, struct vmm_state *s)
+/* The variables of a section, shared with the program; NULL if they are of another size, or none of ours */
+static void *map_section(unsigned int prog_id, const char *section, size_t size)
 {
-	unsigned int zero = 0;
+	int fd = map_of_prog(prog_id, section);
+	struct bpf_map_info info = { 0 };
+	unsigned int len = sizeof(info);
+	void *data = MAP_FAILED;
 
-	return !bpf_map_lookup_elem(map, &zero, s);
-}
-
-void tw_vmm_set_state(int map, const struct vmm_state *s)
-{
-	unsigned int zero = 0;
-
-	bpf_map_update_elem(map, &zero, s, BPF_EXIST);
-}
-
-/* The map of the next probes after link *ID, on PID or, if that is 0, any process; -1 if none */
-static int next_map(unsigned int *id, pid_t pid, struct vmm_state *s)
-{
-	struct bpf_link_info info;
-	unsigned int len;
-	int fd, map;
-
-	while (!bpf_link_get_next_id(*id, id)) {
-		fd = bpf_link_get_fd_by_id(*id);
-		if (fd < 0)
-			continue;
-		memset(&info, 0, sizeof(info));
-		len = sizeof(info);
-		map = -1;
-		if (!bpf_link_get_info_by_fd(fd, &info, &len) &&
-		    info.type == BPF_LINK_TYPE_UPROBE_MULTI &&
-		    (!pid || info.uprobe_multi.pid == (unsigned int)pid))
-			map = map_of_prog(info.prog_id);
+	if (fd >= 0 && !bpf_map_get_info_by_fd(fd, &info, &len) && info.value_size == size)
+		data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0)
 		close(fd);
-		if (map < 0)
-			continue;
-		if (tw_vmm_get_state(map, s) && (!pid || s->pid == (unsigned int)pid))
-			return map;
-		close(map);
-	}
-	return -1;
+	return data == MAP_FAILED ? NULL : data;
 }
 
-int tw_vmm_map(pid_t pid, struct vmm_state *s)
+void tw_vmm_found_close(struct tw_vmm_found *f)
 {
+	if (f->state)
+		munmap(f->state, sizeof(*f->state));
+	if (f->segments)
+		munmap(f->segments, sizeof(*f->segments));
+	memset(f, 0, sizeof(*f));
+}
+
+static bool open_found(struct tw_vmm_found *f, unsigned int prog_id)
+{
+	f->state = map_section(prog_id, VMM_SECTION, sizeof(*f->state));
+	f->segments = f->state ? map_section(prog_id, VMM_SEGMENTS_SECTION, sizeof(*f->segments)) : NULL;
+	if (f->segments)
+		return true;
+	tw_vmm_found_close(f);
+	return false;
+}
+
+/* The program of a link, if it is one of uprobes */
+static unsigned int prog_of_link(unsigned int link_id)
+{
+	struct bpf_link_info info = { 0 };
+	unsigned int len = sizeof(info), prog = 0;
+	int fd = bpf_link_get_fd_by_id(link_id);
+
+	if (fd < 0)
+		return 0;
+	if (!bpf_link_get_info_by_fd(fd, &info, &len) && info.type == BPF_LINK_TYPE_UPROBE_MULTI)
+		prog = info.prog_id;
+	close(fd);
+	return prog;
+}
+
+/* The next probes after link *ID, on whatever process; false if there are no more */
+static bool next_found(unsigned int *id, struct tw_vmm_found *f)
+{
+	unsigned int prog;
+
+	memset(f, 0, sizeof(*f));
+	while (!bpf_link_get_next_id(*id, id)) {
+		prog = prog_of_link(*id);
+		if (prog && open_found(f, prog))
+			return true;
+	}
+	return false;
+}
+
+bool tw_vmm_find(const struct tw_vm *vm, struct tw_vmm_found *found)
+{
+	struct tw_vmm_found f;
 	unsigned int id = 0;
 
-	return next_map(&id, pid, s);
+	memset(found, 0, sizeof(*found));
+	/* Those that still rewrite, if any do: what has done its work may be held open yet. */
+	while (next_found(&id, &f)) {
+		bool its = f.state->pid == (unsigned int)vm->pid && f.state->start == vm->start;
+
+		if (!its || (found->state && found->state->fold[VMM_VIRTUAL].phase != VMM_FOLDED)) {
+			tw_vmm_found_close(&f);
+			continue;
+		}
+		tw_vmm_found_close(found);
+		*found = f;
+	}
+	return found->state;
+}
+
+bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state)
+{
+	struct tw_vmm_found f;
+	bool follows;
+
+	memset(state, 0, sizeof(*state));
+	if (!tw_vmm_find(vm, &f))
+		return false;
+	*state = *f.state;
+	follows = state->fold[VMM_VIRTUAL].phase != VMM_FOLDED;
+	tw_vmm_found_close(&f);
+	return follows;
+}
+
+bool tw_vmm_at_rest(const struct tw_vmm_found *f, int64_t *mono_ns, int64_t *wall_ns)
+{
+	volatile struct vmm_segments *s = f->segments;
+	unsigned int active;
+	uint64_t seq;
+
+	do {
+		volatile struct vmm_segment *seg;
+
+		seq = s->seq;
+		seg = &s->slot[seq & 1];
+		active = seg->active;
+		*mono_ns = seg->mono_ahead_ns - f->state->mono_base_ns;
+		*wall_ns = seg->wall_ahead_ns - f->state->wall_base_ns;
+	} while (seq != s->seq);
+	return !active;
 }
 
 void tw_vmm_wake_all(void)
 {
-	struct vmm_state s;
+	struct tw_vmm_found f;
 	unsigned int id = 0;
-	int map;
 
-	while ((map = next_map(&id, 0, &s)) >= 0) {
-		close(map);
-		if (s.phase == VMM_FOLLOW)
-			tw_vmm_wake(s.pid);
+	while (next_found(&id, &f)) {
+		if (f.state->fold[VMM_VIRTUAL].phase == VMM_FOLLOW)
+			tw_vmm_wake(f.state);
+		tw_vmm_found_close(&f);
 	}
-}
-
-bool tw_vmm_find(pid_t pid, struct vmm_state *state)
-{
-	int map = tw_vmm_map(pid, state);
-
-	if (map >= 0)
-		close(map);
-	return map >= 0;
 }

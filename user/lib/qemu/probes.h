@@ -48,16 +48,24 @@ void tw_vmm_unpin(const char *vm_id);
 
 void tw_vmm_close(struct tw_vmm *v);
 
-/* The probes on a process, whoever attached them; false if there are none */
-bool tw_vmm_find(pid_t pid, struct vmm_state *state);
+/* Probes that are attached, by whichever process: their variables, shared with them */
+struct tw_vmm_found {
+	struct vmm_state *state;
+	struct vmm_segments *segments;
+};
 
-/* The same, with the map behind it: a descriptor, or -1 */
-int tw_vmm_map(pid_t pid, struct vmm_state *state);
-bool tw_vmm_get_state(int map, struct vmm_state *state);
-void tw_vmm_set_state(int map, const struct vmm_state *state);
+/* The probes on a VM's process, to be closed; false if there are none */
+bool tw_vmm_find(const struct tw_vm *vm, struct tw_vmm_found *found);
+void tw_vmm_found_close(struct tw_vmm_found *found);
+
+/* Whether there are some that rewrite clocks, with a copy of their variables */
+bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state);
+
+/* Whether the timeline has stopped; by how much the VMM's clocks are ahead then */
+bool tw_vmm_at_rest(const struct tw_vmm_found *found, int64_t *mono_ns, int64_t *wall_ns);
 
 /* Has QEMU's main loop ask anew how long to sleep */
-void tw_vmm_wake(pid_t pid);
+void tw_vmm_wake(const struct vmm_state *state);
 
 /* Those of all VMMs that are probed; for whoever has just changed a timeline */
 void tw_vmm_wake_all(void);
