@@ -493,3 +493,13 @@ int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e)
 	tw_cure(e, "see what there is: twctl list");
 	return -1;
 }
+
+bool tw_vm_is_gone(const struct tw_vm *vm)
+{
+	int pidfd = tw_proc_open(vm->pid, vm->start);
+
+	if (pidfd < 0)
+		return true;
+	close(pidfd);
+	return vm->dir && !access(TW_KVM_DEBUGFS, X_OK) && access(vm->dir, F_OK) && errno == ENOENT;
+}

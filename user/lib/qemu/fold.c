@@ -258,7 +258,7 @@ bool tw_vmm_finish(const struct tw_vm *vm, char why[TW_WHY_MAX])
 	if (!why)
 		why = ignored;
 	*why = 0;
-	if (!tw_vmm_find(vm, &found))
+	if (tw_vm_is_gone(vm) || !tw_vmm_find(vm, &found))
 		return true;
 	if (tw_fold_is_done(found.state))
 		done = true;

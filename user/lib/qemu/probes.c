@@ -96,7 +96,7 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	return err;
 }
 
-static const char *const wakes[TW_VMM_WAKES] = { "vmm_change", "vmm_wake", "vmm_enter" };
+static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter" };
 
 static void wake(pid_t pid, unsigned long long start)
 {
@@ -127,64 +127,27 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	if (err)
 		return explain(e, "the probes do not load", err);
 	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
-	prog = bpf_object__find_program_by_name(v->obj, VMM_PROGRAM);
-	v->sites = bpf_program__attach_uprobe_multi(prog, vm->pid, path, NULL, &opts);
-	if (!v->sites)
-		return explain(e, "the probes do not attach", -errno);
-	for (i = 0; i < TW_VMM_WAKES; i++) {
-		v->wake[i] = bpf_program__attach(bpf_object__find_program_by_name(v->obj, wakes[i]));
-		if (!v->wake[i])
-			return explain(e, "the probes on KVM do not attach", -errno);
+	for (i = 0; i < TW_VMM_LINKS; i++) {
+		struct tw_vmm_link *l = &v->link[i];
+
+		l->name = programs[i];
+		prog = bpf_object__find_program_by_name(v->obj, l->name);
+		l->link = i ? bpf_program__attach(prog) :
+			      bpf_program__attach_uprobe_multi(prog, vm->pid, path, NULL, &opts);
+		if (!l->link)
+			return explain(e, i ? "the probes on KVM do not attach" : "the probes do not attach", -errno);
 	}
 	/* its sleep, if it sleeps, was not looked at */
 	wake(vm->pid, vm->start);
 	return TW_OK;
 }
 
-/* No dots: a BPF file system reserves them */
-static char *pin_path(const char *vm_id, const char *what)
-{
-	return tw_asprintf(TW_BPFFS "/timewarp/%s-%s", vm_id, what);
-}
-
-int tw_vmm_pin(struct tw_vmm *v, const char *vm_id)
-{
-	char *path = pin_path(vm_id, "vmm");
-	int err, i;
-
-	tw_vmm_unpin(vm_id);
-	mkdir(TW_BPFFS "/timewarp", 0700);
-	err = bpf_link__pin(v->sites, path);
-	free(path);
-	for (i = 0; !err && i < TW_VMM_WAKES; i++) {
-		path = pin_path(vm_id, wakes[i]);
-		err = bpf_link__pin(v->wake[i], path);
-		free(path);
-	}
-	return err;
-}
-
-void tw_vmm_unpin(const char *vm_id)
-{
-	char *path = pin_path(vm_id, "vmm");
-	int i;
-
-	unlink(path);
-	free(path);
-	for (i = 0; i < TW_VMM_WAKES; i++) {
-		path = pin_path(vm_id, wakes[i]);
-		unlink(path);
-		free(path);
-	}
-}
-
 void tw_vmm_close(struct tw_vmm *v)
 {
 	int i;
 
-	bpf_link__destroy(v->sites);
-	for (i = 0; i < TW_VMM_WAKES; i++)
-		bpf_link__destroy(v->wake[i]);
+	for (i = 0; i < TW_VMM_LINKS; i++)
+		bpf_link__destroy(v->link[i].link);
 	bpf_object__close(v->obj);
 	memset(v, 0, sizeof(*v));
 }

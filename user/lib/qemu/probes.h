@@ -18,11 +18,16 @@
 struct bpf_object;
 struct bpf_link;
 
-#define TW_VMM_WAKES 3			/* programs that wake its main loop */
+#define TW_VMM_LINKS 4
+
+struct tw_vmm_link {
+	const char *name;		/* of its program */
+	struct bpf_link *link;
+};
 
 struct tw_vmm {
 	struct bpf_object *obj;
-	struct bpf_link *sites, *wake[TW_VMM_WAKES];
+	struct tw_vmm_link link[TW_VMM_LINKS];	/* the first is on the VMM, the others wake its main loop */
 	int view_fd;			/* what a policy can know of it: TIMEWARP_VMMS_SECTION */
 };
 
@@ -39,12 +44,6 @@ struct tw_vmm {
  */
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		  unsigned int nr, int view_fd, struct tw_err *e);
-
-/* Pins the probes beside a policy; 0 or -errno */
-int tw_vmm_pin(struct tw_vmm *v, const char *vm_id);
-
-/* Removes what tw_vmm_pin() has made */
-void tw_vmm_unpin(const char *vm_id);
 
 void tw_vmm_close(struct tw_vmm *v);
 
