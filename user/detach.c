@@ -11,25 +11,6 @@
 #include "session/session.h"
 #include "twctl.h"
 
-/* What is pinned for a VM that is gone, by its PID-FD */
-static bool sweep_stale(const char *text)
-{
-	struct tw_selector sel;
-	struct tw_pins pins;
-	const char *why;
-	bool swept = false;
-	size_t i;
-
-	if (tw_selector_parse(text, &sel, &why) || !sel.id)
-		return false;
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++)
-		if (!strcmp(pins.v[i].id, sel.text))
-			swept |= tw_pins_sweep(&pins.v[i]);
-	tw_pins_free(&pins);
-	return swept;
-}
-
 static void report(const struct tw_args *args, const struct tw_target *t, int64_t ahead)
 {
 	char name[TW_TARGET_NAME_MAX], span[48];
@@ -50,19 +31,45 @@ static void report(const struct tw_args *args, const struct tw_target *t, int64_
 	tw_json_end(&j);
 }
 
-static void report_swept(const struct tw_args *args)
+static void report_swept(const struct tw_args *args, const char *id)
 {
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: the VM is gone; removed what was pinned for it\n", args->vm);
+		printf("%s: the VM is gone; removed what was pinned for it\n", id);
 		return;
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "swept");
-	tw_json_str(&j, "vm", args->vm);
+	tw_json_str(&j, "vm", id);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
+}
+
+/* What is pinned for VMs that are gone, or for one of them by its PID-FD; whether there was something */
+static bool sweep_stale(const struct tw_args *args, const char *id)
+{
+	struct tw_pins pins;
+	bool swept = false;
+	size_t i;
+
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++) {
+		if ((id && strcmp(pins.v[i].id, id)) || !tw_pins_sweep(&pins.v[i]))
+			continue;
+		report_swept(args, pins.v[i].id);
+		swept = true;
+	}
+	tw_pins_free(&pins);
+	return swept;
+}
+
+static bool sweep_one(const struct tw_args *args)
+{
+	struct tw_selector sel;
+	const char *why;
+
+	return !tw_selector_parse(args->vm, &sel, &why) && sel.id && sweep_stale(args, sel.text);
 }
 
 /* A session whose policy the kernel has let go, with nobody there to see it */
@@ -203,10 +210,8 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	int status;
 
 	status = tw_target_find(args, "detach from", t, e);
-	if (status == TW_NO_VM && sweep_stale(args->vm)) {
-		report_swept(args);
+	if (status == TW_NO_VM && sweep_one(args))
 		return TW_OK;
-	}
 	if (status || tw_target_lock(t, "detach", e))
 		return e->status;
 	status = tw_target_attached(t, "detach from", e);
@@ -228,24 +233,41 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t = { 0 };
-	int status = detach(args, &t, e);
+	int status;
 
+	if (args->stale && args->vm) {
+		tw_fail(e, TW_USAGE, "cannot detach");
+		tw_fact(e, "--stale is about VMs that are gone, --vm about one that is there");
+		return tw_cure(e, "leave out one of them");
+	}
+	if (args->stale) {
+		if (!sweep_stale(args, NULL) && !args->json)
+			printf("nothing is left of VMs that are gone\n");
+		return TW_OK;
+	}
+	status = detach(args, &t, e);
 	tw_target_close(&t);
 	return status;
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
+	TW_OPTION("stale", 0, TW_FLAG, stale, NULL, "remove what is pinned for VMs that are gone", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_detach = {
 	.name = "detach",
-	.synopsis = "--vm VM",
+	.synopsis = "--vm VM | --stale",
 	.summary = "let a VM's clocks run at the host's rate again",
 	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
-		"foreground ends. Of a group all VMs are detached. For a PID-FD whose VM is gone\n"
-		"it removes what was pinned for it.\n",
+		"foreground ends. Of a group all VMs are detached.\n"
+		"\n"
+		"It gets through: another twctl that is at the VM is waited for, some ten\n"
+		"seconds, and then ended.\n"
+		"\n"
+		"What is pinned for a VM goes with it, as a rule. Where it did not, list and\n"
+		"probe name it; --stale removes it, and so does the next attach.\n",
 	.options = options,
 	.run = run,
 };

@@ -20,7 +20,7 @@
 struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids, man;
-	bool exit_when_done;
+	bool exit_when_done, stale;
 	bool chaos, allow_backward;
 	bool csv, cpu, all;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;

@@ -135,6 +135,20 @@ check 'switched off while attached' ends 3 'disabled.*echo 1'
 check 'attach while switched off' says 3 'switched off' attach --vm web --factor 5
 echo 1 >/sys/module/kvm/parameters/timewarp
 
+# held ARG...: the VM's lock is held by another process for so long as the command runs
+id=$("$twctl" list --ids)
+mkdir -p -m 700 /run/timewarp
+(
+	echo "$BASHPID $(cut -d' ' -f22 "/proc/$BASHPID/stat") step" >"/run/timewarp/$id.lock"
+	exec flock -o "/run/timewarp/$id.lock" sleep 60
+) &
+holder=$!
+sleep 0.5
+check 'a lock that is held is waited for, and by whom is told' says 5 "waiting for twctl step, process $holder" \
+	attach --vm web --factor 5
+check 'detach gets through' says 1 'no policy is attached' detach --vm web
+check 'by ending who holds it' bash -c '! kill -0 "$1" 2>/dev/null' - $holder
+
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \
@@ -150,12 +164,34 @@ kill -KILL "$vm"
 wait "$vm" 2>/dev/null
 check 'the VM dies first' ends 0 'the VM is gone'
 vm 1 1 -name web
+# keeper ID: the PID of its keeper
+keeper() { cut -d' ' -f1 "/run/timewarp/$1.keeper"; }
+swept() { for _ in {1..100}; do no_pins && return; sleep 0.1; done; return 1; }
 "$twctl" attach --vm web --factor 5 --pin >/dev/null
 id=$("$twctl" list --ids)
+check 'what is pinned is root'"'"'s alone' test "$(stat -c %a "/sys/fs/bpf/timewarp/$id@"*)" = 700
 kill -KILL "$vm"
 wait "$vm" 2>/dev/null
-check 'sweep a pin whose VM is gone' says 0 'removed what was pinned' detach --vm "$id"
-check 'once' says 4 'no VM' detach --vm "$id"
+check 'a pinned VM that ends by itself leaves nothing' swept
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+kill -KILL "$(keeper "$id")"
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'without its keeper it does: list names it' says 0 "pinned for VMs that are gone: $id; twctl detach --stale" list
+check 'probe does' says 0 "^left +limited +pinned for VMs that are gone: $id" probe
+check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
+check 'once' says 0 'nothing is left' detach --stale
+check 'no pin is left by then' no_pins
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+kill -KILL "$(keeper "$id")"
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'sweep a pin whose VM is gone by its PID-FD' says 0 'removed what was pinned' detach --vm "$id"
+check 'once, too' says 4 'no VM' detach --vm "$id"
 
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2

@@ -48,12 +48,12 @@ int tw_run_open(const char *path)
 
 bool tw_run_read(int fd, struct tw_holder *h)
 {
-	char text[80];
+	char text[160];
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
 	memset(h, 0, sizeof(*h));
 	text[n > 0 ? n : 0] = 0;
-	if (sscanf(text, "%d %llu %31[^\n]", &h->pid, &h->start, h->verb) == 3 && h->pid > 0)
+	if (sscanf(text, "%d %llu %111[^\n]", &h->pid, &h->start, h->verb) == 3 && h->pid > 0)
 		return true;
 	h->pid = 0;
 	return false;
@@ -62,12 +62,12 @@ bool tw_run_read(int fd, struct tw_holder *h)
 bool tw_run_write(int fd, const char *text)
 {
 	struct tw_proc self;
-	char line[80];
+	char line[160];
 	int n;
 
 	if (!tw_proc_read(getpid(), &self))
 		return false;
-	n = snprintf(line, sizeof(line), "%d %llu %s\n", getpid(), self.start, text);
+	n = snprintf(line, sizeof(line), "%d %llu %.111s\n", getpid(), self.start, text);
 	return !ftruncate(fd, 0) && pwrite(fd, line, n, 0) == n;
 }
 

@@ -23,7 +23,7 @@ struct tw_lock {
 struct tw_holder {
 	pid_t pid;			/* 0: nobody, or it has not said yet */
 	unsigned long long start;
-	char verb[32];
+	char verb[112];			/* of a keeper: what is in its way */
 };
 
 /**

@@ -42,6 +42,7 @@
 #include "session/session.h"
 
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -58,6 +59,8 @@
 #include "text.h"
 
 #define PAUSE_NS 10000000LL
+/* What a keeper says of itself while nothing is in its way */
+#define WAITS "waits"
 #define SECOND_NS 1000000000LL
 /* So long a verb waits for a lock before it says so; before it gives up, or has its way */
 #define TELL_NS (300 * 1000000LL)
@@ -178,6 +181,30 @@ static void remove_note(const struct tw_vm *vm)
 	free(path);
 }
 
+bool tw_session_stuck(char why[TW_WHY_MAX])
+{
+	DIR *dir = opendir(tw_run_dir);
+	struct tw_vm vm = { 0 };
+	struct tw_holder keeper;
+	struct dirent *d;
+	bool stuck = false;
+
+	while (dir && !stuck && (d = readdir(dir))) {
+		const char *dot = strstr(d->d_name, ".keeper");
+
+		if (!dot)
+			continue;
+		snprintf(vm.id, sizeof(vm.id), "%.*s", (int)(dot - d->d_name), d->d_name);
+		stuck = tw_session_keeper(&vm, &keeper) && strcmp(keeper.verb, WAITS);
+		if (stuck)
+			snprintf(why, TW_WHY_MAX, "process %d cannot put QEMU's clocks of VM %s back: %.80s", keeper.pid,
+				 vm.id, keeper.verb);
+	}
+	if (dir)
+		closedir(dir);
+	return stuck;
+}
+
 /* The keeper of whoever began the session: nothing is left for it */
 static void end_keeper(struct tw_session *s)
 {
@@ -213,7 +240,7 @@ static void keep(void *arg, int parent)
 	bool told = false;
 
 	tw_lock_disown(&s->lock);
-	note(s->vm, "waits");
+	note(s->vm, WAITS);
 	tw_keeper_is_up();
 	watch(s->vm, parent);
 	for (begin = now_ns(); ; pause_ns(pause)) {
