@@ -121,6 +121,8 @@ static int take_event(void *arg, void *data, size_t size)
 	if (event->kind != TIMEWARP_EVENT_DONE)
 		return 0;
 	a->done = true;
+	if (a->args->was_done)
+		*a->args->was_done = true;
 	if (a->args->exec)
 		run_command(a);
 	return 0;
@@ -409,15 +411,8 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 			ring_buffer__consume(a->events);
 		if (!any_left(a, p + LINKS, n))
 			return hung_up(a, e);
-		if (p[SIGNALS].revents)
+		if (p[SIGNALS].revents || (a->done && a->args->exit_when_done))
 			return undo(a, e);
-		if (a->done && a->args->exit_when_done) {
-			if (undo(a, e))
-				return e->status;
-			/* a status, and no error to print */
-			*e->what = 0;
-			return TW_THRESHOLD;
-		}
 	}
 }
 
@@ -555,7 +550,7 @@ static const struct tw_option options[] = {
 		  NULL),
 	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it when the policy is done", NULL),
 	TW_OPTION("exit-when-done", 0, TW_FLAG, exit_when_done, NULL,
-		  "detach when the policy is done, with status 10", NULL),
+		  "detach when the policy is done", NULL),
 	{ 0 },
 };
 
@@ -590,9 +585,14 @@ const struct tw_verb tw_verb_attach = {
 		"Some policies tell when they are done, such as 'until' at its moment. Then\n"
 		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"
 		"\n"
-		"Status 0 after Ctrl-C, detach, or the end of the VM; 5 if the policy, the\n"
-		"verifier or a policy already there refuses; 6 if the kernel ejects the\n"
-		"policy later.\n",
+		"Ctrl-C, SIGTERM and SIGHUP detach, and so does a pipe that nobody reads any\n"
+		"more, at the next line that would go into it. nohup and '&' of a shell keep\n"
+		"their meaning.\n"
+		"\n"
+		"Status 0 after that, detach, the end of the VM, or --exit-when-done; 1 if\n"
+		"QEMU's clocks could not be put back at once, which a process stays for then;\n"
+		"5 if the policy, the verifier, or a policy or twctl already there refuses;\n"
+		"6 if the kernel ejects the policy later.\n",
 	.options = options,
 	.run = run,
 };

@@ -21,6 +21,7 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids, man;
 	bool exit_when_done, stale;
+	bool *was_done;			/* of attach, for the verbs that are made of it: the policy told that it is */
 	bool chaos, allow_backward;
 	bool csv, cpu, all;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
@@ -67,7 +68,7 @@ struct tw_option {
 
 #define TW_OPTION_VMS									\
 	TW_OPTION("vm", 0, TW_LIST, vms, "VM",						\
-		  "PID, guest name, PID-FD or UUID; may be repeated; without: all", "@vm")
+		  "one that is there: PID, guest name, PID-FD or UUID; may be repeated; without: all, those to come too", "@vm")
 #define TW_OPTION_DURATION								\
 	TW_OPTION("duration", 'd', TW_TEXT, duration, "TIME", "stop after it: 30s", NULL)
 #define TW_OPTIONS_INTERVAL								\

@@ -149,6 +149,15 @@ check 'a lock that is held is waited for, and by whom is told' says 5 "waiting f
 check 'detach gets through' says 1 'no policy is attached' detach --vm web
 check 'by ending who holds it' bash -c '! kill -0 "$1" 2>/dev/null' - $holder
 
+# Who reads its lines goes after the first; the policy tells a second later
+"$twctl" attach -j --vm web --factor 100 --policy until --param until=100s | head -n 1 >"$out/line" &
+for _ in {1..200}; do [ -s "$out/line" ] && break; sleep 0.05; done
+left() { for _ in {1..50}; do gone web >/dev/null && return; sleep 0.1; done; return 1; }
+check 'attach -j tells to a pipe' grep -q '"event":"attached"' "$out/line"
+check 'that nobody reads any more: it detaches' left
+foreground --vm web --factor 100 --policy until --param until=100s --exit-when-done
+check '--exit-when-done ends with 0' ends 0 'done 0.*'
+
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \
