@@ -344,6 +344,14 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	}
 }
 
+/* Signals of the time since it has begun */
+static bool was_interrupted(int signals)
+{
+	struct pollfd p = { .fd = signals, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 static int undo(struct attachment *a, struct tw_err *e)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
@@ -463,6 +471,11 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	status = tw_attachment_make(&a->made, mode, e);
 	if (status)
 		return status;
+	if (a->args->pin && was_interrupted(signals)) {
+		tw_fail(e, TW_FAILED, "cannot attach %s to %s", a->made.p.name, a->name);
+		tw_fact(e, "it was interrupted");
+		return tw_cure(e, "nothing of it is left; attach again");
+	}
 	report_attached(a);
 	tw_attachment_unlock(&a->made);
 	return a->args->pin ? TW_OK : stay(a, signals, e);

@@ -126,10 +126,3 @@ void tw_lock_release(struct tw_lock *l)
 	close(l->fd);
 	l->fd = -1;
 }
-
-void tw_lock_disown(struct tw_lock *l)
-{
-	if (l->fd >= 0)
-		close(l->fd);
-	l->fd = -1;
-}

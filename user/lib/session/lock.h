@@ -42,9 +42,6 @@ bool tw_lock_break(const struct tw_holder *holder);
 
 void tw_lock_release(struct tw_lock *l);
 
-/* In a child: it is its parent's alone */
-void tw_lock_disown(struct tw_lock *l);
-
 /* A file of a session beside its lock, "ID.WHAT"; to be freed */
 char *tw_run_path(const char *id, const char *what);
 

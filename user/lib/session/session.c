@@ -239,7 +239,7 @@ static void keep(void *arg, int parent)
 	char why[TW_WHY_MAX] = "another process holds the lock";
 	bool told = false;
 
-	tw_lock_disown(&s->lock);
+	s->lock.fd = -1;	/* its parent's, and closed here */
 	note(s->vm, WAITS);
 	tw_keeper_is_up();
 	watch(s->vm, parent);
