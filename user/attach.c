@@ -248,11 +248,17 @@ static void report_json(const struct attachment *a, struct tw_state *st, bool kn
 
 static void report_attached(const struct attachment *a)
 {
+	unsigned int i;
+
 	struct tw_err ignored = { 0 };
 	struct tw_state st;
 	bool known = a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored);
 
 	tw_err_free(&ignored);
+	for (i = 0; i < a->made.nr_vms; i++)
+		if (a->made.session[i].on && a->made.session[i].look.foreign)
+			tw_fprintf(stderr, "twctl: the program of VM %s is not root's alone; --vmm on trusts it\n",
+				   a->made.session[i].vm->id);
 	if (a->args->json)
 		report_json(a, &st, known);
 	else
@@ -280,33 +286,6 @@ static void report_end(const struct attachment *a, const struct timewarp_exit_re
 	tw_json_end(&j);
 }
 
-/*
- * Why the kernel let the policy go.  The state file knows, also of a policy that was swapped in by
- * another process; when the VM is gone, so is the file, and the policy's own record remains.
- */
-static void find_reason(const struct attachment *a, struct timewarp_exit_record *rec)
-{
-	const struct tw_policy *policy = a->last ? &a->last->policy : &a->made.p;
-	const struct tw_vm *vm = a->last ? a->last->vm : a->t.vm;
-	struct tw_err ignored = { 0 };
-	struct tw_state st;
-	bool known = vm->dir && !tw_state_read(vm->dir, &st, &ignored);
-
-	tw_err_free(&ignored);
-	if (known && !st.attached && st.exit_kind != KVM_TIMEWARP_EXIT_NONE) {
-		memset(rec, 0, sizeof(*rec));
-		rec->kind = st.exit_kind;
-		rec->code = st.exit_code;
-		memcpy(rec->reason, st.exit_reason, sizeof(rec->reason));
-		memcpy(rec->message, st.exit_message, sizeof(rec->message));
-		return;
-	}
-	if (tw_policy_exit_record(policy, rec) && (known || rec->kind == KVM_TIMEWARP_EXIT_VM_GONE))
-		return;
-	memset(rec, 0, sizeof(*rec));
-	rec->kind = KVM_TIMEWARP_EXIT_VM_GONE;
-}
-
 static int fail_end(const struct attachment *a, const struct timewarp_exit_record *rec,
 		    struct tw_err *e)
 {
@@ -329,7 +308,7 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	struct timewarp_exit_record rec;
 	int status = tw_attachment_end(&a->made, e);
 
-	find_reason(a, &rec);
+	tw_attachment_reason(&a->made, a->last, &rec);
 	switch (rec.kind) {
 	case KVM_TIMEWARP_EXIT_VM_GONE:
 		report_end(a, &rec, "the VM is gone; nothing is left to undo");

@@ -227,7 +227,7 @@ static void gather_vmm(const struct tw_vm *vm, struct tw_facts *f)
 	struct vmm_state s;
 	bool follow = tw_vmm_follows(vm, &s);
 
-	tw_vmm_look(vm, &look);
+	tw_vmm_look(vm, follow, &look);
 	f->iothread_uring = f->q.iothread && tw_vmm_uring(vm->pid);
 	f->vmm = follow ? TW_VMM_FOLLOW : !look.possible ? TW_VMM_CANNOT : TW_VMM_COULD;
 	snprintf(f->vmm_why, sizeof(f->vmm_why), "%s", look.why);

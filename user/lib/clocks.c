@@ -38,7 +38,7 @@ size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 
 	probes = tw_vmm_follows(vm, &s);
 	vmm = probes ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST;
-	tw_vmm_look(vm, &look);
+	tw_vmm_look(vm, probes, &look);
 	why = look.possible ? "attached with --vmm off" : look.why;
 	why_rtc = probes && *look.why_rtc ? look.why_rtc : why;
 	rtc = probes && (s.rtc || look.rtc_virtual);

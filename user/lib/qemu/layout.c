@@ -286,7 +286,15 @@ static int vms_of(const struct tw_vm *vm)
 	return n;
 }
 
-void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
+/* Whether others than root may have made it what it is */
+static bool is_foreign(struct place *p)
+{
+	struct stat *st = &p->look->program;
+
+	return fstat(p->code.fd, st) || !S_ISREG(st->st_mode) || st->st_uid || st->st_mode & 022;
+}
+
+void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
 	char *exe = tw_asprintf("/proc/%d/exe", vm->pid);
@@ -303,6 +311,8 @@ void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look)
 		no(look, "its process has %d VMs, and clocks follow one timeline only", vms);
 	else if (!tw_code_open(&p.code, exe))
 		no(look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
+	else if ((look->foreign = is_foreign(&p)) && !foreign)
+		no(look, "its program is not root's alone; --vmm on takes it nevertheless");
 	else
 		look->possible = look_inside(&p);
 	if (p.code.elf)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <linux/types.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "vm.h"
@@ -29,6 +30,8 @@ struct tw_vmm_look {
 	char why[160];			/* if not: what was found */
 	char why_rtc[160];		/* if the RTC's clock must stay the host's; else empty */
 	bool rtc_virtual;		/* the RTC runs by the virtual clock (-rtc clock=vm) */
+	bool foreign;			/* its program is not root's alone */
+	struct stat program;		/* as it was looked at */
 	unsigned int nr_sites;
 	unsigned long offset[TW_VMM_MAX_SITES];
 	__u64 cookie[TW_VMM_MAX_SITES];
@@ -38,11 +41,12 @@ struct tw_vmm_look {
 /**
  * tw_vmm_look - see whether a VMM's clocks can be made to follow
  * @vm: the VM
+ * @foreign: also if others than root may write its program: they choose then where root puts its probes
  * @look: result
  *
  * Reads the program and the process; changes nothing.
  */
-void tw_vmm_look(const struct tw_vm *vm, struct tw_vmm_look *look);
+void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look);
 
 /* Whether a process has an io_uring: QEMU's iothreads then wait by it, and not by ppoll() */
 bool tw_vmm_uring(pid_t pid);

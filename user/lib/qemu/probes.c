@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,20 +114,35 @@ void tw_vmm_wake(const struct vmm_state *s)
 	wake(s->pid, s->start);
 }
 
-int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
-		  unsigned int nr, int view_fd, struct tw_err *e)
+/* The program that was looked at, and no other that the process may run by now; -errno */
+static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
+{
+	const struct stat *was = &look->program;
+	struct stat is;
+	char path[48];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &is) && is.st_dev == was->st_dev && is.st_ino == was->st_ino &&
+	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look, int program)
 {
 	LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = look->offset, .cookies = look->cookie,
 		    .cnt = look->nr_sites);
 	struct bpf_program *prog;
 	char path[48];
-	int err, i;
+	int i;
 
-	memset(v, 0, sizeof(*v));
-	err = load(v, vm, look, nr, view_fd);
-	if (err)
-		return explain(e, "the probes do not load", err);
-	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
+	/* by what was looked at, whatever its name leads to by now */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
 	for (i = 0; i < TW_VMM_LINKS; i++) {
 		struct tw_vmm_link *l = &v->link[i];
 
@@ -135,8 +151,27 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 		l->link = i ? bpf_program__attach(prog) :
 			      bpf_program__attach_uprobe_multi(prog, vm->pid, path, NULL, &opts);
 		if (!l->link)
-			return explain(e, i ? "the probes on KVM do not attach" : "the probes do not attach", -errno);
+			return -errno;
 	}
+	return 0;
+}
+
+int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
+		  unsigned int nr, int view_fd, struct tw_err *e)
+{
+	int program, err;
+
+	memset(v, 0, sizeof(*v));
+	err = load(v, vm, look, nr, view_fd);
+	if (err)
+		return explain(e, "the probes do not load", err);
+	program = open_program(vm, look);
+	if (program < 0)
+		return explain(e, "its program is not the one that was looked at", program);
+	err = attach_all(v, vm, look, program);
+	close(program);
+	if (err)
+		return explain(e, v->link[0].link ? "the probes on KVM do not attach" : "the probes do not attach", err);
 	/* its sleep, if it sleeps, was not looked at */
 	wake(vm->pid, vm->start);
 	return TW_OK;

@@ -8,6 +8,7 @@
 
 #include "host.h"
 #include "session/dir.h"
+#include "state.h"
 
 void tw_attachment_add(struct tw_attachment *a, const struct tw_vm *vm)
 {
@@ -44,7 +45,7 @@ static int begin_session(struct tw_attachment *a, struct tw_session *s, struct t
 		snprintf(s->look.why, sizeof(s->look.why), "--vmm off");
 		return no_probes(a, s, e);
 	}
-	tw_vmm_look(s->vm, &s->look);
+	tw_vmm_look(s->vm, a->wish == TW_WISH_ON, &s->look);
 	if (!s->look.possible) {
 		if (a->wish == TW_WISH_AUTO)
 			return no_probes(a, s, e);
@@ -204,6 +205,30 @@ int tw_attachment_end(struct tw_attachment *a, struct tw_err *e)
 	if (first.status)
 		*e = first;
 	return first.status;
+}
+
+void tw_attachment_reason(const struct tw_attachment *a, const struct tw_member *last,
+			  struct timewarp_exit_record *rec)
+{
+	const struct tw_policy *policy = last ? &last->policy : &a->p;
+	const struct tw_vm *vm = last ? last->vm : a->session[0].vm;
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	bool known = vm->dir && !tw_state_read(vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (known && !st.attached && st.exit_kind != KVM_TIMEWARP_EXIT_NONE) {
+		memset(rec, 0, sizeof(*rec));
+		rec->kind = st.exit_kind;
+		rec->code = st.exit_code;
+		memcpy(rec->reason, st.exit_reason, sizeof(rec->reason));
+		memcpy(rec->message, st.exit_message, sizeof(rec->message));
+		return;
+	}
+	if (tw_policy_exit_record(policy, rec) && (known || rec->kind == KVM_TIMEWARP_EXIT_VM_GONE))
+		return;
+	memset(rec, 0, sizeof(*rec));
+	rec->kind = KVM_TIMEWARP_EXIT_VM_GONE;
 }
 
 void tw_attachment_close(struct tw_attachment *a)

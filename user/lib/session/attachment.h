@@ -64,6 +64,18 @@ void tw_attachment_detach(struct tw_attachment *a);
  */
 int tw_attachment_end(struct tw_attachment *a, struct tw_err *e);
 
+/**
+ * tw_attachment_reason - why the kernel let the policy go
+ * @a: it has
+ * @last: the member of its group that ended last; NULL where there is none
+ * @rec: result
+ *
+ * The state file knows, also of a policy that was swapped in by another process; when the VM is gone, so is the file, and
+ * the policy's own record remains.
+ */
+void tw_attachment_reason(const struct tw_attachment *a, const struct tw_member *last,
+			  struct timewarp_exit_record *rec);
+
 /* What is pinned stays */
 void tw_attachment_close(struct tw_attachment *a);
 
