@@ -28,25 +28,18 @@ struct attachment {
 	char name[TW_TARGET_NAME_MAX + 16];
 };
 
-static void add_signal(sigset_t *set, int signal)
-{
-	struct sigaction old;
-
-	/* nohup, and what a shell does for a command with '&' */
-	if (!sigaction(signal, NULL, &old) && old.sa_handler == SIG_IGN)
-		return;
-	sigaddset(set, signal);
-}
-
 static int signal_fd(struct tw_err *e)
 {
+	struct sigaction hup;
 	sigset_t set;
 	int fd;
 
 	sigemptyset(&set);
-	add_signal(&set, SIGINT);
-	add_signal(&set, SIGTERM);
-	add_signal(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	/* nohup. That SIGINT is ignored means no more than '&' in a script, which then ends it by kill -INT. */
+	if (sigaction(SIGHUP, NULL, &hup) || hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	/* who reads what is told has gone: the same as Ctrl-C */
 	sigaddset(&set, SIGPIPE);
 	fd = signalfd(-1, &set, SFD_CLOEXEC);
@@ -578,8 +571,7 @@ const struct tw_verb tw_verb_attach = {
 		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"
 		"\n"
 		"Ctrl-C, SIGTERM and SIGHUP detach, and so does a pipe that nobody reads any\n"
-		"more, at the next line that would go into it. nohup and '&' of a shell keep\n"
-		"their meaning.\n"
+		"more, at the next line that would go into it. nohup keeps its meaning.\n"
 		"\n"
 		"Status 0 after that, detach, the end of the VM, or --exit-when-done; 1 if\n"
 		"QEMU's clocks could not be put back at once, which a process stays for then;\n"
