@@ -13,6 +13,7 @@
 
 #include "fake_vmm.h"
 #include "qemu/fold.h"
+#include "qemu/hold.h"
 #include "qemu/image.h"
 
 static struct fake_shared *m;
@@ -334,6 +335,63 @@ static void test_stopped(void **unused)
 	assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+/* Threads that start and end others all the time: once held, nothing of them moves */
+static void *spawn(void *arg)
+{
+	pthread_t t;
+
+	(void)arg;
+	for (;;) {
+		__sync_fetch_and_add(&m->readings, 1);
+		if (m->readings % 16 == 0 && !pthread_create(&t, NULL, spawn, NULL)) {
+			pthread_detach(t);
+			return NULL;
+		}
+	}
+	return NULL;
+}
+
+static pid_t start_spawning(void)
+{
+	pid_t pid = fork();
+	pthread_t t;
+	int i;
+
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; i < 3; i++)
+		pthread_create(&t, NULL, spawn, NULL);
+	for (;;)
+		pause();
+}
+
+static void test_hold(void **unused)
+{
+	unsigned int round, seen;
+	struct tw_proc p;
+	pid_t pid;
+
+	(void)unused;
+	memset(m, 0, sizeof(*m));
+	pid = start_spawning();
+	assert_true(tw_proc_read(pid, &p));
+	for (round = 0; round < 50; round++) {
+		struct tw_hold hold = { 0 };
+
+		while (!m->readings)
+			usleep(100);
+		assert_true(tw_hold_take(&hold, pid, p.start));
+		assert_true(hold.n >= 1);
+		seen = m->readings;
+		usleep(1000);
+		assert_int_equal(m->readings, seen);
+		m->readings = 0;
+		tw_hold_release(&hold);
+	}
+	fake_end(pid);
+}
+
 static void test_gone(void **unused)
 {
 	char why[TW_WHY_MAX];
@@ -361,6 +419,7 @@ int main(void)
 		cmocka_unit_test(test_back),
 		cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_gone),
 	};
 
