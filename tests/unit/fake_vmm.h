@@ -52,6 +52,7 @@ static struct fake_vmm {
 struct fake_shared {
 	struct vmm_state s;
 	volatile bool writes;		/* stop and start the clock all the time */
+	volatile bool slow;		/* readers dwell between the clock and its offset */
 	volatile unsigned int readings, wrong, up;
 	volatile int64_t off_by;	/* one of those that were wrong */
 };
@@ -92,9 +93,10 @@ static uint64_t fake_virtual(struct fake_shared *m)
 
 	do {
 		seq = vmm.seq & ~1U;
-		ns = vmm.offset;
-		if (vmm.enabled)
-			ns += fake_clock(m, VMM_VIRTUAL);
+		ns = vmm.enabled ? fake_clock(m, VMM_VIRTUAL) : 0;
+		if (m->slow)
+			usleep(3000);
+		ns += vmm.offset;
 	} while (seq != vmm.seq);
 	return ns;
 }

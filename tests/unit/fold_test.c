@@ -226,6 +226,27 @@ static void test_random_writers(void **unused)
 	kill_at_random(true);
 }
 
+/* Who has read the clock before, and its offset afterwards, reads again */
+static void test_slow_readers(void **unused)
+{
+	char why[TW_WHY_MAX];
+	unsigned int round, readings;
+	pid_t pid;
+
+	(void)unused;
+	for (round = 0; round < 5; round++) {
+		pid = fake_start(m, 3);
+		m->slow = true;
+		usleep(10000);
+		assert_true(tw_fold(&m->s, &lead, why));
+		readings = m->readings;
+		while (m->readings < readings + 20)
+			usleep(1000);
+		assert_int_equal(m->wrong, 0);
+		fake_end(pid);
+	}
+}
+
 /* QEMU stops its clock between the write and the note that it was made */
 static void test_stopped_between(void **unused)
 {
@@ -381,7 +402,9 @@ static void test_hold(void **unused)
 
 		while (!m->readings)
 			usleep(100);
-		assert_true(tw_hold_take(&hold, pid, p.start));
+		if (!tw_hold_take(&hold, pid, p.start))
+			print_message("# %s\n", hold.why);
+		assert_string_equal(hold.why, "");
 		assert_true(hold.n >= 1);
 		seen = m->readings;
 		usleep(1000);
@@ -413,6 +436,7 @@ int main(void)
 		cmocka_unit_test(test_each_step),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_random_writers),
+		cmocka_unit_test(test_slow_readers),
 		cmocka_unit_test(test_stopped_between),
 		cmocka_unit_test(test_writer_inside),
 		cmocka_unit_test(test_standing),

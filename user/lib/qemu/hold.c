@@ -58,13 +58,22 @@ static void explain(struct tw_hold *h, pid_t tid, int code)
 	free(path);
 }
 
+/* One that is on its way out, or was */
+static bool has_ended(pid_t tid)
+{
+	struct tw_proc p;
+
+	return !tw_proc_read(tid, &p) || p.state == 'Z' || p.state == 'X';
+}
+
 static bool seize(struct tw_hold *h, pid_t tid)
 {
 	if (ptrace(PTRACE_SEIZE, tid, 0, 0)) {
-		/* one that has just ended */
-		if (errno == ESRCH)
+		int code = errno;
+
+		if (code == ESRCH || has_ended(tid))
 			return true;
-		explain(h, tid, errno);
+		explain(h, tid, code);
 		return false;
 	}
 	h->v = tw_grow(h->v, h->n + 1, sizeof(*h->v));
