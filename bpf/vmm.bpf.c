@@ -63,18 +63,24 @@ struct {
 	__type(value, struct vmm_call);
 } calls SEC(".maps");
 
-static __always_inline bool following(void)
+/*
+ * Whether a clock is that of the timeline. While it is being put back, it is until the word has its new value: a
+ * reader of the virtual clock that began before that reads again (QEMU's own seqlock). That it has is noted here, as QEMU
+ * may write the word next; whatever does, reads the clock first.
+ */
+static __always_inline bool following(u32 clock)
 {
-	u32 phase = *(volatile u32 *)&vmm.phase;
-	u64 offset = 0;
+	volatile struct vmm_fold *f = &vmm.fold[clock & 1];
+	u64 word = 0;
 
-	if (phase == VMM_FOLLOW)
+	if (f->phase == VMM_FOLLOW)
 		return true;
-	if (phase == VMM_FOLDED)
+	if (f->phase == VMM_FOLDED)
 		return false;
-	/* A reader that began before the offset is written reads again: QEMU's own seqlock. */
-	bpf_probe_read_user(&offset, sizeof(offset), (void *)vmm.offset);
-	return offset != vmm.folded_offset;
+	if (bpf_probe_read_user(&word, sizeof(word), (void *)f->word) || word != f->value)
+		return true;
+	f->phase = VMM_FOLDED;
+	return false;
 }
 
 /*
@@ -154,7 +160,7 @@ static __always_inline u64 clock_value(u32 site, u64 own)
 	struct vmm_segment seg;
 	u64 ns;
 
-	if (site == VMM_CALL_MONOTONIC ? !following() : !vmm.rtc || vmm.phase != VMM_FOLLOW)
+	if (site == VMM_CALL_MONOTONIC ? !following(VMM_VIRTUAL) : !vmm.rtc || !following(VMM_RTC))
 		return 0;
 	read_segment(&seg);
 	if (seg.active)
@@ -327,7 +333,7 @@ static __always_inline int sleeps(u64 timeout)
 		/* A change from here on wakes it, whatever this comes to; a barrier as well. */
 		__sync_fetch_and_add(&vmm.awaits, VMM_AWAITS_UNKNOWN);
 	}
-	if (!timeout || !following() || bpf_probe_read_user(value, sizeof(value), (void *)timeout))
+	if (!timeout || !following(VMM_VIRTUAL) || bpf_probe_read_user(value, sizeof(value), (void *)timeout))
 		return 0;
 	/* Beyond a year nobody waits for it */
 	if (value[0] > 31536000)
@@ -390,7 +396,7 @@ static __always_inline int wake_main_loop(void)
 {
 	u32 changes = *(volatile u32 *)&vmm.changes;
 
-	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.phase != VMM_FOLLOW ||
+	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.fold[VMM_VIRTUAL].phase != VMM_FOLLOW ||
 	    vmm.told == changes)
 		return 0;
 	vmm.told = changes;

@@ -1,69 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl detach: end an attachment, pinned or not, whoever made it. */
-#include <bpf/bpf.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "session/dir.h"
+#include "session/session.h"
 #include "twctl.h"
-#include "vmm.h"
-
-/* Its own pin, and those of its group: a link that is detached is defunct */
-static void unpin(void)
-{
-	DIR *d = opendir(TW_BPFFS "/timewarp");
-	struct dirent *file;
-
-	while (d && (file = readdir(d))) {
-		char *path = *file->d_name == '.' ? NULL : tw_pin_path(file->d_name);
-		int fd = path ? bpf_obj_get(path) : -1;
-
-		if (fd >= 0 && tw_link_defunct(fd))
-			unlink(path);
-		if (fd >= 0)
-			close(fd);
-		free(path);
-	}
-	if (d)
-		closedir(d);
-}
-
-/* The VMM's clocks, once the timeline has stopped */
-static void finish_vmm(const struct tw_vm *vm)
-{
-	int tries;
-
-	for (tries = 0; !tw_vmm_finish(vm) && tries < 200; tries++)
-		usleep(10000);
-	tw_vmm_unpin(vm->id);
-}
-
-/* A pin whose VM is gone: the only trace that an attachment can leave, so there must be a broom */
-static bool sweep_stale_pin(const char *text)
-{
-	struct tw_selector sel;
-	const char *why;
-	char *path;
-	int fd;
-	bool stale;
-
-	if (tw_selector_parse(text, &sel, &why) || !sel.id)
-		return false;
-	path = tw_pin_path(sel.text);
-	fd = bpf_obj_get(path);
-	stale = fd >= 0 && tw_link_defunct(fd) && !unlink(path);
-	if (fd >= 0)
-		close(fd);
-	if (stale)
-		tw_vmm_unpin(sel.text);
-	free(path);
-	return stale;
-}
 
 static void report(const struct tw_args *args, const struct tw_target *t, int64_t ahead)
 {
@@ -85,31 +31,67 @@ static void report(const struct tw_args *args, const struct tw_target *t, int64_
 	tw_json_end(&j);
 }
 
-static void report_swept(const struct tw_args *args)
+static void report_swept(const struct tw_args *args, const char *id)
 {
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: the VM is gone; removed what was pinned for it\n", args->vm);
+		printf("%s: the VM is gone; removed what was pinned for it\n", id);
 		return;
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "swept");
-	tw_json_str(&j, "vm", args->vm);
+	tw_json_str(&j, "vm", id);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
 
-/* Probes whose policy the kernel has let go, with nobody there to see it */
-static bool sweep_probes(const struct tw_target *t)
+/* What is pinned for VMs that are gone, or for one of them by its PID-FD; whether there was something */
+static bool sweep_stale(const struct tw_args *args, const char *id)
 {
-	struct vmm_state s;
+	struct tw_pins pins;
+	bool swept = false;
+	size_t i;
 
-	if (!t->vm || !tw_vmm_find(t->vm->pid, &s))
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++) {
+		if ((id && strcmp(pins.v[i].id, id)) || !tw_pins_sweep(&pins.v[i]))
+			continue;
+		report_swept(args, pins.v[i].id);
+		swept = true;
+	}
+	tw_pins_free(&pins);
+	return swept;
+}
+
+static bool sweep_one(const struct tw_args *args)
+{
+	struct tw_selector sel;
+	const char *why;
+
+	return !tw_selector_parse(args->vm, &sel, &why) && sel.id && sweep_stale(args, sel.text);
+}
+
+/* A session whose policy the kernel has let go, with nobody there to see it */
+static bool has_left(const struct tw_target *t)
+{
+	struct tw_vmm_found found;
+	struct tw_holder keeper;
+	bool probes;
+
+	if (!t->vm)
 		return false;
-	finish_vmm(t->vm);
-	unpin();
-	return true;
+	probes = tw_vmm_find(t->vm, &found);
+	if (probes)
+		tw_vmm_found_close(&found);
+	return probes || tw_session_keeper(t->vm, &keeper);
+}
+
+static int finish(struct tw_session *s, struct tw_err *e)
+{
+	char why[TW_WHY_MAX];
+
+	return tw_session_finish(s, why) ? TW_OK : tw_session_fail(s, why, e);
 }
 
 static void report_probes(const struct tw_args *args, const struct tw_target *t)
@@ -137,17 +119,45 @@ static int fail_detach(const struct tw_target *t, struct tw_err *e)
 		       tw_target_name(t, name, sizeof(name)));
 }
 
-static int detach_one(const struct tw_target *t, struct tw_err *e)
+static int detach_one(struct tw_target *t, struct tw_err *e)
 {
 	if (tw_live_detach(&t->st, e))
 		return fail_detach(t, e);
-	finish_vmm(t->vm);
-	return TW_OK;
+	return finish(&t->session, e);
 }
 
-/* All go to factor 1 at one moment, and are detached then; one that has ended meanwhile is detached */
-static int detach_group(const struct tw_target *t, volatile struct timewarp_group *map,
-			struct tw_err *e)
+/* One that has ended meanwhile is detached */
+static int detach_member(const struct tw_target *t, const struct tw_vm *vm, struct tw_err *e)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	int status = TW_OK;
+
+	if (!tw_state_read(vm->dir, &st, &ignored) && st.attached && tw_live_detach(&st, &ignored) &&
+	    ignored.status != TW_NO_VM)
+		status = tw_live_detach(&st, e) ? fail_detach(t, e) : TW_OK;
+	tw_err_free(&ignored);
+	return status;
+}
+
+static int finish_member(struct tw_target *t, const struct tw_vm *vm, struct tw_err *e)
+{
+	struct tw_wait wait = { .verb = "detach", .over = true, .tell = tw_tell_wait };
+	struct tw_session s;
+	int status;
+
+	if (vm == t->vm)
+		return finish(&t->session, e);
+	tw_session_open(&s, vm);
+	status = tw_session_lock(&s, &wait, e);
+	if (!status)
+		status = finish(&s, e);
+	tw_session_close(&s);
+	return status;
+}
+
+/* All go to factor 1 at one moment, and are detached then */
+static int detach_group(struct tw_target *t, volatile struct timewarp_group *map, struct tw_err *e)
 {
 	struct tw_group g = { 0 };
 	int i, status = TW_OK, n = tw_group_find(&g, map, &t->vms);
@@ -158,21 +168,16 @@ static int detach_group(const struct tw_target *t, volatile struct timewarp_grou
 		tw_cure(e, "try again when the host is less busy");
 		return fail_detach(t, e);
 	}
-	for (i = 0; i < n; i++) {
-		struct tw_err ignored = { 0 };
-		struct tw_state st;
-
-		if (!tw_state_read(g.m[i].vm->dir, &st, &ignored) && st.attached &&
-		    tw_live_detach(&st, &ignored) && ignored.status != TW_NO_VM)
-			status = tw_live_detach(&st, e) ? fail_detach(t, e) : status;
-		tw_err_free(&ignored);
-	}
 	for (i = 0; i < n; i++)
-		finish_vmm(g.m[i].vm);
+		if (detach_member(t, g.m[i].vm, e))
+			status = e->status;
+	for (i = 0; i < n; i++)
+		if (finish_member(t, g.m[i].vm, e))
+			status = e->status;
 	return status;
 }
 
-static int detach_all(const struct tw_target *t, struct tw_err *e)
+static int detach_all(struct tw_target *t, struct tw_err *e)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_live live;
@@ -205,48 +210,64 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	int status;
 
 	status = tw_target_find(args, "detach from", t, e);
-	if (status == TW_NO_VM && sweep_stale_pin(args->vm)) {
-		report_swept(args);
+	if (status == TW_NO_VM && sweep_one(args))
 		return TW_OK;
-	}
-	if (!status)
-		status = tw_target_attached(t, "detach from", e);
-	if (status == TW_FAILED && sweep_probes(t)) {
+	if (status || tw_target_lock(t, "detach", e))
+		return e->status;
+	status = tw_target_attached(t, "detach from", e);
+	if (status == TW_FAILED && has_left(t)) {
 		tw_err_free(e);
+		if (finish(&t->session, e))
+			return e->status;
 		report_probes(args, t);
 		return TW_OK;
 	}
+	if (!status)
+		status = detach_all(t, e);
 	if (status)
 		return status;
-	status = detach_all(t, e);
-	if (status)
-		return status;
-	unpin();
 	report(args, t, ahead_for_good(t));
 	return TW_OK;
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	struct tw_target t = { .lock = -1 };
-	int status = detach(args, &t, e);
+	struct tw_target t = { 0 };
+	int status;
 
+	if (args->stale && args->vm) {
+		tw_fail(e, TW_USAGE, "cannot detach");
+		tw_fact(e, "--stale is about VMs that are gone, --vm about one that is there");
+		return tw_cure(e, "leave out one of them");
+	}
+	if (args->stale) {
+		if (!sweep_stale(args, NULL) && !args->json)
+			printf("nothing is left of VMs that are gone\n");
+		return TW_OK;
+	}
+	status = detach(args, &t, e);
 	tw_target_close(&t);
 	return status;
 }
 
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
+	TW_OPTION("stale", 0, TW_FLAG, stale, NULL, "remove what is pinned for VMs that are gone", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_detach = {
 	.name = "detach",
-	.synopsis = "--vm VM",
+	.synopsis = "--vm VM | --stale",
 	.summary = "let a VM's clocks run at the host's rate again",
 	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
-		"foreground ends. Of a group all VMs are detached. For a PID-FD whose VM is gone\n"
-		"it removes what was pinned for it.\n",
+		"foreground ends. Of a group all VMs are detached.\n"
+		"\n"
+		"It gets through: another twctl that is at the VM is waited for, some ten\n"
+		"seconds, and then ended.\n"
+		"\n"
+		"What is pinned for a VM goes with it, as a rule. Where it did not, list and\n"
+		"probe name it; --stale removes it, and so does the next attach.\n",
 	.options = options,
 	.run = run,
 };

@@ -11,12 +11,12 @@
 #include "kvmstat.h"
 #include "parse.h"
 #include "proc.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
+#include "qemu/probes.h"
 #include "rows.h"
 #include "trace_math.h"
 #include "tracer.h"
 #include "twctl.h"
-#include "vmm.h"
 
 #define KVM_PARAM "/sys/module/kvm/parameters/"
 
@@ -225,9 +225,9 @@ static void gather_vmm(const struct tw_vm *vm, struct tw_facts *f)
 {
 	struct tw_vmm_look look;
 	struct vmm_state s;
-	bool follow = tw_vmm_find(vm->pid, &s) && s.phase == VMM_FOLLOW;
+	bool follow = tw_vmm_follows(vm, &s);
 
-	tw_vmm_look(vm, &look);
+	tw_vmm_look(vm, follow, &look);
 	f->iothread_uring = f->q.iothread && tw_vmm_uring(vm->pid);
 	f->vmm = follow ? TW_VMM_FOLLOW : !look.possible ? TW_VMM_CANNOT : TW_VMM_COULD;
 	snprintf(f->vmm_why, sizeof(f->vmm_why), "%s", look.why);

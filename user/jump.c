@@ -50,6 +50,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_args attach = *args;
 	const char *params[2];
+	bool done = false;
 	char *to;
 	int status;
 
@@ -62,11 +63,10 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	attach.params = (struct tw_strings){ .v = params, .n = args->allow_backward ? 2 : 1 };
 	attach.operands = (struct tw_strings){ 0 };
 	attach.exit_when_done = true;
+	attach.was_done = &done;
 	status = tw_find_verb("attach")->run(&attach, e);
 	free(to);
-	if (status == TW_THRESHOLD)
-		return TW_OK;
-	if (!status)
+	if (!status && !done)
 		return refuse(e, TW_FAILED, "it ended before the guest was there",
 			      "twctl list shows what there is; jump again");
 	return status;

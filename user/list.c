@@ -6,6 +6,7 @@
 
 #include "host.h"
 #include "parse.h"
+#include "session/dir.h"
 #include "twctl.h"
 
 static bool read_state(const struct tw_vm *vm, struct tw_state *st)
@@ -50,6 +51,20 @@ static void print_vm(const struct tw_vm *vm)
 		     tw_cell(name, sizeof(name), tw_vm_title(vm), 18), vcpus, policy, factor);
 }
 
+/* What is pinned for VMs that are gone, one line */
+static void tell_left(void)
+{
+	struct tw_pins pins;
+	size_t i;
+
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++)
+		tw_fprintf(stderr, "%s%s", i ? ", " : "twctl: still pinned for VMs that are gone: ", pins.v[i].id);
+	if (pins.n)
+		tw_fprintf(stderr, "; twctl detach --stale removes it\n");
+	tw_pins_free(&pins);
+}
+
 static void print_text(const struct tw_vms *vms)
 {
 	size_t i;
@@ -67,6 +82,7 @@ static void print_text(const struct tw_vms *vms)
 			   vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
 	if (!vms->n || vms->hidden)
 		tw_fprintf(stderr, "\n");
+	tell_left();
 }
 
 static void write_vm(struct tw_json *j, const struct tw_vm *vm)
@@ -94,6 +110,7 @@ static void write_vm(struct tw_json *j, const struct tw_vm *vm)
 static void print_json(const struct tw_vms *vms)
 {
 	struct tw_json j = { .f = stdout };
+	struct tw_pins pins;
 	size_t i;
 
 	tw_json_open(&j, NULL, '{');
@@ -102,6 +119,12 @@ static void print_json(const struct tw_vms *vms)
 	tw_json_open(&j, "vms", '[');
 	for (i = 0; i < vms->n; i++)
 		write_vm(&j, &vms->v[i]);
+	tw_json_close(&j, ']');
+	tw_json_open(&j, "left", '[');
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++)
+		tw_json_str(&j, NULL, pins.v[i].id);
+	tw_pins_free(&pins);
 	tw_json_close(&j, ']');
 	tw_json_close(&j, '}');
 	tw_json_end(&j);

@@ -62,7 +62,7 @@ static void report(const struct tw_args *args, const struct tw_target *t)
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	struct tw_target t = { .lock = -1 };
+	struct tw_target t = { 0 };
 	int status;
 
 	if (tw_args_check_factor(args, e))

@@ -127,6 +127,32 @@ static int step(const struct tw_args *args, struct tw_target *t, struct tw_live 
 	return TW_OK;
 }
 
+/* The VM is nobody's between two steps: a scheduler may take its time */
+static int locked_step(const struct tw_args *args, struct tw_target *t, struct tw_live *l, uint64_t ns,
+		       struct tw_err *e)
+{
+	int status = tw_target_lock(t, "step", e);
+
+	if (status)
+		return status;
+	if (tw_live_is_current(l)) {
+		status = step(args, t, l, ns, e);
+	} else {
+		tw_fail(e, TW_NO_VM, "cannot step %s", t->vm->id);
+		tw_fact(e, "its policy was detached or swapped meanwhile");
+		status = tw_cure(e, "see what there is: twctl status");
+	}
+	tw_target_unlock(t);
+	return status;
+}
+
+static int interrupted(const struct tw_target *t, uint64_t left, struct tw_err *e)
+{
+	tw_fail(e, TW_FAILED, "cannot step %s any longer", t->vm->id);
+	tw_fact(e, "it was interrupted, with %" PRIu64 " steps left", left);
+	return tw_cure(e, "the guest stands where the last line says");
+}
+
 static int step_lines(const struct tw_args *args, struct tw_target *t, struct tw_live *l,
 		      struct tw_err *e)
 {
@@ -135,7 +161,7 @@ static int step_lines(const struct tw_args *args, struct tw_target *t, struct tw
 
 	while (!tw_stop && fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = 0;
-		if (parse_span(line, &ns, e) || step(args, t, l, ns, e))
+		if (parse_span(line, &ns, e) || locked_step(args, t, l, ns, e))
 			return e->status;
 	}
 	return TW_OK;
@@ -149,6 +175,7 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 
 	if (strcmp(t->st.policy, "freeze"))
 		return no_freeze(t, e);
+	tw_target_unlock(t);
 	if (!strcmp(args->operands.v[0], "-"))
 		return step_lines(args, t, l, e);
 	if (parse_span(args->operands.v[0], &ns, e))
@@ -156,14 +183,14 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 	if (args->count)
 		tw_parse_u64(args->count, &count, &why);
 	for (; count && !tw_stop; count--)
-		if (step(args, t, l, ns, e))
+		if (locked_step(args, t, l, ns, e))
 			return e->status;
-	return TW_OK;
+	return count ? interrupted(t, count, e) : TW_OK;
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	struct tw_target t = { .lock = -1 };
+	struct tw_target t = { 0 };
 	const char *why = "no count above zero";
 	uint64_t n;
 	int status;

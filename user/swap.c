@@ -6,8 +6,8 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/probes.h"
 #include "twctl.h"
-#include "vmm.h"
 
 static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_live *live,
 			 struct tw_err *e)
@@ -84,7 +84,7 @@ static void report(const struct tw_args *args, const struct tw_target *t, const 
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	struct tw_target t = { .lock = -1 };
+	struct tw_target t = { 0 };
 	int status;
 
 	if (!tw_args_factor_max(args) && tw_args_check_factor(args, e))

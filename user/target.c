@@ -2,12 +2,9 @@
 /* The VM that a verb is about. */
 #include "twctl.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "host.h"
 #include "parse.h"
@@ -16,25 +13,38 @@ int tw_target_find(const struct tw_args *args, const char *doing, struct tw_targ
 		   struct tw_err *e)
 {
 	memset(t, 0, sizeof(*t));
-	t->lock = -1;
 	if (!args->vm) {
 		tw_fail(e, TW_USAGE, "cannot %s a VM", doing);
 		tw_fact(e, "none is named");
 		return tw_cure(e, "add --vm VM; twctl list shows what there is");
 	}
 	tw_vms_scan(&t->vms);
-	return tw_vm_find(&t->vms, args->vm, doing, &t->vm, e);
+	if (tw_vm_find(&t->vms, args->vm, doing, &t->vm, e))
+		return e->status;
+	tw_session_open(&t->session, t->vm);
+	return TW_OK;
 }
 
-/* A lock on the state file itself: no file of ours to leave behind, and one lock for each VM */
-static void lock_state(struct tw_target *t)
+void tw_tell_wait(const struct tw_vm *vm, const struct tw_holder *holder)
 {
-	char *path = tw_asprintf("%s/timewarp", t->vm->dir);
+	tw_fprintf(stderr, "twctl: waiting for twctl %s, process %d, which is at VM %s\n",
+		   *holder->verb ? holder->verb : "?", holder->pid, vm->id);
+}
 
-	t->lock = open(path, O_RDONLY | O_CLOEXEC);
-	free(path);
-	if (t->lock >= 0)
-		flock(t->lock, LOCK_EX);
+int tw_target_lock(struct tw_target *t, const char *doing, struct tw_err *e)
+{
+	char verb[32];
+	struct tw_wait wait = { .verb = verb, .tell = tw_tell_wait, .stop = &tw_stop };
+
+	snprintf(verb, sizeof(verb), "%.*s", (int)strcspn(doing, " "), doing);
+	/* the way back is open at any moment */
+	wait.over = !strcmp(verb, "detach");
+	return tw_session_lock(&t->session, &wait, e);
+}
+
+void tw_target_unlock(struct tw_target *t)
+{
+	tw_session_unlock(&t->session);
 }
 
 static int not_attached(const struct tw_target *t, const char *doing, struct tw_err *e)
@@ -61,7 +71,6 @@ int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e)
 
 	if (!t->vm->dir || !tw_host_has_hook())
 		return not_attached(t, doing, e);
-	lock_state(t);
 	if (tw_state_read(t->vm->dir, &t->st, e))
 		return tw_what(e, "cannot %s %s", doing, tw_target_name(t, name, sizeof(name)));
 	return t->st.attached ? TW_OK : not_attached(t, doing, e);
@@ -74,6 +83,8 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 	int status;
 
 	status = tw_target_find(args, doing, t, e);
+	if (!status && t->vm->dir && tw_host_has_hook())
+		status = tw_target_lock(t, doing, e);
 	if (!status)
 		status = tw_target_attached(t, doing, e);
 	if (!status)
@@ -88,8 +99,8 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 
 void tw_target_close(struct tw_target *t)
 {
-	if (t->lock >= 0)
-		close(t->lock);
+	if (t->session.vm)
+		tw_session_unlock(&t->session);
 	tw_vms_free(&t->vms);
 }
 

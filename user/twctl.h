@@ -11,6 +11,7 @@
 #include "json.h"
 #include "policy.h"
 #include "print.h"
+#include "session/session.h"
 #include "state.h"
 #include "text.h"
 #include "vm.h"
@@ -19,7 +20,8 @@
 struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids, man;
-	bool exit_when_done;
+	bool exit_when_done, stale;
+	bool *was_done;			/* of attach, for the verbs that are made of it: the policy told that it is */
 	bool chaos, allow_backward;
 	bool csv, cpu, all;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
@@ -79,7 +81,7 @@ struct tw_option {
 
 #define TW_OPTION_VMS									\
 	TW_OPTION("vm", 0, TW_LIST, vms, "VM",						\
-		  "PID, guest name, PID-FD or UUID; may be repeated; without: all", "@vm")
+		  "one that is there: PID, guest name, PID-FD or UUID; may be repeated; without: all, those to come too", "@vm")
 #define TW_OPTION_DURATION								\
 	TW_OPTION("duration", 'd', TW_TEXT, duration, "TIME", "stop after it: 30s", NULL)
 #define TW_OPTIONS_INTERVAL								\
@@ -138,7 +140,7 @@ struct tw_target {
 	struct tw_vm *vm;
 	struct tw_state st;
 	struct tw_state before;	/* as tw_target_change() found it */
-	int lock;		/* keeps two twctl from changing one VM at once */
+	struct tw_session session;	/* its lock keeps two twctl from changing one VM at once */
 };
 
 /**
@@ -153,7 +155,14 @@ struct tw_target {
 int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
 		   struct tw_err *e);
 
-/* Reads its state, holding the lock; an error if nothing is attached */
+/* Takes the VM's lock; @doing begins with a verb. And lets it go before its end */
+int tw_target_lock(struct tw_target *t, const char *doing, struct tw_err *e);
+void tw_target_unlock(struct tw_target *t);
+
+/* Tells on stderr that a lock is waited for, and whose */
+void tw_tell_wait(const struct tw_vm *vm, const struct tw_holder *holder);
+
+/* Reads its state, with the lock held; an error if nothing is attached */
 int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e);
 
 void tw_target_close(struct tw_target *t);

@@ -13,11 +13,35 @@ enum vmm_site {
 	VMM_POLLS = 6,		/* qemu_poll_ns(): ns to sleep in RDX, negative for as long as it takes */
 };
 
+/*
+ * How a clock is put back, once the timeline has stopped: one word of the VMM's takes up what it is ahead by. These
+ * say at each moment whether it has, to whoever comes next, whatever became of the one who was at it; see fold.h.
+ */
 enum vmm_phase {
-	VMM_FOLLOW = 0,		/* clocks are those of the timeline */
-	VMM_FOLDING = 1,	/* the VMM's own offset is about to take up what they are ahead by */
-	VMM_FOLDED = 2,		/* it has: clocks are the host's, and nothing is rewritten */
+	VMM_FOLLOW = 0,		/* the clock is that of the timeline */
+	VMM_FOLDING = 1,	/* the same, until its word has its new value */
+	VMM_FOLDED = 2,		/* it has: the clock is the host's, and nothing is rewritten */
 };
+
+enum vmm_clock {
+	VMM_VIRTUAL,		/* word: cpu_clock_offset */
+	VMM_RTC,		/* word: when the RTC was last set */
+	VMM_NR_FOLDS,
+};
+
+struct vmm_fold {
+	unsigned int phase;	/* enum vmm_phase; the program sets FOLDED if it sees the value */
+	unsigned int pad;
+	unsigned long long word;	/* its address */
+	unsigned long long value;	/* what it will be; while FOLDING */
+};
+
+/* A deadline by the RTC's clock, which loses as much */
+struct vmm_move {
+	unsigned long long at, from, to;
+};
+
+#define VMM_MAX_MOVES 66
 
 /* What may end the main loop's sleep, as far as the timeline is concerned */
 enum vmm_awaits {
@@ -39,11 +63,10 @@ enum vmm_awaits {
 
 /*
  * The probes' variables, one map of one element.  Addresses are in the VMM.  All of it is written
- * before the probes are attached, but for the phase and what counts.
+ * before the probes are attached, but for the folds, the moves and what counts.
  */
 struct vmm_state {
 	unsigned int pid;
-	unsigned int phase;		/* enum vmm_phase */
 	unsigned int rtc;		/* CLOCK_REALTIME is rewritten as well */
 	unsigned int changes;		/* of the segment, */
 	unsigned int told;		/* and those that the main loop was woken for */
@@ -58,9 +81,13 @@ struct vmm_state {
 	unsigned long long enabled;	/* short: the virtual clock runs */
 	unsigned long long offset;	/* s64: virtual clock minus CLOCK_MONOTONIC */
 	unsigned long long timerlists;	/* the main loop's: VMM_NR_CLOCKS pointers */
-	unsigned long long folded_offset; /* what offset will be, while folding */
 	unsigned long long rtc_device;	/* 0 if unknown */
 	unsigned long long rtc_periodic; /* where it points to its periodic timer */
+	unsigned long long start;	/* of the process, in ticks since boot: PIDs come round again */
+	struct vmm_fold fold[VMM_NR_FOLDS];
+	unsigned int nr_moves;		/* that are still to be made, or may have been */
+	unsigned int pad;
+	struct vmm_move move[VMM_MAX_MOVES];
 	unsigned long long clocks;	/* counters: readings rewritten */
 	unsigned long long waits;	/* time-outs rewritten */
 	unsigned long long wakes;	/* times that the main loop was woken for a change */

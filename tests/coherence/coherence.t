@@ -26,6 +26,7 @@ parts() {
 		vmm-on		TW_IRQCHIP=on		vmm
 		vmm-split	TW_IRQCHIP=split	vmm
 		vmm-off		TW_IRQCHIP=off		vmm
+		session		TW_KILLS=40		session
 		watchdog	TW_GUEST_SECONDS=600	watchdog
 	END
 }
@@ -33,7 +34,7 @@ parts() {
 shift
 out=build/out
 mkdir -p $out
-common=$(cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/host/lib/TwHost.pm bpf/vmm.bpf.c user/lib/{vmm,code}.c $(find kernel-patch -type f ! -name "*.md" | sort) | sha256sum)
+common=$(cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/host/lib/Tw{Host,QemuClocks}.pm bpf/vmm.bpf.c user/lib/{code.c,qemu/*.c,session/*.c} $(find kernel-patch -type f ! -name "*.md" | sort) | sha256sum)
 n=0 failed=0
 while read -r name vars test <&3; do
 	case " $* " in '  ' | *" $name "*) ;; *) continue ;; esac

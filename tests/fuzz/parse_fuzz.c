@@ -12,7 +12,7 @@
 #include "json.h"
 #include "parse.h"
 #include "proc.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
 #include "state.h"
 #include "text.h"
 #include "vm.h"

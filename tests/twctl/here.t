@@ -53,6 +53,13 @@ web=$(build/twctl list --ids | grep "^$vm-")
 state "$web" "$vm"
 says 'list: the owner beside the name' 0 "^$web +$vm root +web +1 constant +3\$" list
 says 'a VM as operand' 0 "^$web \\(web\\): attached" status web
+# One whose program is not root's: probes are not put where its owner chooses
+cp $idle "$dir/qemu-own"
+chown nobody "$dir/qemu-own"
+vm "$dir/qemu-own" 1 1 -name own
+state "$(build/twctl list --ids | grep "^$vm-")" "$vm"
+says 'the clocks of a VMM whose program is not root'"'"'s stay' 0 "its program is not root's alone; --vmm on" status --vm own
+
 says '--vm is kept, and the last one wins' 0 "^$web \\(web\\): attached" status --vm nosuch --vm web
 says 'again and again, so often' 0 '"schema":1,"vm"' status web -j --every 5ms --count 2
 [ "$(wc -l <"$dir/out")" = 2 ] || { echo "# $(wc -l <"$dir/out") lines for --count 2"; failed=1; }

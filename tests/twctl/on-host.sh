@@ -104,7 +104,8 @@ check 'swap that is refused' says 5 'policy refuses' swap --vm web --policy "$he
 check 'the old policy stays' says 0 'factor +4 asked, 4 in force' status --vm web
 check 'detach' says 0 'keeps its time \(guest - host: \+[1-9]' detach --vm web
 check 'detach twice' says 1 'no policy is attached' detach --vm web
-check 'no pin is left' test ! -e "/sys/fs/bpf/timewarp/$vm-4"
+no_pins() { ! compgen -G '/sys/fs/bpf/timewarp/*' >"$out/text"; }
+check 'no pin is left' no_pins
 
 check 'policy with parameters' says 0 'attached drift' attach --vm web --pin \
 	--policy "$here/drift.bpf.o" --param factor=2 --param drift=0
@@ -134,6 +135,29 @@ check 'switched off while attached' ends 3 'disabled.*echo 1'
 check 'attach while switched off' says 3 'switched off' attach --vm web --factor 5
 echo 1 >/sys/module/kvm/parameters/timewarp
 
+# held ARG...: the VM's lock is held by another process for so long as the command runs
+id=$("$twctl" list --ids)
+mkdir -p -m 700 /run/timewarp
+(
+	echo "$BASHPID $(cut -d' ' -f22 "/proc/$BASHPID/stat") step" >"/run/timewarp/$id.lock"
+	exec flock -o "/run/timewarp/$id.lock" sleep 60
+) &
+holder=$!
+sleep 0.5
+check 'a lock that is held is waited for, and by whom is told' says 5 "waiting for twctl step, process $holder" \
+	attach --vm web --factor 5
+check 'detach gets through' says 1 'no policy is attached' detach --vm web
+check 'by ending who holds it' bash -c '! kill -0 "$1" 2>/dev/null' - $holder
+
+# Who reads its lines goes after the first; the policy tells a second later
+"$twctl" attach -j --vm web --factor 100 --policy until --param until=100s | head -n 1 >"$out/line" &
+for _ in {1..200}; do [ -s "$out/line" ] && break; sleep 0.05; done
+left() { for _ in {1..50}; do gone web >/dev/null && return; sleep 0.1; done; return 1; }
+check 'attach -j tells to a pipe' grep -q '"event":"attached"' "$out/line"
+check 'that nobody reads any more: it detaches' left
+foreground --vm web --factor 100 --policy until --param until=100s --exit-when-done
+check '--exit-when-done ends with 0' ends 0 'done 0.*'
+
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \
@@ -149,12 +173,34 @@ kill -KILL "$vm"
 wait "$vm" 2>/dev/null
 check 'the VM dies first' ends 0 'the VM is gone'
 vm 1 1 -name web
+# keeper ID: the PID of its keeper
+keeper() { cut -d' ' -f1 "/run/timewarp/$1.keeper"; }
+swept() { for _ in {1..100}; do no_pins && return; sleep 0.1; done; return 1; }
 "$twctl" attach --vm web --factor 5 --pin >/dev/null
 id=$("$twctl" list --ids)
+check 'what is pinned is root'"'"'s alone' test "$(stat -c %a "/sys/fs/bpf/timewarp/$id@"*)" = 700
 kill -KILL "$vm"
 wait "$vm" 2>/dev/null
-check 'sweep a pin whose VM is gone' says 0 'removed what was pinned' detach --vm "$id"
-check 'once' says 4 'no VM' detach --vm "$id"
+check 'a pinned VM that ends by itself leaves nothing' swept
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+kill -KILL "$(keeper "$id")"
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'without its keeper it does: list names it' says 0 "pinned for VMs that are gone: $id; twctl detach --stale" list
+check 'probe does' says 0 "^left +limited +pinned for VMs that are gone: $id" probe
+check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
+check 'once' says 0 'nothing is left' detach --stale
+check 'no pin is left by then' no_pins
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+kill -KILL "$(keeper "$id")"
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'sweep a pin whose VM is gone by its PID-FD' says 0 'removed what was pinned' detach --vm "$id"
+check 'once, too' says 4 'no VM' detach --vm "$id"
 
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2

@@ -29,6 +29,8 @@ edges() {
 
 none 'the library includes nothing of the verbs' < <(
 	edges | awk '$1 ~ "^user/lib/" && $2 !~ "^user/lib/"')
+none 'what knows QEMU knows nothing of sessions' < <(
+	edges | awk '$1 ~ "^user/lib/qemu/" && $2 ~ "^user/lib/session/"')
 none 'no header includes itself in a circle' < <(
 	edges | awk '$1 ~ /\.h$/ && $2 ~ /\.h$/' | tsort 2>&1 >/dev/null)
 none 'a verb knows the others by the table alone' < <(

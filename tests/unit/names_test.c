@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "proc.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
 #include "vm.h"
 
 #define UUID "12345678-1234-1234-1234-123456789abc"

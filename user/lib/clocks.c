@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "diagnose.h"
+#include "qemu/probes.h"
 #include "text.h"
-#include "vmm.h"
 
 struct list {
 	struct tw_clock *clocks;
@@ -36,9 +36,9 @@ size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
 	free(argv);
 
-	probes = tw_vmm_find(vm->pid, &s) && s.phase == VMM_FOLLOW;
+	probes = tw_vmm_follows(vm, &s);
 	vmm = probes ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST;
-	tw_vmm_look(vm, &look);
+	tw_vmm_look(vm, probes, &look);
 	why = look.possible ? "attached with --vmm off" : look.why;
 	why_rtc = probes && *look.why_rtc ? look.why_rtc : why;
 	rtc = probes && (s.rtc || look.rtc_virtual);

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "qemu.h"
+#include "qemu/cmdline.h"
 #include "text.h"
 
 static void add(struct tw_words *w, char *word)

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "session/dir.h"
+#include "session/session.h"
 #include "text.h"
 #include "timewarp.h"
 #include "tracer.h"
@@ -376,6 +378,35 @@ static void check_bpffs(struct tw_check *c)
 	cure(c, "mount -t bpf -o mode=700 bpf " TW_BPFFS);
 }
 
+/* What sessions have left that nobody completes, or that somebody cannot */
+static void check_left(struct tw_check *c)
+{
+	char why[TW_WHY_MAX];
+	struct tw_pins pins;
+	size_t i, len;
+
+	if (access(tw_pin_root, F_OK) && errno != ENOENT) {
+		fact(c, TW_UNKNOWN, "%s may not be read", tw_pin_root);
+		cure(c, "run twctl as root");
+		return;
+	}
+	fact(c, TW_PRESENT, "nothing is left of VMs that are gone");
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++) {
+		if (!i)
+			fact(c, TW_LIMITED, "pinned for VMs that are gone:");
+		len = strlen(c->fact);
+		snprintf(c->fact + len, sizeof(c->fact) - len, " %s", pins.v[i].id);
+	}
+	if (pins.n)
+		cure(c, "twctl detach --stale");
+	else if (tw_session_stuck(why)) {
+		fact(c, TW_LIMITED, "%.159s", why);
+		cure(c, "end what is in its way");
+	}
+	tw_pins_free(&pins);
+}
+
 static void check_clocksource(struct tw_check *c)
 {
 	char line[64];
@@ -473,6 +504,7 @@ static const struct {
 	{ "switch", TW_NEED_HOOK, check_switch },
 	{ "debugfs", TW_NEED_STATE | TW_NEED_TRACE, check_debugfs },
 	{ "bpffs", TW_NEED_PIN, check_bpffs },
+	{ "left", 0, check_left },
 	{ "host-tsc", 0, check_clocksource },
 	{ "tsc-scaling", 0, check_scaling },
 	{ "trace", 0, check_trace },

@@ -13,8 +13,8 @@
 #include "group.h"
 #include "host.h"
 #include "policy_priv.h"
+#include "qemu/probes.h"
 #include "text.h"
-#include "vmm.h"
 
 #define MAX_MAPS 64
 /* at two a millisecond */
@@ -181,7 +181,8 @@ static int read_live(struct tw_live *l)
 	char *ops;
 	int fd, ret;
 
-	ops = read_ops(link_map_id(l->link_fd));
+	l->map_id = link_map_id(l->link_fd);
+	ops = read_ops(l->map_id);
 	if (!ops || decide < 0 || mode < 0) {
 		free(ops);
 		return -ENOLINK;
@@ -225,6 +226,11 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	tw_fail(e, TW_FAILED, "cannot reach policy %s through its link %u", st->policy,
 		st->link_id);
 	return explain_link(-ret, e);
+}
+
+bool tw_live_is_current(const struct tw_live *l)
+{
+	return link_map_id(l->link_fd) == l->map_id;
 }
 
 void tw_live_close(struct tw_live *l)
@@ -380,9 +386,4 @@ int tw_live_detach(const struct tw_state *st, struct tw_err *e)
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot detach %s", st->policy);
 	return explain_link(-err, e);
-}
-
-char *tw_pin_path(const char *vm_id)
-{
-	return tw_asprintf(TW_BPFFS "/timewarp/%s", vm_id);
 }

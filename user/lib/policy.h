@@ -95,6 +95,7 @@ int tw_policy_events(const struct tw_policy *p);
 bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_record *rec);
 
 struct tw_live {
+	unsigned int map_id;		/* of its table */
 	int link_fd;
 	int data_fd;			/* parameters; -1 if it has none */
 	void *data;			/* their values, as read; may be changed */
@@ -119,6 +120,9 @@ struct tw_live {
  * Return: 0 or an exit status
  */
 int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e);
+
+/* Whether it is the one that is attached still: not swapped, not detached meanwhile */
+bool tw_live_is_current(const struct tw_live *l);
 
 void tw_live_close(struct tw_live *l);
 
@@ -149,9 +153,6 @@ bool tw_link_defunct(int link_fd);
 
 /* A descriptor of the struct_ops map that a link has now; -errno */
 int tw_link_map(int link_fd);
-
-/* Where "attach --pin" puts the link of a VM; to be freed */
-char *tw_pin_path(const char *vm_id);
 
 /* libbpf speaks on stderr only if asked to */
 void tw_bpf_verbose(bool verbose);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "proc.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "text.h"
 
@@ -88,4 +91,19 @@ bool tw_proc_read(pid_t pid, struct tw_proc *p)
 	parse_status(text, p);
 	free(text);
 	return ok;
+}
+
+int tw_proc_open(pid_t pid, unsigned long long start)
+{
+	int pidfd = syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	struct tw_proc now;
+
+	if (pidfd < 0)
+		return -1;
+	/* an open pidfd whose process lives keeps its PID from being reused */
+	if (tw_proc_read(pid, &now) && now.start == start && !poll(&p, 1, 0))
+		return pidfd;
+	close(pidfd);
+	return -1;
 }

@@ -34,4 +34,13 @@ bool tw_proc_parse_stat(const char *text, struct tw_proc *p);
  */
 bool tw_proc_read(pid_t pid, struct tw_proc *p);
 
+/**
+ * tw_proc_open - a descriptor of a process, which no other of its PID can be taken for
+ * @pid: the process
+ * @start: when it started
+ *
+ * Return: a pidfd, readable once it has ended; or -1 if it has
+ */
+int tw_proc_open(pid_t pid, unsigned long long start);
+
 #endif /* TW_PROC_H */

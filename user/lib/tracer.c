@@ -17,7 +17,7 @@
 #include "policy_priv.h"
 #include "proc.h"
 #include "btf.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
 #include "trace_math.h"
 
 extern const char tw_trace_bpf[], tw_trace_bpf_end[];

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/kcmp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -473,28 +472,14 @@ static int take_fd(int pidfd, const struct tw_vm *vm, struct tw_err *e)
 	return -1;
 }
 
-/* Whether the process behind pidfd is the one that was scanned, and runs still */
-static bool same_process(int pidfd, const struct tw_vm *vm)
-{
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	struct tw_proc now;
-
-	if (!tw_proc_read(vm->pid, &now) || now.start != vm->start)
-		return false;
-	/* an open pidfd whose process lives keeps its PID from being reused */
-	return poll(&p, 1, 0) == 0;
-}
-
 int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e)
 {
 	char path[32], link[64];
 	int pidfd, fd;
 
 	tw_fail(e, TW_NO_VM, "cannot take VM %s from its process", vm->id);
-	pidfd = syscall(SYS_pidfd_open, vm->pid, 0);
-	if (pidfd < 0 || !same_process(pidfd, vm)) {
-		if (pidfd >= 0)
-			close(pidfd);
+	pidfd = tw_proc_open(vm->pid, vm->start);
+	if (pidfd < 0) {
 		tw_fact(e, "process %d has gone", vm->pid);
 		tw_cure(e, "see what there is: twctl list");
 		return -1;
@@ -510,4 +495,14 @@ int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e)
 	tw_fact(e, "descriptor %d of process %d is no VM any more", vm->fd, vm->pid);
 	tw_cure(e, "see what there is: twctl list");
 	return -1;
+}
+
+bool tw_vm_is_gone(const struct tw_vm *vm)
+{
+	int pidfd = tw_proc_open(vm->pid, vm->start);
+
+	if (pidfd < 0)
+		return true;
+	close(pidfd);
+	return vm->dir && !access(TW_KVM_DEBUGFS, X_OK) && access(vm->dir, F_OK) && errno == ENOENT;
 }

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "err.h"
-#include "qemu.h"
+#include "qemu/cmdline.h"
 
 struct tw_vm {
 	pid_t pid;
@@ -89,6 +89,9 @@ int tw_vm_find(const struct tw_vms *vms, const char *text, const char *doing, st
  * Return: the descriptor, or -1 with the error filled
  */
 int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e);
+
+/* Whether it has ended: its process has, or KVM knows it no more, as far as that can be seen */
+bool tw_vm_is_gone(const struct tw_vm *vm);
 
 /* The name to show for a VM: the guest's, else the VMM's */
 const char *tw_vm_title(const struct tw_vm *vm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a VMM's command line says about its guest. */
-#ifndef TW_QEMU_H
-#define TW_QEMU_H
+/* What a VMM's command line says about its guest, and about its guest's time. */
+#ifndef TW_QEMU_CMDLINE_H
+#define TW_QEMU_CMDLINE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,4 +48,36 @@ void tw_guest_names_free(struct tw_guest_names *names);
  */
 bool tw_uuid_normalize(const char *text, char uuid[37]);
 
-#endif /* TW_QEMU_H */
+enum tw_irqchip { TW_IRQCHIP_KERNEL, TW_IRQCHIP_SPLIT, TW_IRQCHIP_USER };
+
+/* Time in QEMU's command line: what it asks for, with QEMU's defaults where it is silent */
+struct tw_qemu_time {
+	bool hpet;			/* on where it is not switched off */
+	bool acpi_pm;
+	bool pit;
+	bool pit_discard;		/* kvm-pit.lost_tick_policy=discard; the default is delay */
+	bool rtc_slew;			/* driftfix=slew, lost_tick_policy=slew */
+	bool rtc_localtime;
+	bool rtc_clock_vm;		/* clock=vm: stands while the VM is stopped */
+	bool rtc_fixed;			/* base= names a date */
+	enum tw_irqchip irqchip;
+	bool kvmclock;
+	bool hv_time, hv_stimer, xen;
+	bool invtsc;
+	char tsc_frequency[24];		/* in Hz, or empty */
+	bool agent;			/* a channel of the guest agent */
+	bool network;
+	bool iothread;			/* event loops beside the main one */
+};
+
+/**
+ * tw_qemu_time_parse - read what concerns time off QEMU's command line
+ * @argv: the contents of /proc/PID/cmdline: strings, each ended by a NUL byte
+ * @len: of @argv
+ * @t: result
+ *
+ * Later options win over earlier ones, as in QEMU.  What -readconfig names is not read.
+ */
+void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t);
+
+#endif /* TW_QEMU_CMDLINE_H */

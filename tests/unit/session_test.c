@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The lock of a VM, its keeper, and what is pinned for it, between processes that are killed. */
+#include "tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proc.h"
+#include "qemu/keeper.h"
+#include "session/dir.h"
+#include "session/session.h"
+#include "text.h"
+
+#define ID "4711-9"
+#define MS 1000000LL
+
+static char dir[] = "/tmp/session-test.XXXXXX";
+static volatile int *shared;
+
+/* A process that has the lock, until it is killed */
+static pid_t hold(const char *verb)
+{
+	struct tw_lock l;
+	pid_t pid;
+
+	*shared = 0;
+	pid = fork();
+	if (pid) {
+		while (!*shared)
+			usleep(1000);
+		return pid;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	*shared = tw_lock_try(&l, ID, verb, NULL) ? -1 : 1;
+	for (;;)
+		pause();
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void test_lock(void **unused)
+{
+	struct tw_holder holder;
+	struct tw_lock l, m;
+	struct tw_proc p;
+	pid_t pid = hold("attach");
+
+	(void)unused;
+	assert_int_equal(*shared, 1);
+	assert_int_equal(tw_lock_try(&l, ID, "set", &holder), -EBUSY);
+	assert_int_equal(holder.pid, pid);
+	assert_true(tw_proc_read(pid, &p));
+	assert_int_equal(holder.start, p.start);
+	assert_string_equal(holder.verb, "attach");
+	/* another VM's is another one */
+	assert_int_equal(tw_lock_try(&m, "4711-10", "set", &holder), 0);
+	tw_lock_release(&m);
+	/* it goes with its holder, and leaves nothing */
+	end(pid);
+	assert_int_equal(tw_lock_try(&l, ID, "set", &holder), 0);
+	tw_lock_release(&l);
+	assert_int_equal(access(l.path, F_OK), -1);
+}
+
+/* Many at once: never two in it */
+static void test_exclusive(void **unused)
+{
+	volatile int *in = shared + 1, *twice = shared + 2, *times = shared + 3;
+	pid_t pid[4];
+	int i, n;
+
+	(void)unused;
+	*in = *twice = *times = 0;
+	for (i = 0; i < 4; i++) {
+		pid[i] = fork();
+		for (n = 0; !pid[i] && n < 300;) {
+			struct tw_lock l;
+
+			if (tw_lock_try(&l, ID, "set", NULL))
+				continue;
+			if (__sync_fetch_and_add(in, 1))
+				*twice = 1;
+			__sync_fetch_and_add(times, 1);
+			__sync_fetch_and_sub(in, 1);
+			tw_lock_release(&l);
+			n++;
+		}
+		if (!pid[i])
+			_exit(0);
+	}
+	for (i = 0; i < 4; i++)
+		waitpid(pid[i], NULL, 0);
+	assert_int_equal(*twice, 0);
+	assert_int_equal(*times, 1200);
+}
+
+static struct tw_holder told;
+static int times_told;
+
+static void tell(const struct tw_vm *vm, const struct tw_holder *holder)
+{
+	(void)vm;
+	told = *holder;
+	times_told++;
+}
+
+static int take(struct tw_session *s, struct tw_vm *vm, bool over, volatile int *stop, struct tw_err *e)
+{
+	struct tw_wait wait = { .verb = "test", .over = over, .tell = tell, .stop = stop,
+				.patience_ns = 600 * MS };
+	struct tw_proc p;
+
+	memset(vm, 0, sizeof(*vm));
+	tw_proc_read(getpid(), &p);
+	vm->pid = getpid();
+	vm->start = p.start;
+	strcpy(vm->id, ID);
+	times_told = 0;
+	tw_session_open(s, vm);
+	return tw_session_lock(s, &wait, e);
+}
+
+static void test_wait(void **unused)
+{
+	struct tw_err e = { 0 };
+	struct tw_session s;
+	struct tw_vm vm;
+	char expected[80];
+	volatile int stop = 1;
+	pid_t pid = hold("step");
+
+	(void)unused;
+	/* who waits says for whom, once, and gives up */
+	assert_int_equal(take(&s, &vm, false, NULL, &e), TW_REFUSED);
+	assert_int_equal(times_told, 1);
+	assert_int_equal(told.pid, pid);
+	snprintf(expected, sizeof(expected), "twctl step, process %d, holds it", pid);
+	assert_string_equal(e.fact, expected);
+	tw_session_close(&s);
+	/* Ctrl-C is no lock */
+	assert_int_equal(take(&s, &vm, false, &stop, &e), TW_REFUSED);
+	assert_int_equal(s.lock.fd, -1);
+	tw_session_close(&s);
+	end(pid);
+}
+
+static void take_over(bool stopped)
+{
+	struct tw_err e = { 0 };
+	struct tw_session s;
+	struct tw_holder holder;
+	struct tw_lock l;
+	struct tw_vm vm;
+	pid_t pid = hold("attach");
+	int status;
+
+	if (stopped)
+		kill(pid, SIGSTOP);
+	assert_int_equal(take(&s, &vm, true, NULL, &e), TW_OK);
+	assert_true(s.lock.fd >= 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WTERMSIG(status), SIGKILL);
+	/* and has it alone */
+	assert_int_equal(tw_lock_try(&l, ID, "set", &holder), -EBUSY);
+	assert_int_equal(holder.pid, getpid());
+	tw_session_close(&s);
+}
+
+static void test_take_over(void **unused)
+{
+	(void)unused;
+	take_over(false);
+	take_over(true);
+}
+
+/* A PID that has come round again is nobody's to end */
+static void test_reused_pid(void **unused)
+{
+	struct tw_holder holder;
+	struct tw_lock l;
+	pid_t pid = hold("attach");
+
+	(void)unused;
+	assert_int_equal(tw_lock_try(&l, ID, "set", &holder), -EBUSY);
+	holder.start++;
+	assert_false(tw_lock_break(&holder));
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	end(pid);
+}
+
+static void test_directory(void **unused)
+{
+	struct tw_lock l;
+	char *link = tw_asprintf("%s/link", dir), *path = tw_asprintf("%s/" ID ".lock", dir);
+	const char *was = tw_run_dir;
+
+	(void)unused;
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(tw_lock_try(&l, ID, "set", NULL), -EPERM);
+	assert_int_equal(chmod(dir, 0700), 0);
+	/* neither the directory nor a file in it may be a link */
+	assert_int_equal(symlink(dir, link), 0);
+	tw_run_dir = link;
+	assert_int_equal(tw_lock_try(&l, ID, "set", NULL), -EPERM);
+	tw_run_dir = was;
+	/* a killed holder's file is there still */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("/tmp/session-test-nothing", path), 0);
+	assert_int_equal(tw_lock_try(&l, ID, "set", NULL), -ELOOP);
+	unlink(path);
+	unlink(link);
+	free(path);
+	free(link);
+}
+
+/* ---- the keeper */
+
+static int kept, other;
+
+static void keep(void *arg, int parent)
+{
+	struct pollfd p = { .fd = parent, .events = POLLIN };
+
+	(void)arg;
+	shared[1] = fcntl(kept, F_GETFD) >= 0 && fcntl(other, F_GETFD) < 0;
+	shared[2] = getpid();
+	tw_keeper_is_up();
+	poll(&p, 1, -1);
+	shared[3] = 1;
+	for (;;)
+		pause();
+}
+
+static void test_keeper(void **unused)
+{
+	struct tw_keeper k = { 0 };
+	struct tw_proc p;
+	pid_t pid;
+	int i;
+
+	(void)unused;
+	memset((void *)shared, 0, 4 * sizeof(*shared));
+	kept = open("/dev/null", O_RDONLY);
+	other = open("/dev/null", O_RDONLY);
+	pid = fork();
+	if (!pid) {
+		/* started with SIGCHLD ignored, as some do */
+		shared[0] = tw_keeper_start(&k, &kept, 1, keep, NULL) ? -1 : 1;
+		for (;;)
+			pause();
+	}
+	while (!shared[0])
+		usleep(1000);
+	assert_int_equal(shared[0], 1);
+	assert_int_equal(shared[1], 1);
+	usleep(20000);
+	assert_int_equal(shared[3], 0);
+	/* its parent is killed, and it goes on */
+	end(pid);
+	for (i = 0; i < 1000 && !shared[3]; i++)
+		usleep(1000);
+	assert_int_equal(shared[3], 1);
+	assert_true(tw_proc_read(shared[2], &p));
+	kill(shared[2], SIGKILL);
+	/* and is ended by its parent */
+	assert_int_equal(tw_keeper_start(&k, &kept, 1, keep, NULL), 0);
+	assert_int_equal(k.pid, shared[2]);
+	tw_keeper_end(&k);
+	assert_int_equal(k.pid, 0);
+	assert_false(tw_proc_read(shared[2], &p));
+	tw_keeper_end(&k);
+	close(kept);
+	close(other);
+}
+
+/* No process to be had is no keeper, and is told */
+static void test_no_keeper(void **unused)
+{
+	struct tw_keeper k = { 0 };
+	pid_t pid = fork();
+	int status;
+
+	(void)unused;
+	if (!pid) {
+		while (dup(0) >= 0)
+			;
+		_exit(tw_keeper_start(&k, NULL, 0, keep, NULL) == -1 && errno == EMFILE && !k.pid ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* ---- what is pinned */
+
+static void make_vm(struct tw_vm *vm, const char *id, pid_t pid, unsigned long long start)
+{
+	char *path;
+	int fd;
+
+	memset(vm, 0, sizeof(*vm));
+	snprintf(vm->id, sizeof(vm->id), "%s", id);
+	vm->pid = pid;
+	vm->start = start;
+	assert_int_equal(tw_pin_make(vm), 0);
+	path = tw_pin_path(vm, "policy");
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	free(path);
+}
+
+static bool there(const struct tw_vm *vm)
+{
+	char *path = tw_pin_path(vm, "");
+	bool is = !access(path, F_OK);
+
+	free(path);
+	return is;
+}
+
+static void test_pins(void **unused)
+{
+	struct tw_vm lives, gone, reused, busy;
+	struct tw_lock lock;
+	struct tw_pins pins;
+	struct tw_proc p;
+	struct stat st;
+	size_t i;
+
+	(void)unused;
+	assert_true(tw_proc_read(getpid(), &p));
+	make_vm(&lives, "1-2", getpid(), p.start);
+	make_vm(&gone, "4194303-2", 4194303, 1);
+	make_vm(&reused, "2-2", getpid(), p.start + 1);
+	make_vm(&busy, ID, 4194303, 1);
+	assert_int_equal(stat(tw_pin_root, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	/* not ours: left alone */
+	assert_int_equal(mkdir("notes", 0700), 0);
+	tw_pins_stale(&pins);
+	assert_int_equal(pins.n, 3);
+	assert_int_equal(tw_lock_try(&lock, ID, "attach", NULL), 0);
+	for (i = 0; i < pins.n; i++)
+		assert_int_equal(tw_pins_sweep(&pins.v[i]), strcmp(pins.v[i].id, ID) != 0);
+	assert_true(there(&lives));
+	assert_false(there(&gone));
+	assert_false(there(&reused));
+	assert_true(there(&busy));
+	tw_lock_release(&lock);
+	tw_pins_free(&pins);
+	tw_pins_stale(&pins);
+	assert_int_equal(pins.n, 1);
+	assert_true(tw_pins_sweep(&pins.v[0]));
+	tw_pins_free(&pins);
+	assert_true(tw_pin_remove(&lives));
+	assert_false(tw_pin_remove(&lives));
+	rmdir("notes");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_exclusive),
+		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_take_over),
+		cmocka_unit_test(test_reused_pid),
+		cmocka_unit_test(test_directory),
+		cmocka_unit_test(test_keeper),
+		cmocka_unit_test(test_no_keeper),
+		cmocka_unit_test(test_pins),
+	};
+	int failed;
+
+	if (!mkdtemp(dir) || chdir(dir))
+		return 1;
+	tw_run_dir = dir;
+	tw_pin_root = tw_asprintf("%s/pins", dir);
+	shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	failed = RUN_TAP(tests);
+	rmdir(tw_pin_root);
+	free((char *)tw_pin_root);
+	if (rmdir(dir))
+		fprintf(stderr, "# %s is not empty\n", dir);
+	return failed;
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "qemu/image.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+#include "text.h"
+
+bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size)
+{
+	struct iovec l = { to, size }, r = { (void *)from, size };
+
+	return process_vm_readv(pid, &l, 1, &r, 1, 0) == (ssize_t)size;
+}
+
+uint64_t tw_mem_u64(pid_t pid, uint64_t from)
+{
+	uint64_t v;
+
+	return tw_mem_read(pid, from, &v, sizeof(v)) ? v : 0;
+}
+
+static bool write_mem(pid_t pid, uint64_t to, void *from, size_t size)
+{
+	struct iovec l = { from, size }, r = { (void *)to, size };
+
+	return process_vm_writev(pid, &l, 1, &r, 1, 0) == (ssize_t)size;
+}
+
+bool tw_mem_write_u32(pid_t pid, uint64_t to, uint32_t v)
+{
+	return write_mem(pid, to, &v, sizeof(v));
+}
+
+bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
+{
+	return write_mem(pid, to, &v, sizeof(v));
+}
+
+/* Where the program's first byte stands in the process: its mapping of file offset 0 */
+bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias)
+{
+	unsigned int major, minor;
+	unsigned long from, offset, inode;
+	uint64_t first;
+	struct stat st;
+	char path[48], *text, *line, *rest;
+	bool found = false;
+
+	/* what is linked at file offset 0, 0 for a program that can be loaded anywhere */
+	if (fstat(code->fd, &st))
+		return false;
+	for (first = 0; first < (1ULL << 32); first += 0x400000) {
+		uint64_t at;
+
+		if (tw_code_offset(code, first, &at) && !at)
+			break;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	text = tw_read_file(path, NULL);
+	for (rest = text; !found && rest && (line = strsep(&rest, "\n"));)
+		found = sscanf(line, "%lx-%*x %*s %lx %x:%x %lu", &from, &offset, &major, &minor,
+			       &inode) == 5 && !offset && inode == st.st_ino;
+	free(text);
+	*bias = from - first;
+	return found;
+}
+
+bool tw_image_blocks(pid_t pid, int signal)
+{
+	char *path = tw_asprintf("/proc/%d/task", pid), *text, *line;
+	unsigned long long mask;
+	struct dirent *d;
+	DIR *dir = opendir(path);
+	bool all = dir;
+
+	free(path);
+	while (all && (d = readdir(dir))) {
+		if (*d->d_name == '.')
+			continue;
+		path = tw_asprintf("/proc/%d/task/%s/status", pid, d->d_name);
+		text = tw_read_file(path, NULL);
+		line = text ? strstr(text, "\nSigBlk:") : NULL;
+		/* a thread that has just ended has no file */
+		if (text && (!line || sscanf(line, "\nSigBlk: %llx", &mask) != 1 ||
+			     !(mask >> (signal - 1) & 1)))
+			all = false;
+		free(text);
+		free(path);
+	}
+	if (dir)
+		closedir(dir);
+	return all;
+}

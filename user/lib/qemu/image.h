@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A process that runs a program: its memory, where the program lies in it, what its threads do with a signal. */
+#ifndef TW_QEMU_IMAGE_H
+#define TW_QEMU_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "code.h"
+
+bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
+
+/* 0 if it cannot be read */
+uint64_t tw_mem_u64(pid_t pid, uint64_t from);
+
+/* A word of its own is written whole, or not at all */
+bool tw_mem_write_u32(pid_t pid, uint64_t to, uint32_t v);
+bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v);
+
+/* Where the program was loaded minus where it was linked; false if it is not mapped there */
+bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias);
+
+/* Whether every thread keeps the signal for a signalfd; else it would end the process */
+bool tw_image_blocks(pid_t pid, int signal);
+
+#endif /* TW_QEMU_IMAGE_H */

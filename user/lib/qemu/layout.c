@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "qemu/layout.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "code.h"
+#include "qemu/cmdline.h"
+#include "qemu/image.h"
+#include "text.h"
+
+/* By so much may a timer be late after a change that nobody told the main loop of */
+#define LONGEST_SLEEP_NS 20000000
+
+struct place {
+	const struct tw_vm *vm;
+	struct tw_code code;
+	uint64_t bias;			/* where the program was loaded minus where it was linked */
+	struct tw_vmm_look *look;
+};
+
+static bool no(struct tw_vmm_look *look, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static bool no(struct tw_vmm_look *look, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(look->why, sizeof(look->why), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+static bool no_rtc(struct tw_vmm_look *look, const char *why)
+{
+	snprintf(look->why_rtc, sizeof(look->why_rtc), "%s", why);
+	return false;
+}
+
+static void add_site(struct tw_vmm_look *look, uint64_t offset, uint64_t cookie)
+{
+	if (look->nr_sites == TW_VMM_MAX_SITES)
+		return;
+	look->offset[look->nr_sites] = offset;
+	look->cookie[look->nr_sites++] = cookie;
+}
+
+static size_t add_calls(struct place *p, const char *function, const char *callee, uint64_t cookie)
+{
+	struct tw_call calls[8];
+	size_t n = tw_code_calls(&p->code, function, callee, calls, 8), i;
+
+	for (i = 0; i < n; i++) {
+		add_site(p->look, calls[i].offset, cookie);
+		add_site(p->look, calls[i].offset + calls[i].len,
+			 cookie == VMM_CALL_PPOLL ? VMM_POLLED : VMM_RETURNED);
+	}
+	return n;
+}
+
+static bool variable(struct place *p, const char *name, uint64_t *addr)
+{
+	uint64_t linked;
+
+	if (!tw_code_symbol(&p->code, name, &linked, NULL))
+		return no(p->look, "it has no symbol %s", name);
+	*addr = linked + p->bias;
+	return true;
+}
+
+/*
+ * struct TimersState of QEMU, private to it. The places are as in 5.0 to 10; whether the functions
+ * that read them look there is asked of the program itself.
+ */
+#define STATE_SEQLOCK 0x10
+#define STATE_ENABLED 0x18
+#define STATE_OFFSET 0x38
+
+static bool find_virtual_clock(struct place *p)
+{
+	struct vmm_state *s = &p->look->state;
+	uint64_t state = 0, linked;
+	const char *reader = "cpu_get_clock_locked";
+	short enabled;
+
+	if (!variable(p, "timers_state", &state))
+		return false;
+	linked = state - p->bias;
+	s->seqlock = state + STATE_SEQLOCK;
+	s->enabled = state + STATE_ENABLED;
+	s->offset = state + STATE_OFFSET;
+	s->fold[VMM_VIRTUAL].word = s->offset;
+	if (!add_calls(p, reader, "clock_gettime", VMM_CALL_MONOTONIC)) {
+		reader = "cpu_get_clock";
+		if (!add_calls(p, reader, "clock_gettime", VMM_CALL_MONOTONIC))
+			return no(p->look, "its cpu_get_clock() calls no clock_gettime()");
+	} else {
+		add_calls(p, "cpu_get_clock", "clock_gettime", VMM_CALL_MONOTONIC);
+	}
+	add_calls(p, "cpu_enable_ticks", "clock_gettime", VMM_CALL_MONOTONIC);
+	add_calls(p, "cpu_disable_ticks", "clock_gettime", VMM_CALL_MONOTONIC);
+	if (!tw_code_refers(&p->code, reader, linked + STATE_OFFSET) ||
+	    !tw_code_refers(&p->code, reader, linked + STATE_ENABLED) ||
+	    !tw_code_refers(&p->code, "cpu_get_clock", linked + STATE_SEQLOCK))
+		return no(p->look, "its timers_state is laid out in a way that twctl does not know");
+	if (!tw_mem_read(p->vm->pid, s->enabled, &enabled, sizeof(enabled)) || enabled >> 1)
+		return no(p->look, "its memory is not what its symbols say");
+	return true;
+}
+
+/* The main loop's timers: a list for each clock, which names its clock */
+static bool find_timers(struct place *p)
+{
+	struct vmm_state *s = &p->look->state;
+	pid_t pid = p->vm->pid;
+	uint64_t lists = 0, list, clock, timer, addr, entry;
+	int i, type;
+
+	if (!variable(p, "main_loop_tlg", &lists))
+		return false;
+	s->timerlists = lists;
+	if (!add_calls(p, "qemu_poll_ns", "ppoll", VMM_CALL_PPOLL))
+		return no(p->look, "its qemu_poll_ns() calls no ppoll()");
+	if (!tw_code_symbol(&p->code, "qemu_poll_ns", &addr, NULL) ||
+	    !tw_code_offset(&p->code, addr, &entry))
+		return no(p->look, "it has no symbol qemu_poll_ns");
+	add_site(p->look, entry, VMM_POLLS);
+	for (i = 0; i < VMM_NR_CLOCKS; i++) {
+		list = tw_mem_u64(pid, s->timerlists + 8 * i);
+		clock = tw_mem_u64(pid, list);
+		if (!tw_mem_read(pid, clock + 8, &type, sizeof(type)) || type != i)
+			return no(p->look, "its lists of timers are not where twctl looks for them");
+		timer = tw_mem_u64(pid, list + VMM_LIST_ACTIVE);
+		/* QEMUTimer: its list comes second */
+		if (timer && tw_mem_u64(pid, timer + 8) != list)
+			return no(p->look, "its timers are laid out in a way that twctl does not know");
+	}
+	return true;
+}
+
+/* Through QOM: object, class, type, name */
+bool tw_vmm_is_object(pid_t pid, uint64_t object, const char *type)
+{
+	uint64_t name = tw_mem_u64(pid, tw_mem_u64(pid, tw_mem_u64(pid, object)));
+	char text[32] = { 0 };
+
+	return name && tw_mem_read(pid, name, text, sizeof(text) - 1) && !strcmp(text, type);
+}
+
+static bool is_timer_of(pid_t pid, uint64_t timer, uint64_t list, uint64_t device)
+{
+	return timer && tw_mem_u64(pid, timer + 8) == list && tw_mem_u64(pid, timer + 24) == device;
+}
+
+#define RTC_SEARCH 0x600
+
+static uint64_t find_rtc_timer(pid_t pid, uint64_t device, uint64_t list)
+{
+	uint64_t at;
+
+	for (at = device; at < device + RTC_SEARCH; at += 8)
+		if (is_timer_of(pid, tw_mem_u64(pid, at), list, device) &&
+		    is_timer_of(pid, tw_mem_u64(pid, at + VMM_RTC_UPDATE_TIMER), list, device))
+			return at;
+	return 0;
+}
+
+static bool find_rtc(struct place *p)
+{
+	struct vmm_state *s = &p->look->state;
+	uint64_t head, clock_at, list, updated, now;
+	pid_t pid = p->vm->pid;
+	struct timespec ts;
+	int type = -1;
+
+	if (!tw_code_symbol(&p->code, "rtc_clock", &clock_at, NULL) ||
+	    !tw_mem_read(pid, clock_at + p->bias, &type, sizeof(type)))
+		return no_rtc(p->look, "which clock the RTC runs by cannot be seen");
+	if (type == VMM_CLOCK_VIRTUAL) {
+		p->look->rtc_virtual = true;
+		return true;
+	}
+	if (type != VMM_CLOCK_HOST)
+		return no_rtc(p->look, "it was told to: -rtc clock=rt");
+	head = tw_code_first_load(&p->code, "qmp_rtc_reset_reinjection");
+	s->rtc_device = head ? tw_mem_u64(pid, head + p->bias) : 0;
+	if (!s->rtc_device || !tw_vmm_is_object(pid, s->rtc_device, "mc146818rtc"))
+		return no_rtc(p->look, "the RTC is not where twctl looks for it");
+	list = tw_mem_u64(pid, s->timerlists + 8 * VMM_CLOCK_HOST);
+	s->rtc_periodic = find_rtc_timer(pid, s->rtc_device, list);
+	updated = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_LAST_UPDATE) : 0;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	now = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+	/* A clock that was set last within ten years, by the host's clock of today */
+	if (!updated || updated > now || now - updated > 315360000ULL * 1000000000)
+		return no_rtc(p->look, "the RTC is laid out in a way that twctl does not know");
+	if (!add_calls(p, "qemu_clock_get_ns", "gettimeofday", VMM_CALL_REALTIME))
+		return no_rtc(p->look, "QEMU's qemu_clock_get_ns() calls no gettimeofday()");
+	s->fold[VMM_RTC].word = s->rtc_periodic + VMM_RTC_LAST_UPDATE;
+	s->rtc = 1;
+	return true;
+}
+
+/* Whether vCPUs halt in user space, as they do with a LAPIC there, and so may pass KVM's hooks late */
+static bool halts_in_user_space(pid_t pid)
+{
+	struct tw_qemu_time q;
+	size_t len = 0;
+	char *argv = tw_read_cmdline(pid, &len);
+
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
+	free(argv);
+	return q.irqchip == TW_IRQCHIP_USER;
+}
+
+static bool look_inside(struct place *p)
+{
+	struct tw_vmm_look *look = p->look;
+
+	if (tw_code_is_static(&p->code))
+		return no(look, "%.32s is linked statically", p->vm->comm);
+	if (!tw_code_symbol(&p->code, "cpu_get_clock", &(uint64_t){0}, NULL))
+		return no(look, "%.32s is not QEMU, or has no symbols", p->vm->comm);
+	if (!tw_image_bias(&p->code, p->vm->pid, &p->bias))
+		return no(look, "where its program is loaded cannot be seen");
+	if (!find_virtual_clock(p) || !find_timers(p))
+		return false;
+	if (!tw_image_blocks(p->vm->pid, VMM_WAKE_SIGNAL))
+		return no(look, "one of its threads would be ended by the signal that wakes it");
+	find_rtc(p);
+	look->state.longest_ns = halts_in_user_space(p->vm->pid) ? LONGEST_SLEEP_NS : 0;
+	return true;
+}
+
+/* Lockdown forbids writing to a process's memory from BPF, in either of its modes but none */
+static bool locked_down(void)
+{
+	char *text = tw_read_file("/sys/kernel/security/lockdown", NULL);
+	bool yes = text && !strstr(text, "[none]");
+
+	free(text);
+	return yes;
+}
+
+bool tw_vmm_uring(pid_t pid)
+{
+	char *path = tw_asprintf("/proc/%d/fd", pid), to[64];
+	DIR *dir = opendir(path);
+	bool found = false;
+	struct dirent *d;
+	ssize_t len;
+
+	free(path);
+	while (dir && !found && (d = readdir(dir))) {
+		len = readlinkat(dirfd(dir), d->d_name, to, sizeof(to) - 1);
+		to[len > 0 ? len : 0] = 0;
+		found = !strcmp(to, "anon_inode:[io_uring]");
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/* KVM has a directory for each, PID-FD */
+static int vms_of(const struct tw_vm *vm)
+{
+	char *pattern = tw_asprintf("%.*s/%d-*", (int)(strrchr(vm->dir, '/') - vm->dir), vm->dir,
+				    vm->pid);
+	glob_t g;
+	int n = 0;
+
+	if (!glob(pattern, GLOB_NOSORT, NULL, &g)) {
+		n = g.gl_pathc;
+		globfree(&g);
+	}
+	free(pattern);
+	return n;
+}
+
+/* Whether others than root may have made it what it is */
+static bool is_foreign(struct place *p)
+{
+	struct stat *st = &p->look->program;
+
+	return fstat(p->code.fd, st) || !S_ISREG(st->st_mode) || st->st_uid || st->st_mode & 022;
+}
+
+void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
+{
+	struct place p = { .vm = vm, .look = look };
+	char *exe = tw_asprintf("/proc/%d/exe", vm->pid);
+	int vms = vm->dir ? vms_of(vm) : 0;
+
+	memset(look, 0, sizeof(*look));
+	look->state.pid = vm->pid;
+	look->state.start = vm->start;
+	if (!vm->dir)
+		no(look, "KVM's state files are not to be seen");
+	else if (locked_down())
+		no(look, "the kernel is locked down");
+	else if (vms > 1)
+		no(look, "its process has %d VMs, and clocks follow one timeline only", vms);
+	else if (!tw_code_open(&p.code, exe))
+		no(look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
+	else if ((look->foreign = is_foreign(&p)) && !foreign)
+		no(look, "its program is not root's alone; --vmm on takes it nevertheless");
+	else
+		look->possible = look_inside(&p);
+	if (p.code.elf)
+		tw_code_close(&p.code);
+	free(exe);
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "qemu/probes.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "btf.h"
+#include "host.h"
+#include "policy.h"
+#include "policy_priv.h"
+#include "proc.h"
+#include "qemu/image.h"
+#include "state.h"
+#include "text.h"
+
+extern const char tw_vmm_bpf[], tw_vmm_bpf_end[];
+
+/* ---- attaching */
+
+static int explain(struct tw_err *e, const char *doing, int err)
+{
+	tw_fail(e, TW_UNSUPPORTED, "cannot have the VMM's clocks follow");
+	e->code = -err;
+	tw_fact(e, "%s: %s", doing,
+		*tw_bpf_last_warning() ? tw_bpf_last_warning() : strerror(-err));
+	return tw_cure(e, "leave them on host time: --vmm off");
+}
+
+static void *initial_value(struct bpf_object *obj, const char *section, size_t expected)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(obj, section);
+	size_t size = 0;
+	void *data = map ? bpf_map__initial_value(map, &size) : NULL;
+
+	return size == expected ? data : NULL;
+}
+
+/*
+ * Where the timeline is that the VM has had, if it has; and what the VMM's clocks are not to be ahead by:
+ * it was before their time, or is in their offsets.
+ */
+static void set_bases(const struct tw_vm *vm, struct vmm_state *s, struct vmm_segments *segments)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+
+	if (!vm->dir || tw_state_read(vm->dir, &st, &ignored))
+		memset(&st, 0, sizeof(st));
+	tw_err_free(&ignored);
+	s->mono_base_ns = st.mono_ahead_ns;
+	s->wall_base_ns = st.wall_ahead_ns;
+	s->tsc_frac_bits = st.tsc_frac_bits;
+	snprintf(s->vm, sizeof(s->vm), "%s", vm->id);
+	segments->slot[0].mono_ahead_ns = st.mono_ahead_ns;
+	segments->slot[0].wall_ahead_ns = st.wall_ahead_ns;
+}
+
+static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
+		unsigned int nr, int view_fd)
+{
+	struct bpf_map *view;
+	int err;
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "vmm");
+	struct vmm_segments *segments;
+	struct vmm_state *s;
+
+	opts.btf_custom_path = tw_btf_of_running_kvm();
+	v->obj = bpf_object__open_mem(tw_vmm_bpf, tw_vmm_bpf_end - tw_vmm_bpf, &opts);
+	if (!v->obj)
+		return -errno;
+	s = initial_value(v->obj, VMM_SECTION, sizeof(*s));
+	segments = initial_value(v->obj, VMM_SEGMENTS_SECTION, sizeof(*segments));
+	if (!s || !segments)
+		return -EINVAL;
+	*s = look->state;
+	s->awaits = VMM_AWAITS_UNKNOWN;		/* until it is seen to sleep */
+	s->nr = nr;
+	set_bases(vm, s, segments);
+	view = bpf_object__find_map_by_name(v->obj, TIMEWARP_VMMS_SECTION);
+	if (!view)
+		return -EINVAL;
+	err = view_fd < 0 ? 0 : bpf_map__reuse_fd(view, view_fd);
+	if (err)
+		return err;
+	err = bpf_object__load(v->obj);
+	if (!err)
+		v->view_fd = bpf_map__fd(view);
+	return err;
+}
+
+static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter" };
+
+static void wake(pid_t pid, unsigned long long start)
+{
+	int pidfd = tw_image_blocks(pid, VMM_WAKE_SIGNAL) ? tw_proc_open(pid, start) : -1;
+
+	if (pidfd < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, pidfd, VMM_WAKE_SIGNAL, NULL, 0);
+	close(pidfd);
+}
+
+void tw_vmm_wake(const struct vmm_state *s)
+{
+	wake(s->pid, s->start);
+}
+
+/* The program that was looked at, and no other that the process may run by now; -errno */
+static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
+{
+	const struct stat *was = &look->program;
+	struct stat is;
+	char path[48];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &is) && is.st_dev == was->st_dev && is.st_ino == was->st_ino &&
+	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec)
+		return fd;
+	close(fd);
+	return -ESTALE;
+}
+
+static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look, int program)
+{
+	LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = look->offset, .cookies = look->cookie,
+		    .cnt = look->nr_sites);
+	struct bpf_program *prog;
+	char path[48];
+	int i;
+
+	/* by what was looked at, whatever its name leads to by now */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
+	for (i = 0; i < TW_VMM_LINKS; i++) {
+		struct tw_vmm_link *l = &v->link[i];
+
+		l->name = programs[i];
+		prog = bpf_object__find_program_by_name(v->obj, l->name);
+		l->link = i ? bpf_program__attach(prog) :
+			      bpf_program__attach_uprobe_multi(prog, vm->pid, path, NULL, &opts);
+		if (!l->link)
+			return -errno;
+	}
+	return 0;
+}
+
+int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
+		  unsigned int nr, int view_fd, struct tw_err *e)
+{
+	int program, err;
+
+	memset(v, 0, sizeof(*v));
+	err = load(v, vm, look, nr, view_fd);
+	if (err)
+		return explain(e, "the probes do not load", err);
+	program = open_program(vm, look);
+	if (program < 0)
+		return explain(e, "its program is not the one that was looked at", program);
+	err = attach_all(v, vm, look, program);
+	close(program);
+	if (err)
+		return explain(e, v->link[0].link ? "the probes on KVM do not attach" : "the probes do not attach", err);
+	/* its sleep, if it sleeps, was not looked at */
+	wake(vm->pid, vm->start);
+	return TW_OK;
+}
+
+void tw_vmm_close(struct tw_vmm *v)
+{
+	int i;
+
+	for (i = 0; i < TW_VMM_LINKS; i++)
+		bpf_link__destroy(v->link[i].link);
+	bpf_object__close(v->obj);
+	memset(v, 0, sizeof(*v));
+}
+
+/* ---- finding them again */
+
+/* The map of a name among those that a program of ours has; -1 if it is none of ours */
+static int map_of_prog(unsigned int prog_id, const char *name)
+{
+	unsigned int ids[8], len, i;
+	struct bpf_prog_info info = { .nr_map_ids = 8, .map_ids = (unsigned long)ids };
+	struct bpf_map_info map;
+	int fd = bpf_prog_get_fd_by_id(prog_id), found = -1;
+
+	if (fd < 0)
+		return -1;
+	len = sizeof(info);
+	if (!bpf_prog_get_info_by_fd(fd, &info, &len) && !strcmp(info.name, VMM_PROGRAM))
+		for (i = 0; found < 0 && i < info.nr_map_ids && i < 8; i++) {
+			int m = bpf_map_get_fd_by_id(ids[i]);
+
+			memset(&map, 0, sizeof(map));
+			len = sizeof(map);
+			if (m >= 0 && !bpf_map_get_info_by_fd(m, &map, &len) && !strcmp(map.name, name))
+				found = m;
+			else if (m >= 0)
+				close(m);
+		}
+	close(fd);
+	return found;
+}
+
+/* The variables of a section, shared with the program; NULL if they are of another size, or none of ours */
+static void *map_section(unsigned int prog_id, const char *section, size_t size)
+{
+	int fd = map_of_prog(prog_id, section);
+	struct bpf_map_info info = { 0 };
+	unsigned int len = sizeof(info);
+	void *data = MAP_FAILED;
+
+	if (fd >= 0 && !bpf_map_get_info_by_fd(fd, &info, &len) && info.value_size == size)
+		data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (fd >= 0)
+		close(fd);
+	return data == MAP_FAILED ? NULL : data;
+}
+
+void tw_vmm_found_close(struct tw_vmm_found *f)
+{
+	if (f->state)
+		munmap(f->state, sizeof(*f->state));
+	if (f->segments)
+		munmap(f->segments, sizeof(*f->segments));
+	memset(f, 0, sizeof(*f));
+}
+
+static bool open_found(struct tw_vmm_found *f, unsigned int prog_id)
+{
+	f->state = map_section(prog_id, VMM_SECTION, sizeof(*f->state));
+	f->segments = f->state ? map_section(prog_id, VMM_SEGMENTS_SECTION, sizeof(*f->segments)) : NULL;
+	if (f->segments)
+		return true;
+	tw_vmm_found_close(f);
+	return false;
+}
+
+/* The program of a link, if it is one of uprobes */
+static unsigned int prog_of_link(unsigned int link_id)
+{
+	struct bpf_link_info info = { 0 };
+	unsigned int len = sizeof(info), prog = 0;
+	int fd = bpf_link_get_fd_by_id(link_id);
+
+	if (fd < 0)
+		return 0;
+	if (!bpf_link_get_info_by_fd(fd, &info, &len) && info.type == BPF_LINK_TYPE_UPROBE_MULTI)
+		prog = info.prog_id;
+	close(fd);
+	return prog;
+}
+
+/* The next probes after link *ID, on whatever process; false if there are no more */
+static bool next_found(unsigned int *id, struct tw_vmm_found *f)
+{
+	unsigned int prog;
+
+	memset(f, 0, sizeof(*f));
+	while (!bpf_link_get_next_id(*id, id)) {
+		prog = prog_of_link(*id);
+		if (prog && open_found(f, prog))
+			return true;
+	}
+	return false;
+}
+
+bool tw_vmm_find(const struct tw_vm *vm, struct tw_vmm_found *found)
+{
+	struct tw_vmm_found f;
+	unsigned int id = 0;
+
+	memset(found, 0, sizeof(*found));
+	/* Those that still rewrite, if any do: what has done its work may be held open yet. */
+	while (next_found(&id, &f)) {
+		bool its = f.state->pid == (unsigned int)vm->pid && f.state->start == vm->start;
+
+		if (!its || (found->state && found->state->fold[VMM_VIRTUAL].phase != VMM_FOLDED)) {
+			tw_vmm_found_close(&f);
+			continue;
+		}
+		tw_vmm_found_close(found);
+		*found = f;
+	}
+	return found->state;
+}
+
+bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state)
+{
+	struct tw_vmm_found f;
+	bool follows;
+
+	memset(state, 0, sizeof(*state));
+	if (!tw_vmm_find(vm, &f))
+		return false;
+	*state = *f.state;
+	follows = state->fold[VMM_VIRTUAL].phase != VMM_FOLDED;
+	tw_vmm_found_close(&f);
+	return follows;
+}
+
+bool tw_vmm_at_rest(const struct tw_vmm_found *f, int64_t *mono_ns, int64_t *wall_ns)
+{
+	volatile struct vmm_segments *s = f->segments;
+	unsigned int active;
+	uint64_t seq;
+
+	do {
+		volatile struct vmm_segment *seg;
+
+		seq = s->seq;
+		seg = &s->slot[seq & 1];
+		active = seg->active;
+		*mono_ns = seg->mono_ahead_ns - f->state->mono_base_ns;
+		*wall_ns = seg->wall_ahead_ns - f->state->wall_base_ns;
+	} while (seq != s->seq);
+	return !active;
+}
+
+void tw_vmm_wake_all(void)
+{
+	struct tw_vmm_found f;
+	unsigned int id = 0;
+
+	while (next_found(&id, &f)) {
+		if (f.state->fold[VMM_VIRTUAL].phase == VMM_FOLLOW)
+			tw_vmm_wake(f.state);
+		tw_vmm_found_close(&f);
+	}
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "session/dir.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "policy.h"
+#include "session/lock.h"
+
+const char *tw_pin_root = TW_BPFFS "/timewarp";
+
+char *tw_pin_path(const struct tw_vm *vm, const char *name)
+{
+	return tw_asprintf("%s/%s@%d-%llu%s%s", tw_pin_root, vm->id, vm->pid, vm->start, *name ? "/" : "",
+			   name);
+}
+
+/* Ours alone; one that somebody else has made is not */
+static int make_dir(const char *path)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	if (lstat(path, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+		return -EPERM;
+	return st.st_mode & 077 && chmod(path, 0700) ? -errno : 0;
+}
+
+int tw_pin_make(const struct tw_vm *vm)
+{
+	int err = make_dir(tw_pin_root);
+	char *path = tw_pin_path(vm, "");
+
+	if (!err)
+		err = make_dir(path);
+	free(path);
+	return err;
+}
+
+int tw_pin_link(const struct tw_vm *vm, struct bpf_link *link, const char *name)
+{
+	char *path = tw_pin_path(vm, name);
+	int err;
+
+	unlink(path);
+	err = bpf_link__pin(link, path);
+	free(path);
+	return err;
+}
+
+static bool remove_dir(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (*d->d_name != '.')
+			unlinkat(dirfd(dir), d->d_name, 0);
+	if (dir)
+		closedir(dir);
+	return !rmdir(path);
+}
+
+bool tw_pin_remove(const struct tw_vm *vm)
+{
+	char *path = tw_pin_path(vm, "");
+	bool removed = remove_dir(path);
+
+	free(path);
+	return removed;
+}
+
+int tw_pin_policy(const struct tw_vm *vm)
+{
+	char *path = tw_pin_path(vm, TW_PIN_POLICY);
+	int fd = bpf_obj_get(path);
+
+	free(path);
+	if (fd >= 0 && tw_link_defunct(fd)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd < 0 ? -1 : fd;
+}
+
+static bool parse_name(const char *name, struct tw_pinned *p)
+{
+	int end = 0;
+
+	memset(p, 0, sizeof(*p));
+	if (sscanf(name, "%31[0-9-]@%d-%llu%n", p->id, &p->pid, &p->start, &end) != 3 || name[end])
+		return false;
+	return snprintf(p->dir, sizeof(p->dir), "%s", name) < (int)sizeof(p->dir);
+}
+
+/* Whether a policy was pinned there that has ended */
+static bool is_defunct(const struct tw_pinned *p)
+{
+	char *path = tw_asprintf("%s/%s/" TW_PIN_POLICY, tw_pin_root, p->dir);
+	int fd = bpf_obj_get(path);
+	bool defunct = fd >= 0 && tw_link_defunct(fd);
+
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return defunct;
+}
+
+/* Its process has ended; or lives, and has closed the VM */
+static bool is_gone(const struct tw_pinned *p)
+{
+	char *dir = tw_asprintf("%s/%s", TW_KVM_DEBUGFS, p->id);
+	struct tw_vm vm = { .pid = p->pid, .start = p->start }, with_dir = vm;
+	bool gone;
+
+	with_dir.dir = dir;
+	gone = tw_vm_is_gone(&vm) || (tw_vm_is_gone(&with_dir) && is_defunct(p));
+	free(dir);
+	return gone;
+}
+
+void tw_pins_stale(struct tw_pins *pins)
+{
+	DIR *dir = opendir(tw_pin_root);
+	struct tw_pinned p;
+	struct dirent *d;
+
+	memset(pins, 0, sizeof(*pins));
+	while (dir && (d = readdir(dir))) {
+		if (!parse_name(d->d_name, &p) || !is_gone(&p))
+			continue;
+		pins->v = tw_grow(pins->v, pins->n + 1, sizeof(*pins->v));
+		pins->v[pins->n++] = p;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+void tw_pins_free(struct tw_pins *pins)
+{
+	free(pins->v);
+	memset(pins, 0, sizeof(*pins));
+}
+
+bool tw_pins_sweep(const struct tw_pinned *p)
+{
+	struct tw_lock lock;
+	bool removed;
+	char *path;
+
+	/* Another process's VM may go by the same name by now, and be under way */
+	if (tw_lock_try(&lock, p->id, "detach --stale", NULL))
+		return false;
+	path = tw_asprintf("%s/%s", tw_pin_root, p->dir);
+	removed = is_gone(p) && remove_dir(path);
+	free(path);
+	tw_lock_release(&lock);
+	return removed;
+}
