@@ -9,7 +9,7 @@
 cd "$(dirname "$0")/.." || exit 1
 export TW_GUESTS=${TW_GUESTS:-k2 t2}
 export TW_SECONDS=${TW_SECONDS:-3} TW_FACTORS=${TW_FACTORS:-0.1 2 50}
-[ $# -gt 0 ] || set -- agree errors monotonic policies rates robust guide
+[ $# -gt 0 ] || set -- agree errors monotonic policies rates robust
 case " $* " in
 *' guide '*)
 	# Compiling takes minutes on the host
