@@ -137,7 +137,7 @@ echo 1 >/sys/module/kvm/parameters/timewarp
 
 # held ARG...: the VM's lock is held by another process for so long as the command runs
 id=$("$twctl" list --ids)
-mkdir -p -m 700 /run/timewarp
+[ -d /run/timewarp ] || mkdir -m 700 /run/timewarp
 (
 	echo "$BASHPID $(cut -d' ' -f22 "/proc/$BASHPID/stat") step" >"/run/timewarp/$id.lock"
 	exec flock -o "/run/timewarp/$id.lock" sleep 60
