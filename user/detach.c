@@ -7,6 +7,7 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/fold.h"
 #include "session/dir.h"
 #include "session/session.h"
 #include "twctl.h"
@@ -82,8 +83,11 @@ static bool has_left(const struct tw_target *t)
 	if (!t->vm)
 		return false;
 	probes = tw_vmm_find(t->vm, &found);
-	if (probes)
+	if (probes) {
+		/* the kernel takes its time to free what nobody holds any more */
+		probes = !tw_fold_is_done(found.state);
 		tw_vmm_found_close(&found);
+	}
 	return probes || tw_session_keeper(t->vm, &keeper);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 
 #include "proc.h"
 #include "text.h"
+
+/* So long a killed process may take to end */
+#define ENDS_MS 1000
 
 const char *tw_run_dir = TW_RUN_DIR;
 
@@ -114,6 +118,9 @@ bool tw_lock_break(const struct tw_holder *holder)
 	if (pidfd < 0)
 		return false;
 	done = !syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	/* what it held is free when it has ended, unless it hangs in the kernel */
+	if (done)
+		poll(&(struct pollfd) { .fd = pidfd, .events = POLLIN }, 1, ENDS_MS);
 	close(pidfd);
 	return done;
 }
