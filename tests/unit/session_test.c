@@ -371,6 +371,44 @@ static void test_pins(void **unused)
 	rmdir("notes");
 }
 
+/* Where anybody may write, somebody was there first: nothing of what a link of his names is removed */
+static void test_planted_link(void **unused)
+{
+	char *path = tw_asprintf("%s/4194303-2@4194303-1", tw_pin_root);
+	struct tw_vm vm = { .id = "4194303-2", .pid = 4194303, .start = 1 };
+	struct tw_pins pins;
+	size_t i;
+	int fd;
+
+	(void)unused;
+	mkdir(tw_pin_root, 0700);
+	assert_int_equal(mkdir("precious", 0700), 0);
+	fd = open("precious/file", O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(symlink("../precious", path), 0);
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++)
+		assert_false(tw_pins_sweep(&pins.v[i]));
+	tw_pins_free(&pins);
+	assert_false(tw_pin_remove(&vm));
+	assert_true(tw_pin_make(&vm) < 0);
+	assert_int_equal(access("precious/file", F_OK), 0);
+	unlink(path);
+	/* nor is a root that others may write to looked at */
+	assert_int_equal(chmod(tw_pin_root, 0777), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	tw_pins_stale(&pins);
+	assert_int_equal(pins.n, 0);
+	tw_pins_free(&pins);
+	assert_false(tw_pin_remove(&vm));
+	rmdir(path);
+	chmod(tw_pin_root, 0700);
+	unlink("precious/file");
+	rmdir("precious");
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -383,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_keeper),
 		cmocka_unit_test(test_no_keeper),
 		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_planted_link),
 	};
 	int failed;
 

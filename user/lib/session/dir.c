@@ -60,16 +60,33 @@ int tw_pin_link(const struct tw_vm *vm, struct bpf_link *link, const char *name)
 	return err;
 }
 
+/* Ours alone, and no link to another: what is looked for there is removed */
+static DIR *open_own(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) || st.st_uid != geteuid() || st.st_mode & 022)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd < 0 ? NULL : fdopendir(fd);
+}
+
 static bool remove_dir(const char *path)
 {
-	DIR *dir = opendir(path);
+	DIR *root = open_own(tw_pin_root), *dir = root ? open_own(path) : NULL;
 	struct dirent *d;
 
-	while (dir && (d = readdir(dir)))
+	if (root)
+		closedir(root);
+	if (!dir)
+		return false;
+
+	while ((d = readdir(dir)))
 		if (*d->d_name != '.')
 			unlinkat(dirfd(dir), d->d_name, 0);
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return !rmdir(path);
 }
 
@@ -133,7 +150,7 @@ static bool is_gone(const struct tw_pinned *p)
 
 void tw_pins_stale(struct tw_pins *pins)
 {
-	DIR *dir = opendir(tw_pin_root);
+	DIR *dir = open_own(tw_pin_root);
 	struct tw_pinned p;
 	struct dirent *d;
 
