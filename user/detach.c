@@ -144,14 +144,12 @@ static int detach_member(const struct tw_target *t, const struct tw_vm *vm, stru
 	return status;
 }
 
-static int finish_member(struct tw_target *t, const struct tw_vm *vm, struct tw_err *e)
+static int finish_member(const struct tw_vm *vm, struct tw_err *e)
 {
 	struct tw_wait wait = { .verb = "detach", .over = true, .tell = tw_tell_wait };
 	struct tw_session s;
 	int status;
 
-	if (vm == t->vm)
-		return finish(&t->session, e);
 	tw_session_open(&s, vm);
 	status = tw_session_lock(&s, &wait, e);
 	if (!status)
@@ -175,8 +173,12 @@ static int detach_group(struct tw_target *t, volatile struct timewarp_group *map
 	for (i = 0; i < n; i++)
 		if (detach_member(t, g.m[i].vm, e))
 			status = e->status;
+	/* one lock at a time: another detach may begin with another of them */
+	if (finish(&t->session, e))
+		status = e->status;
+	tw_session_unlock(&t->session);
 	for (i = 0; i < n; i++)
-		if (finish_member(t, g.m[i].vm, e))
+		if (g.m[i].vm != t->vm && finish_member(g.m[i].vm, e))
 			status = e->status;
 	return status;
 }

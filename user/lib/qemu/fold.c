@@ -26,6 +26,7 @@
  */
 #include "qemu/fold.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -240,7 +241,8 @@ bool tw_fold(struct vmm_state *s, const struct tw_lead *lead, char why[TW_WHY_MA
 	if (pid < 0) {
 		later(why, "no process can be started");
 	} else {
-		waitpid(pid, NULL, 0);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
 		done = w->done;
 		memcpy(why, w->why, TW_WHY_MAX);
 	}

@@ -45,6 +45,9 @@ static void leave_parent(void)
 	sigset_t none;
 
 	setsid();
+	/* it outlives whoever began it, and shall keep no file system busy */
+	if (chdir("/"))
+		_exit(1);
 	null = open("/dev/null", O_RDWR);
 	for (i = 0; i < 3 && null >= 0; i++)
 		dup2(null, i);
