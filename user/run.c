@@ -28,7 +28,10 @@
 
 #define GRACE_NS 60000000000ULL
 #define QUIT_NS 10000000000ULL
+#define AGAIN_NS 1000000000ULL
 #define ATTACH_ENDS_NS 30000000000ULL
+/* As KVM's hook lets a guest that has not run yet leap, less what it takes to get there */
+#define MAX_AHEAD_NS (36524ULL * 86400 * 1000000000)
 #define MEMORY_MIB 2048
 #define CPUS 2
 
@@ -141,6 +144,11 @@ static int check(const struct tw_args *args, uint64_t *grace, struct tw_err *e)
 		tw_fact(e, "that date has passed, and a guest's clocks begin at the host's or later");
 		return tw_cure(e, "give a later date");
 	}
+	if (ns - now.tv_sec * 1000000000ULL > MAX_AHEAD_NS) {
+		tw_fail(e, TW_REFUSED, "cannot begin at %s", TW_QUOTE(args->date));
+		tw_fact(e, "that is more than a hundred years ahead");
+		return tw_cure(e, "give an earlier date");
+	}
 	return TW_OK;
 }
 
@@ -240,7 +248,7 @@ static void gone(struct tw_going *g)
 /* Nothing is lost: it has not run, or for a moment */
 static void lost(struct tw_going *g)
 {
-	kill(((struct run *)g)->qemu.pid, SIGKILL);
+	tw_launch_kill(&((struct run *)g)->qemu);
 }
 
 static void be_attacher(struct run *r)
@@ -251,8 +259,9 @@ static void be_attacher(struct run *r)
 	sigset_t none;
 	int status;
 
-	/* Ctrl-C is not for it: it would detach */
+	/* Ctrl-C is not for it: it would detach. What it says is for the terminal still. */
 	setpgid(0, 0);
+	signal(SIGTTOU, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	close(r->ready);
@@ -322,6 +331,7 @@ static void stop(struct run *r)
 		break;
 	case QUITS:
 		kill(r->qemu.pid, SIGKILL);
+		r->deadline = tw_now_ns() + AGAIN_NS;
 		break;
 	default:
 		quit(r);
@@ -333,6 +343,19 @@ static void run_late(struct run *r)
 	if (r->phase == SHUTS_DOWN)
 		tell(r, "the guest has not shut down in time; QEMU ends now");
 	stop(r);
+}
+
+static void take_ready(struct run *r)
+{
+	char byte;
+
+	if (read(r->ready, &byte, 1) == 1) {
+		r->lived = true;
+		if (r->phase == STARTING)
+			r->phase = LIVES;
+	}
+	close(r->ready);
+	r->ready = -1;
 }
 
 static int status_of(int status)
@@ -348,6 +371,9 @@ static void reap(struct run *r)
 		r->qemu.pid = 0;
 		r->qemu_status = status_of(status);
 	}
+	/* that the guest lives was said before who said it ended */
+	if (r->ready >= 0 && poll(&(struct pollfd) { .fd = r->ready, .events = POLLIN }, 1, 0) > 0)
+		take_ready(r);
 	if (r->attacher && waitpid(r->attacher, &status, WNOHANG) == r->attacher) {
 		r->attacher = 0;
 		r->attach_status = status_of(status);
@@ -361,22 +387,13 @@ static void take_signals(struct run *r, int signals)
 {
 	struct signalfd_siginfo info;
 
-	while (read(signals, &info, sizeof(info)) == sizeof(info))
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		/* a hang-up comes along with others, and is no second wish */
+		if (info.ssi_signo == SIGHUP && r->phase >= SHUTS_DOWN)
+			continue;
 		if (info.ssi_signo != SIGCHLD && r->qemu.pid)
 			stop(r);
-}
-
-static void take_ready(struct run *r)
-{
-	char byte;
-
-	if (read(r->ready, &byte, 1) == 1) {
-		r->lived = true;
-		if (r->phase == STARTING)
-			r->phase = LIVES;
 	}
-	close(r->ready);
-	r->ready = -1;
 }
 
 static int wait_ms(const struct run *r)
@@ -401,8 +418,6 @@ static void wait_for(struct run *r, int signals)
 
 		if (!poll(p, 3, wait_ms(r)))
 			run_late(r);
-		if (p[1].revents)
-			take_ready(r);
 		if (p[2].revents)
 			tw_launch_drain(&r->qemu);
 		if (p[0].revents)
@@ -424,17 +439,49 @@ static void wait_for_attacher(struct run *r)
 	}
 }
 
-static int signal_fd(void)
+static int signal_fd(struct tw_err *e)
 {
+	struct sigaction hup;
 	sigset_t set;
+	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
+	/* nohup */
+	if (sigaction(SIGHUP, NULL, &hup) || hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd >= 0) {
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		return fd;
+	}
+	tw_fail(e, TW_FAILED, "cannot run a guest");
+	tw_fact(e, "signals cannot be waited for: %s", strerror(errno));
+	tw_cure(e, "look at the limit of open files");
+	return -1;
+}
+
+/* The terminal as it was: QEMU may not have come to put it back. One that is another's by now is left alone. */
+struct terminal {
+	struct termios modes;
+	int flags;
+	bool typed;
+};
+
+static void read_terminal(struct terminal *t)
+{
+	t->typed = !tcgetattr(0, &t->modes);
+	t->flags = fcntl(0, F_GETFL);
+}
+
+static void restore_terminal(const struct terminal *t)
+{
+	if (!t->typed || tcgetpgrp(0) != getpgrp())
+		return;
+	tcsetattr(0, TCSANOW, &t->modes);
+	fcntl(0, F_SETFL, t->flags);
 }
 
 static void report(const struct run *r)
@@ -452,16 +499,20 @@ static void report(const struct run *r)
 
 static int run_guest(struct run *r, struct tw_err *e)
 {
-	int signals = signal_fd();
-	struct termios terminal;
-	bool typed = !tcgetattr(0, &terminal);
+	struct terminal terminal;
+	int signals = signal_fd(e);
 
-	if (tw_launch_start(&r->qemu, &r->command, &r->owner, e) || start_attacher(r, e))
+	if (signals < 0)
 		return e->status;
+	read_terminal(&terminal);
+	if (tw_launch_start(&r->qemu, &r->command, &r->owner, e) || start_attacher(r, e)) {
+		tw_launch_close(&r->qemu);
+		restore_terminal(&terminal);
+		close(signals);
+		return e->status;
+	}
 	wait_for(r, signals);
-	/* QEMU may not have come to it */
-	if (typed)
-		tcsetattr(0, TCSANOW, &terminal);
+	restore_terminal(&terminal);
 	wait_for_attacher(r);
 	close(signals);
 	report(r);
@@ -473,10 +524,12 @@ static int run_guest(struct run *r, struct tw_err *e)
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	struct run r = { .args = args, .qemu.monitor = { -1, -1 }, .qemu.talk.fd = -1, .ready = -1 };
+	struct run r = { .args = args, .qemu.pidfd = -1, .qemu.monitor = { -1, -1 }, .qemu.talk.fd = -1, .ready = -1 };
 	struct tw_image image;
 	int status;
 
+	/* whoever started this may have left it otherwise: a child is known by its PID until it is waited for */
+	signal(SIGCHLD, SIG_DFL);
 	if (check(args, &r.grace, e) || read_image(args, &image, e))
 		return e->status;
 	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
@@ -536,7 +589,7 @@ const struct tw_verb tw_verb_run = {
 		"\n"
 		"--date: kvmclock, RTC and all else that tells the guest a date begin there, at\n"
 		"most a hundred years ahead. The RTC then runs by the guest's time (QEMU's\n"
-		"-rtc clock=vm), unless QEMU's options say by which.\n"
+		"-rtc clock=vm).\n"
 		"\n"
 		"--image composes QEMU's options and prints them: q35, virtio, the serial console\n"
 		"on this terminal (with -j nowhere), user network, balloon, a channel for the\n"

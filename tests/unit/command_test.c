@@ -134,8 +134,9 @@ static void what_run_adds(void **state)
 	starts("qemu", NULL, "2038-01-18", "qemu -rtc base=2038-01-18T00:00:00,clock=vm" OURS, NULL);
 	starts("qemu", NULL, "2100-02-28T23:59:59.5", "qemu -rtc base=2100-02-28T23:59:59,clock=vm" OURS, NULL);
 	/* what the user says of the clock holds */
-	starts("qemu -rtc clock=host,driftfix=slew", NULL, "2038-01-18",
-	       "qemu -rtc clock=host,driftfix=slew -rtc base=2038-01-18T00:00:00" OURS, NULL);
+	starts("qemu -rtc clock=vm,driftfix=slew", NULL, "2038-01-18",
+	       "qemu -rtc clock=vm,driftfix=slew -rtc base=2038-01-18T00:00:00" OURS, NULL);
+	starts("qemu -rtc clock=host", NULL, NULL, "qemu -rtc clock=host" OURS, NULL);
 	starts("qemu -rtc driftfix=slew", NULL, "2038-01-18",
 	       "qemu -rtc driftfix=slew -rtc base=2038-01-18T00:00:00,clock=vm" OURS, NULL);
 	starts("qemu -rtc base=utc", NULL, NULL, "qemu -rtc base=utc" OURS, NULL);
@@ -148,6 +149,8 @@ static void what_contradicts(void **state)
 	starts("qemu --daemonize", NULL, NULL, NULL, "-daemonize");
 	starts("qemu -m 1G -S", NULL, NULL, NULL, "-S");
 	starts("qemu -rtc clock=host,base=utc", NULL, "2038-01-18", NULL, "twice");
+	starts("qemu -rtc driftfix=slew,clock=host", NULL, "2038-01-18", NULL, "the host's clock");
+	starts("qemu -rtc clock=rt", NULL, "2038-01-18", NULL, "the host's clock");
 	/* the argument of another option is none */
 	starts("qemu -append -S", NULL, NULL, "qemu -append -S" OURS, NULL);
 	starts("qemu -append base=1", NULL, "2038-01-18",

@@ -161,8 +161,21 @@ static bool sets(const char *list, const char *key)
 	return false;
 }
 
+/* Whether a list of QEMU's has a word */
+static bool says(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (; list; list = strchr(list, ',')) {
+		list += *list == ',';
+		if (!strncmp(list, word, len) && strchr(",", list[len]))
+			return true;
+	}
+	return false;
+}
+
 struct found {
-	bool stopped, daemonize, base, clock;
+	bool stopped, daemonize, base, clock, hosts;
 };
 
 static void look(const struct tw_words *w, struct found *f)
@@ -187,6 +200,7 @@ static void look(const struct tw_words *w, struct found *f)
 			continue;
 		f->base |= sets(o.arg, "base");
 		f->clock |= sets(o.arg, "clock");
+		f->hosts |= sets(o.arg, "clock") && !says(o.arg, "clock=vm");
 	}
 	free(argv);
 }
@@ -223,6 +237,9 @@ int tw_command_start(const struct tw_command_start *s, struct tw_words *w, struc
 	if (s->date && f.base)
 		return refuse(e, "the date is given twice, by --date and by QEMU's -rtc base=",
 			      "leave out base=, or --date");
+	if (s->date && f.hosts)
+		return refuse(e, "an RTC by the host's clock would be as far ahead of --date as that is of today",
+			      "leave out clock=, or make it clock=vm");
 	if (s->name) {
 		char *name = value_of(s->name);
 

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,7 +108,9 @@ static void sweep(void)
 
 int tw_folder_make(const struct tw_owner *o, char **folder, struct tw_err *e)
 {
-	mkdir(TW_LAUNCH_ROOT, 0755);
+	/* whatever the umask: who is not root passes through to his own */
+	if (!mkdir(TW_LAUNCH_ROOT, 0755) && chmod(TW_LAUNCH_ROOT, 0755))
+		rmdir(TW_LAUNCH_ROOT);
 	sweep();
 	*folder = tw_asprintf(TW_LAUNCH_ROOT "/%d", getpid());
 	tw_folder_remove(*folder);
@@ -125,7 +128,7 @@ int tw_folder_make(const struct tw_owner *o, char **folder, struct tw_err *e)
 
 int tw_launch_prepare(struct tw_launch *l, struct tw_err *e)
 {
-	*l = (struct tw_launch){ .monitor = { -1, -1 }, .talk.fd = -1 };
+	*l = (struct tw_launch){ .pidfd = -1, .monitor = { -1, -1 }, .talk.fd = -1 };
 	if (!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, l->monitor))
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot make a socket");
@@ -221,6 +224,7 @@ int tw_launch_start(struct tw_launch *l, const struct tw_words *command, const s
 		tw_fail(e, TW_FAILED, "cannot start QEMU");
 		return tw_fact(e, "%s", strerror(errno));
 	}
+	l->pidfd = syscall(SYS_pidfd_open, l->pid, 0);
 	if (read(said[0], &code, sizeof(code)) == sizeof(code)) {
 		close(said[0]);
 		return cannot_exec(l, command->v[0], code, e);
@@ -262,6 +266,12 @@ void tw_launch_quit(struct tw_launch *l)
 	json_decref(o);
 }
 
+void tw_launch_kill(const struct tw_launch *l)
+{
+	if (l->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, l->pidfd, SIGKILL, NULL, 0);
+}
+
 void tw_launch_drain(struct tw_launch *l)
 {
 	if (!tw_talk_drain(&l->talk))
@@ -273,6 +283,9 @@ void tw_launch_close(struct tw_launch *l)
 	int i;
 
 	tw_talk_close(&l->talk);
+	if (l->pidfd >= 0)
+		close(l->pidfd);
+	l->pidfd = -1;
 	for (i = 0; i < 2; i++)
 		if (l->monitor[i] >= 0)
 			close(l->monitor[i]);

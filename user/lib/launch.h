@@ -28,6 +28,7 @@ void tw_folder_remove(const char *folder);
 
 struct tw_launch {
 	pid_t pid;		/* 0: not started, or waited for */
+	int pidfd;		/* likewise; -1 */
 	int monitor[2];		/* ours and QEMU's end, before it is started; -1 */
 	struct tw_talk talk;
 };
@@ -55,6 +56,9 @@ int tw_launch_cont(struct tw_launch *l, struct tw_err *e);
 /* The guest's power button; and QEMU's end, guest or not. What it answers does not matter. */
 void tw_launch_powerdown(struct tw_launch *l);
 void tw_launch_quit(struct tw_launch *l);
+
+/* Ends QEMU at once, for a process whose child it is not; one that has ended already is left alone */
+void tw_launch_kill(const struct tw_launch *l);
 
 /* To be called when QEMU says something: nobody wants to know */
 void tw_launch_drain(struct tw_launch *l);
