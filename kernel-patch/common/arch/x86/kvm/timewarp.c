@@ -518,9 +518,6 @@ int timewarp_decide(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 	took_ns = get_kvmclock_base_ns() - view.host_ns;
 	in_time = took_ns <= TIMEWARP_MAX_DECIDE_NS;
 	tw->decisions++;
-	if (!in_time)
-		timewarp_blame(tw, "decide_ns", took_ns, TIMEWARP_MAX_DECIDE_NS);
-
 	if (r > 0 || r < -MAX_ERRNO)
 		r = -EINVAL;
 	if (!r) {
@@ -531,6 +528,9 @@ int timewarp_decide(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 			return r;
 		fine &= timewarp_arm(tw, &view, &answer);
 	}
+	if (!in_time)
+		timewarp_blame(tw, "decide_ns", took_ns, TIMEWARP_MAX_DECIDE_NS);
+
 	if (first) {
 		kvm_timeline_load(&tw->tl, 0, &view);
 		WRITE_ONCE(tw->asked_host_ns, view.host_ns);
