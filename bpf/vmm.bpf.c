@@ -335,10 +335,8 @@ static __always_inline int sleeps(u64 timeout)
 	}
 	if (!timeout || !following(VMM_VIRTUAL) || bpf_probe_read_user(value, sizeof(value), (void *)timeout))
 		return 0;
-	/* Beyond a year nobody waits for it */
-	if (value[0] > 31536000)
-		return 0;
-	wait = value[0] * NS_PER_SEC + value[1];
+	/* However far: what is told of it below bounds the leaps of a policy, which makes none without */
+	wait = value[0] < NEVER / NS_PER_SEC ? value[0] * NS_PER_SEC + value[1] : NEVER;
 	if (!wait)
 		return 0;
 	read_segment(&seg);
