@@ -98,6 +98,9 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 		return 0;
 	}
 	answer->next_idle_ns = idle;
+	/* That they wait already was told, under another 'until', and is not told again */
+	if (view->event <= KVM_TIMEWARP_PARAMS)
+		answer->next_host_ns = view->host_ns + idle;
 	if (view->event == KVM_TIMEWARP_IDLE ||
 	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= idle))
 		skip(view, answer, end);
