@@ -92,21 +92,28 @@ static char *find_balloon(struct tw_sources *s)
 	return path;
 }
 
-static void sample_balloon(struct tw_sources *s, struct tw_recorder *rec)
+/*
+ * Has the guest say its figures once, now: what enables the polling asks at once. By an interval of its own it
+ * would be asked again and again, in guest time, and an idle guest be woken for each.
+ */
+static void ask_balloon(struct tw_sources *s, const char *path)
 {
-	char *path = find_balloon(s);
-	json_t *o = NULL, *stats;
+	static const int intervals_s[] = { 0, 1 << 30 };
+	size_t i;
 
-	if (!path) {
-		tw_record_missing(rec, "balloon", "the VM has no virtio-balloon");
-		return;
-	}
-	/* the guest answers by the next sample; now there is what it said to the last */
-	o = json_pack("{s:s, s:s, s:i}", "path", path, "property", "guest-stats-polling-interval", "value", 2);
-	json_decref(tw_talk_ask(&s->monitor, "qom-set", o, ANSWER_MS));
-	o = json_pack("{s:s, s:s}", "path", path, "property", "guest-stats");
+	for (i = 0; i < 2; i++)
+		json_decref(tw_talk_ask(&s->monitor, "qom-set",
+					json_pack("{s:s, s:s, s:i}", "path", path, "property",
+						  "guest-stats-polling-interval", "value", intervals_s[i]),
+					ANSWER_MS));
+}
+
+/* What it said last, should it not have answered yet */
+static void read_balloon(struct tw_sources *s, const char *path, struct tw_recorder *rec)
+{
+	json_t *o = json_pack("{s:s, s:s}", "path", path, "property", "guest-stats"), *stats;
+
 	o = tw_talk_ask(&s->monitor, "qom-get", o, ANSWER_MS);
-	free(path);
 	stats = json_object_get(o, "stats");
 	if (number_of(o, "last-update") > 0) {
 		/* all ones is what the guest did not say */
@@ -123,10 +130,20 @@ static void sample_balloon(struct tw_sources *s, struct tw_recorder *rec)
 
 void tw_sample_monitor(struct tw_sources *s, struct tw_recorder *rec)
 {
+	char *balloon;
+
 	if (s->monitor.fd < 0)
 		return;
+	balloon = find_balloon(s);
+	if (balloon)
+		ask_balloon(s, balloon);
+	else
+		tw_record_missing(rec, "balloon", "the VM has no virtio-balloon");
+	/* it answers meanwhile */
 	sample_blocks(s, rec);
-	sample_balloon(s, rec);
+	if (balloon)
+		read_balloon(s, balloon, rec);
+	free(balloon);
 }
 
 static double count_entries(const char *path)
