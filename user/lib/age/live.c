@@ -150,6 +150,7 @@ static void live(struct life *f)
 {
 	double next = f->now + f->l->every;
 	struct tw_err e = { 0 };
+	struct tw_state st;
 
 	f->moved = host_now();
 	while (!*f->reason) {
@@ -164,8 +165,12 @@ static void live(struct life *f)
 			ends(f, false, "span");
 		while (next <= f->now)
 			next += f->l->every;
-		if (!*f->reason && tw_drive_on(&f->drive, fmin(next, f->end) - f->now, &e))
+		if (*f->reason || !tw_drive_on(&f->drive, fmin(next, f->end) - f->now, &e))
+			continue;
+		if (read_state(f, &st))
 			ends(f, false, e.fact);
+		else
+			ends(f, true, "the guest ended");
 	}
 	tw_err_free(&e);
 }
