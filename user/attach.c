@@ -28,32 +28,6 @@ struct attachment {
 	char name[TW_TARGET_NAME_MAX + 16];
 };
 
-static int signal_fd(struct tw_err *e)
-{
-	struct sigaction hup;
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	/* nohup. That SIGINT is ignored means no more than '&' in a script, which then ends it by kill -INT. */
-	if (sigaction(SIGHUP, NULL, &hup) || hup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
-	/* who reads what is told has gone: the same as Ctrl-C */
-	sigaddset(&set, SIGPIPE);
-	fd = signalfd(-1, &set, SFD_CLOEXEC);
-	if (fd >= 0) {
-		sigprocmask(SIG_BLOCK, &set, NULL);
-		return fd;
-	}
-	tw_fail(e, TW_FAILED, "cannot attach");
-	e->code = errno;
-	tw_fact(e, "signals cannot be waited for: %s", strerror(errno));
-	tw_cure(e, "look at the limit of open files");
-	return -1;
-}
-
 static void report_event(const struct attachment *a, const struct timewarp_event *event)
 {
 	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
@@ -493,8 +467,8 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 		status = tw_args_policy(a->args, &a->made.p, e);
 	if (status)
 		return status;
-	/* from here on, Ctrl-C waits until there is something whole to undo */
-	signals = signal_fd(e);
+	/* From here on, Ctrl-C waits until there is something whole to undo; so does a reader who has gone */
+	signals = tw_signal_fd("attach", SIGPIPE, 0, e);
 	if (signals < 0)
 		return e->status;
 	status = tw_attachment_make(&a->made, mode, e);

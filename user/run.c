@@ -439,30 +439,6 @@ static void wait_for_attacher(struct run *r)
 	}
 }
 
-static int signal_fd(struct tw_err *e)
-{
-	struct sigaction hup;
-	sigset_t set;
-	int fd;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	/* nohup */
-	if (sigaction(SIGHUP, NULL, &hup) || hup.sa_handler != SIG_IGN)
-		sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (fd >= 0) {
-		sigprocmask(SIG_BLOCK, &set, NULL);
-		return fd;
-	}
-	tw_fail(e, TW_FAILED, "cannot run a guest");
-	tw_fact(e, "signals cannot be waited for: %s", strerror(errno));
-	tw_cure(e, "look at the limit of open files");
-	return -1;
-}
-
 /* The terminal as it was: QEMU may not have come to put it back. One that is another's by now is left alone. */
 struct terminal {
 	struct termios modes;
@@ -500,7 +476,7 @@ static void report(const struct run *r)
 static int run_guest(struct run *r, struct tw_err *e)
 {
 	struct terminal terminal;
-	int signals = signal_fd(e);
+	int signals = tw_signal_fd("run a guest", SIGCHLD, SFD_NONBLOCK, e);
 
 	if (signals < 0)
 		return e->status;

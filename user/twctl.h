@@ -237,6 +237,19 @@ int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *eve
 
 /* From here on SIGINT and SIGTERM only set tw_stop */
 void tw_catch_stop(void);
+
+/**
+ * tw_signal_fd - block the signals that end a command, to be read
+ * @doing: what cannot be done without, for the error
+ * @sig: one more of them
+ * @flags: of signalfd(2), beside SFD_CLOEXEC
+ * @e: error
+ *
+ * SIGINT, SIGTERM, and SIGHUP unless that is ignored.
+ *
+ * Return: a descriptor, or -1
+ */
+int tw_signal_fd(const char *doing, int sig, int flags, struct tw_err *e);
 extern volatile int tw_stop;
 
 /* Sleeps until CLOCK_MONOTONIC is there, or tw_stop */

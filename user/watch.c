@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 #include "parse.h"
@@ -28,6 +29,31 @@ void tw_catch_stop(void)
 	sigaction(SIGTERM, &sa, NULL);
 	/* A reader that has had enough, such as head, ends it too */
 	signal(SIGPIPE, SIG_DFL);
+}
+
+int tw_signal_fd(const char *doing, int sig, int flags, struct tw_err *e)
+{
+	struct sigaction hup;
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, sig);
+	/* nohup. That SIGINT is ignored means no more than '&' in a script, which then ends it by kill -INT. */
+	if (sigaction(SIGHUP, NULL, &hup) || hup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | flags);
+	if (fd >= 0) {
+		sigprocmask(SIG_BLOCK, &set, NULL);
+		return fd;
+	}
+	tw_fail(e, TW_FAILED, "cannot %s", doing);
+	e->code = errno;
+	tw_fact(e, "signals cannot be waited for: %s", strerror(errno));
+	tw_cure(e, "look at the limit of open files");
+	return -1;
 }
 
 uint64_t tw_now_ns(void)
