@@ -17,16 +17,19 @@ void tw_attachment_add(struct tw_attachment *a, const struct tw_vm *vm)
 
 /* ---- making one */
 
-static int no_probes(struct tw_attachment *a, struct tw_session *s, struct tw_err *e)
+static int fail_pin(const struct tw_attachment *a, int err, struct tw_err *e)
 {
-	int err = a->pin ? tw_session_plain(s) : 0;
-
-	if (!err)
-		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot pin the policy of %s", a->name);
 	e->code = -err;
 	tw_fact(e, "%s", strerror(-err));
 	return tw_cure(e, "attach without --pin, or make room for it");
+}
+
+static int no_probes(struct tw_attachment *a, struct tw_session *s, struct tw_err *e)
+{
+	int err = a->pin ? tw_session_plain(s) : 0;
+
+	return err ? fail_pin(a, err, e) : TW_OK;
 }
 
 /*
@@ -126,12 +129,7 @@ static int pin_all(struct tw_attachment *a, struct tw_err *e)
 
 	for (i = 0; !err && i < a->nr_vms; i++)
 		err = tw_pin_link(a->session[i].vm, tw_attachment_link(a, i), TW_PIN_POLICY);
-	if (!err)
-		return TW_OK;
-	tw_fail(e, TW_FAILED, "cannot pin the policy of %s", a->name);
-	e->code = -err;
-	tw_fact(e, "%s", strerror(-err));
-	return tw_cure(e, "attach without --pin, or make room for it");
+	return err ? fail_pin(a, err, e) : TW_OK;
 }
 
 int tw_attachment_make(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
