@@ -175,6 +175,15 @@ check 'the VM dies first' ends 0 'the VM is gone'
 vm 1 1 -name web
 # keeper ID: the PID of its keeper
 keeper() { cut -d' ' -f1 "/run/timewarp/$1.keeper"; }
+# Has a pinned VM and its keeper end; $id: its PID-FD
+orphan() {
+	vm 1 1 -name web
+	"$twctl" attach --vm web --factor 5 --pin >/dev/null
+	id=$("$twctl" list --ids)
+	kill -KILL "$(keeper "$id")"
+	kill -KILL "$vm"
+	wait "$vm" 2>/dev/null
+}
 swept() { for _ in {1..100}; do no_pins && return; sleep 0.1; done; return 1; }
 "$twctl" attach --vm web --factor 5 --pin >/dev/null
 id=$("$twctl" list --ids)
@@ -182,23 +191,13 @@ check 'what is pinned is root'"'"'s alone' test "$(stat -c %a "/sys/fs/bpf/timew
 kill -KILL "$vm"
 wait "$vm" 2>/dev/null
 check 'a pinned VM that ends by itself leaves nothing' swept
-vm 1 1 -name web
-"$twctl" attach --vm web --factor 5 --pin >/dev/null
-id=$("$twctl" list --ids)
-kill -KILL "$(keeper "$id")"
-kill -KILL "$vm"
-wait "$vm" 2>/dev/null
+orphan
 check 'without its keeper it does: list names it' says 0 "pinned for VMs that are gone: $id; twctl detach --stale" list
 check 'probe does' says 0 "^left +limited +pinned for VMs that are gone: $id" probe
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'once' says 0 'nothing is left' detach --stale
 check 'no pin is left by then' no_pins
-vm 1 1 -name web
-"$twctl" attach --vm web --factor 5 --pin >/dev/null
-id=$("$twctl" list --ids)
-kill -KILL "$(keeper "$id")"
-kill -KILL "$vm"
-wait "$vm" 2>/dev/null
+orphan
 check 'sweep a pin whose VM is gone by its PID-FD' says 0 'removed what was pinned' detach --vm "$id"
 check 'once, too' says 4 'no VM' detach --vm "$id"
 
