@@ -3,8 +3,9 @@
 #
 # Each folder adds its own rules with a Makefile.inc. They append to
 #   ALL        what plain `make` builds (bpf, user), and what the test hosts need beside it (tests, tools)
-#   TESTS      scripts that `make check` runs under prove, quick ones first;
+#   TESTS      scripts that `make check` runs under prove;
 #              UNIT_TESTS and FUZZERS are programs, built before and run with them
+#   TESTS_SLOW those of them that take minutes, and begin first: or else one runs alone in the end
 #   TESTS_ALL  long ones, that `make check-all` runs after those
 #   SETS_UP    goals that install packages and fetch a kernel first, as make setup does; no other goal installs anything
 #   CLEAN      what else `make clean` removes (build/ goes anyway)
@@ -45,6 +46,7 @@ export KERNEL DESTDIR
 
 ALL :=
 TESTS :=
+TESTS_SLOW :=
 TESTS_ALL :=
 UNIT_TESTS :=
 FUZZERS :=
@@ -131,10 +133,10 @@ bench-ready: programs kvm guest
 PROVE := prove -j2 --timer --comments --failures --exec ''
 
 check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## the tests of every day (KERNEL=7.3: on hosts of that line)
-	@$(PROVE) $(UNIT_TESTS) $(TESTS)
+	@$(PROVE) $(TESTS_SLOW) $(UNIT_TESTS) $(TESTS)
 
 check-all: bench-ready $(UNIT_TESTS) $(FUZZERS)	## those, and the long ones
-	@$(PROVE) $(UNIT_TESTS) $(TESTS) $(TESTS_ALL)
+	@$(PROVE) $(TESTS_SLOW) $(UNIT_TESTS) $(TESTS) $(TESTS_ALL)
 
 check-debug: bench-ready	## host tests and fuzzers on a kernel that checks itself
 	@[ -x tests/debug/check-debug ] || { echo "make check-debug: there is no tests/debug/check-debug in this tree" >&2; exit 1; }
