@@ -117,8 +117,8 @@ tw_kernel_env() {
 # the suite that the kernel is made for, which tools/setup makes. Empty where the machine itself will do.
 TW_ROOT_SUITE=trixie
 tw_compiler() {
-	TW_GCC=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$TW_KHDR/.kernelvariables" 2>/dev/null)
-	TW_GCC=${TW_GCC:-gcc}
+	TW_GCC=$(sed -n 's/^CC = .*)\(gcc-[0-9]*\)$/\1/p' "$TW_KHDR/.kernelvariables" 2>/dev/null) || TW_GCC=
+	TW_GCC=${TW_GCC:-gcc}	# of a debug kernel, which has no such file, the one of this machine
 	TW_ROOT_PACKAGES=$TW_GCC,make,binutils,libelf1t64,libssl3t64,zlib1g,bc,pahole,kmod,perl-base
 	TW_BUILD_ROOT=
 	case $(ldd "$TW_KHDR"/scripts/mod/modpost* 2>&1) in

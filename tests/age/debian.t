@@ -39,7 +39,7 @@ END {
 	}
 }
 sub console { open my $f, '<', "$run/console" or return ''; local $/; return scalar(<$f>) // '' }
-sub give_up { diag(join "\n", (split /\n/, console())[-30 .. -1]); BAIL_OUT($_[0]) }
+sub give_up { diag(console() =~ /((?:.*\n){0,30}.*)\z/); BAIL_OUT($_[0]) }
 
 # in_guest(COMMAND[, SECONDS]): status and output
 sub in_guest {
