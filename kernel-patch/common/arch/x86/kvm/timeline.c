@@ -71,19 +71,11 @@ ktime_t __kvm_timer_to_host(struct kvm_timeline *tl, ktime_t expires)
 	return ktime_add_ns(ktime_get(), __kvm_timer_host_delay(tl, max(guest_ns, 0)));
 }
 
-/**
- * kvm_timeline_owe_periods - the next deadline of a periodic timer
- * @kvm: the VM, on its timeline
- * @now: guest time
- * @target: the deadline that follows the last one
- * @period: the timer's period, in guest ns
- * @most: how many ticks the guest may be owed
- * @owed: result: how many it is owed for deadlines that were skipped; NULL for none
- *
- * Deadlines that are in the past, or nearer than the floor, are not replayed one
- * by one.  What is not owed is lost, and counted.
- *
- * Return: the first deadline, in phase, that a host timer may be armed for.
+/*
+ * The next deadline of a periodic timer that a host timer may be armed for, in phase;
+ * @target is the one that follows the last.  Those that are in the past, or nearer
+ * than the floor, are not replayed one by one: the guest is owed @most of these, and
+ * gets to know by @owed if that is not NULL.  Others are lost, and counted.
  */
 ktime_t kvm_timeline_owe_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period,
 				 u64 most, u64 *owed)
@@ -173,14 +165,9 @@ void __kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info
 	pv->system_time += vcpu->kvm->arch.kvmclock_offset;
 }
 
-/**
- * kvm_timeline_next_timer_ns - when the next timer of a guest is due
- * @tl: the timeline, started
- *
- * Of all that KVM emulates.  While vCPUs run it may be out of date by the time
- * that it returns.
- *
- * Return: guest time, or U64_MAX if no timer is armed.
+/*
+ * When the next timer of a guest is due, of all that KVM emulates; U64_MAX if none is
+ * armed.  While vCPUs run it may be out of date by the time that it returns.
  */
 u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl)
 {
@@ -197,16 +184,10 @@ u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl)
 	return next;
 }
 
-/**
- * kvm_timeline_limits - what a TSC mode can do for a VM
- * @kvm: the VM
- * @mode: in: the mode asked for, out: the mode meant by AUTO
- * @min: lowest factor
- * @max: highest factor
- *
- * Return: 0; -EOPNOTSUPP if the mode is not possible, or KVM may not touch the
- * guest's clocks; -ENODEV if the host's TSC cannot carry a timeline; -ENXIO if
- * the VM has no vCPU.
+/*
+ * The lowest and highest factor that a VM can have in a TSC mode; AUTO is resolved.
+ * Returns -EOPNOTSUPP if the mode is not possible, or KVM may not touch the guest's
+ * clocks; -ENODEV if the host's TSC cannot carry a timeline; -ENXIO if there is no vCPU.
  */
 int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 			struct timeline_rate *min, struct timeline_rate *max)

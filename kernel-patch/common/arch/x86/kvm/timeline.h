@@ -20,52 +20,8 @@
 #include "timeline_math.h"
 #include "timewarp.h"
 
-/**
- * struct kvm_timeline - a VM's timeline
- * @kvm: the VM
- * @lock: serialises changes, and calls of the policy; outside of kvm->lock
- * @active: guest time follows the timeline, else host time
- * @keyed: the static key counts the VM: @active, or a vCPU has yet to leave
- * @mode: who scales the guest's TSC
- * @asked: factor that was asked for
- * @rate: factor in force, exact
- * @seg_host_tsc: host TSC at which the segment begins; guest time stands before it
- * @end_tsc: host TSC at which the segment ends, and guest time stands; U64_MAX for
- *	     never.  If a vCPU could not be stopped by then, it moves to when it was.
- * @stop_ns: guest time that this is meant to be, or 0
- * @frozen: no vCPU enters the guest, as guest time stands
- * @tsc_ratio: TSC ratio of vCPUs whose ratio is @base_ratio at factor 1
- * @base_ratio: TSC ratio of the reference vCPU at factor 1
- * @tsc_offset: L1 TSC offset of a vCPU whose TSC nobody has moved since attach
- * @pv_tsc: guest TSC at the anchor
- * @pv_ns: guest time at the anchor, in ns
- * @pv_mul: pvclock multiplier from guest cycles to ns
- * @pv_shift: pvclock shift
- * @base_mul: @pv_mul at factor 1
- * @base_shift: @pv_shift at factor 1
- * @lead_ns: guest time minus host time where the last attachment ended
- * @wall_ns: wall clock minus timeline, in ns
- * @wall_ahead_ns: wall clock minus the host's, while the guest lives on host time
- * @mono_ns: CLOCK_MONOTONIC as the timeline continues it, minus timeline, in ns
- * @mono_ahead_ns: the same minus the host's, while the guest lives on host time
- * @timer_shift_ns: what the last change adds to armed timers' deadlines
- * @from_tsc: host TSC at which the guest's clocks showed what the segment began with
- * @leap_cycles: guest cycles that the last change left out, or went back by if below 0
- * @leap_ns: guest time that it did
- * @leapt_ns: guest time left out so far
- * @seq: segments so far
- * @published: the segment that pvclock pages show
- * @publish_lock: taken by the vCPU that writes them
- * @edge: lets vCPUs go at @seg_host_tsc, keeps them out at @end_tsc
- * @hold_seq: odd while vCPUs are held
- * @waiters: the vCPUs that are held, or wait for guest time to go on
- * @holder: who holds them
- * @held_last_ns: how long the last change held the vCPUs, in host ns
- * @held_max_ns: how long the worst did
- * @idle_lock: protects the two below
- * @idle_vcpus: vCPUs that are halted
- * @idle_since_ns: host time since when all of them are, or 0
- * @late_limit_ns: tell the policy when a timer is so late, in guest ns; 0 for never
+/*
+ * A VM's timeline.
  *
  * Guest time is what the guest itself computes: guest TSC is @tsc_ratio and
  * @tsc_offset applied to the host's, and ns are the pvclock formula applied to
@@ -77,73 +33,64 @@
  */
 struct kvm_timeline {
 	struct kvm *kvm;
-	struct mutex lock;	/* see above */
+	struct mutex lock;	/* changes, and calls of the policy; outside of kvm->lock */
 
-	bool active;
-	bool keyed;
-	bool frozen;
+	bool active;		/* guest time follows the timeline, else host time */
+	bool keyed;		/* counted by the static key: active, or a vCPU has yet to leave */
+	bool frozen;		/* no vCPU enters the guest, as guest time stands */
 	enum kvm_timewarp_tsc_mode mode;
-	struct timeline_rate asked;
-	struct timeline_rate rate;
-	u64 seg_host_tsc;
+	struct timeline_rate asked;	/* factor that was asked for */
+	struct timeline_rate rate;	/* factor in force, exact */
+	u64 seg_host_tsc;	/* where the segment begins; guest time stands before it */
+	/* Where guest time stands again, or U64_MAX; it moves if vCPUs are stopped late. */
 	u64 end_tsc;
-	u64 stop_ns;
-	u64 tsc_ratio;
-	u64 base_ratio;
-	u64 tsc_offset;
-	u64 pv_tsc;
-	u64 pv_ns;
+	u64 stop_ns;		/* guest time that this is meant to be, or 0 */
+	u64 tsc_ratio;		/* of vCPUs whose ratio is @base_ratio at factor 1 */
+	u64 base_ratio;		/* of the reference vCPU at factor 1 */
+	u64 tsc_offset;		/* L1's, of a vCPU whose TSC nobody has moved since attach */
+	u64 pv_tsc;		/* anchor: guest TSC */
+	u64 pv_ns;		/* anchor: guest time */
 	u32 pv_mul;
 	s8 pv_shift;
-	s8 base_shift;
-	u32 base_mul;
-	s64 lead_ns;
-	s64 wall_ns;
-	s64 wall_ahead_ns;
-	s64 mono_ns;
-	s64 mono_ahead_ns;
+	s8 base_shift;		/* at factor 1 */
+	u32 base_mul;		/* at factor 1 */
+	s64 lead_ns;		/* guest time minus host time where the last attachment ended */
+	s64 wall_ns;		/* wall clock minus timeline */
+	s64 wall_ahead_ns;	/* the same minus the host's, while the guest lives on host time */
+	s64 mono_ns;		/* CLOCK_MONOTONIC as the timeline continues it, minus timeline */
+	s64 mono_ahead_ns;	/* the same minus the host's, while the guest lives on host time */
 
-	s64 timer_shift_ns;
-	u64 from_tsc;
-	s64 leap_cycles;
-	s64 leap_ns;
-	u64 leapt_ns;
-	u64 seq;
-	u64 published;
-	struct mutex publish_lock;	/* see above */
-	struct hrtimer edge;
+	s64 timer_shift_ns;	/* what the last change adds to armed timers' deadlines */
+	u64 from_tsc;		/* when clocks showed what the segment began with */
+	s64 leap_cycles;	/* guest cycles that the last change left out, or went back by */
+	s64 leap_ns;		/* guest time that it did */
+	u64 leapt_ns;		/* guest time left out so far */
+	u64 seq;		/* segments so far */
+	u64 published;		/* the segment that pvclock pages show */
+	struct mutex publish_lock;	/* taken by the vCPU that writes them */
+	struct hrtimer edge;	/* lets vCPUs go at @seg_host_tsc, keeps them out at @end_tsc */
 
-	u32 hold_seq;
-	wait_queue_head_t waiters;
+	u32 hold_seq;		/* odd while vCPUs are held */
+	wait_queue_head_t waiters;	/* vCPUs that are held, or wait for guest time to go on */
 	wait_queue_head_t holder;
-	u64 held_last_ns;
-	u64 held_max_ns;
+	u64 held_last_ns;	/* how long the last change held the vCPUs */
+	u64 held_max_ns;	/* how long the worst did */
 
-	raw_spinlock_t idle_lock;	/* see above */
-	unsigned int idle_vcpus;
-	u64 idle_since_ns;
-	u64 late_limit_ns;
+	raw_spinlock_t idle_lock;	/* for the two below, and vCPUs' halted* */
+	unsigned int idle_vcpus;	/* those that are halted */
+	u64 idle_since_ns;	/* host time since when all of them are, or 0 */
+	u64 late_limit_ns;	/* tell the policy of a timer so late, in guest ns; or 0 */
 };
 
-/**
- * struct timeline_next - the segment to come
- * @rate: its factor
- * @leap_ns: guest time that it begins with; where that has passed, or 0, now
- * @back: @leap_ns has passed, and guest time is to go back to it
- * @start_tsc: host TSC at which it begins, or 0 for now; guest time stands until then
- * @freeze: guest time stands still, and vCPUs are kept out of the guest
- * @stop_ns: guest time at which it comes to stand, if it does not yet; 0 for never
- * @idle_since_ns: leap only if all vCPUs have been halted since then, and past no
- *		   timer; or 0
- */
+/* The segment to come. */
 struct timeline_next {
 	struct timeline_rate rate;
-	u64 leap_ns;
-	bool back;
-	bool freeze;
-	u64 start_tsc;
-	u64 stop_ns;
-	u64 idle_since_ns;
+	u64 leap_ns;		/* guest time to begin with; where that has passed, or 0, now */
+	bool back;		/* @leap_ns has passed, and guest time is to go back to it */
+	bool freeze;		/* guest time stands still, vCPUs are kept out of the guest */
+	u64 start_tsc;		/* host TSC at which it begins, or 0; until then time stands */
+	u64 stop_ns;		/* guest time at which it comes to stand, or 0 */
+	u64 idle_since_ns;	/* leap only if vCPUs are halted since then, past no timer; or 0 */
 };
 
 /* What a change makes of the timeline. */

@@ -380,11 +380,7 @@ out_unlock:
 	return r;
 }
 
-/**
- * timeline_init - a VM's timeline, at rest
- * @tl: the timeline, zeroed
- * @kvm: the VM
- */
+/* A VM's timeline, zeroed, is at rest. */
 void timeline_init(struct kvm_timeline *tl, struct kvm *kvm)
 {
 	tl->kvm = kvm;
@@ -399,13 +395,9 @@ void timeline_init(struct kvm_timeline *tl, struct kvm *kvm)
 	timeline_init_edge(tl);
 }
 
-/**
- * kvm_timeline_host_tsc_lost - the host's TSC has gone back
- * @kvm: the VM
- * @delta_cyc: host cycles by which it did
- *
- * The offsets of vCPUs make up for it when they are loaded, and the timeline
- * is a function of the guest's TSC.  The policy ends soon.
+/*
+ * The host's TSC has gone back.  The offsets of vCPUs make up for it when they are
+ * loaded, and the timeline is a function of the guest's TSC.  The policy ends soon.
  */
 void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc)
 {
@@ -421,14 +413,10 @@ void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc)
 	kvm_timewarp_host_clock(kvm);
 }
 
-/**
- * kvm_timeline_start - have the guest live on its timeline
- * @tl: the timeline, at rest
- * @mode: TSC mode, AUTO resolved
- * @rate: factor, within the mode's limits
- *
- * Return: 0, or -ETIMEDOUT or -EINTR if the vCPUs could not be held; nothing has
- * changed then.
+/*
+ * Have the guest live on its timeline, at a factor within the limits of the mode, which
+ * is not AUTO.  Returns -ETIMEDOUT or -EINTR if the vCPUs could not be held; nothing has
+ * changed then.  So do the others.
  */
 int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 		       struct timeline_rate rate)
@@ -452,13 +440,7 @@ int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 	return r;
 }
 
-/**
- * kvm_timeline_set - start a segment
- * @tl: the timeline, started
- * @next: the segment, its factor within the mode's limits
- *
- * Return: as kvm_timeline_start().
- */
+/* Start a segment, its factor within the mode's limits. */
 int kvm_timeline_set(struct kvm_timeline *tl, const struct timeline_next *next)
 {
 	enum timeline_change change = TIMELINE_RATE;
@@ -478,12 +460,7 @@ int kvm_timeline_set(struct kvm_timeline *tl, const struct timeline_next *next)
 	return r;
 }
 
-/**
- * kvm_timeline_settle - have guest time stand where it was to stop, if it has come to that
- * @tl: the timeline
- *
- * Return: as kvm_timeline_start(); guest time does not go on then.
- */
+/* Have guest time stand where it was to stop, if it has come to that; it does anyhow. */
 int kvm_timeline_settle(struct kvm_timeline *tl)
 {
 	struct timeline_next next = {
@@ -498,14 +475,7 @@ int kvm_timeline_settle(struct kvm_timeline *tl)
 	return kvm_timeline_set(tl, &next);
 }
 
-/**
- * kvm_timeline_stop - have the guest live on host time, from where it is
- * @tl: the timeline, started
- *
- * The static key stays until timeline_unkey().
- *
- * Return: as kvm_timeline_start(); guest time still follows the timeline then.
- */
+/* Have the guest live on host time, from where it is; the key stays until timeline_unkey(). */
 int kvm_timeline_stop(struct kvm_timeline *tl)
 {
 	struct timeline_next next = { .rate = { 1, 1 } };
@@ -520,10 +490,7 @@ int kvm_timeline_stop(struct kvm_timeline *tl)
 	return r;
 }
 
-/**
- * timeline_unkey - the hooks have nothing more to do for a VM
- * @tl: its timeline, at rest
- */
+/* The hooks have nothing more to do for a VM, whose timeline is at rest. */
 void timeline_unkey(struct kvm_timeline *tl)
 {
 	if (tl->keyed)

@@ -86,10 +86,7 @@ static enum hrtimer_restart timeline_edge_fn(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/**
- * timeline_arm_edge - have the segment begin and end in time
- * @tl: the timeline, its vCPUs about to be released
- */
+/* Have the segment begin and end in time; vCPUs are about to be released. */
 void timeline_arm_edge(struct kvm_timeline *tl)
 {
 	u64 delay;

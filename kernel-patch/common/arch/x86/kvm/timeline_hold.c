@@ -105,11 +105,9 @@ static void timeline_publish(struct kvm_timeline *tl)
 	mutex_unlock(&tl->publish_lock);
 }
 
-/**
- * kvm_timeline_wait - the checkpoint of a vCPU's run loop
- * @vcpu: the vCPU, which must wait
- *
- * Return: 1, for the run loop to look at what has come, signals above all.
+/*
+ * The checkpoint of a vCPU's run loop, where it must wait.  Returns 1, for the run loop
+ * to look at what has come, signals above all.
  */
 int kvm_timeline_wait(struct kvm_vcpu *vcpu)
 {
@@ -136,11 +134,9 @@ int kvm_timeline_wait(struct kvm_vcpu *vcpu)
 	return 1;
 }
 
-/**
- * kvm_timeline_held_uninitialized - the same for a vCPU that waits for its INIT
- * @vcpu: the vCPU, whose wait has just ended
- *
- * Return: true if it was for the timeline's sake: what else has come ends the next wait.
+/*
+ * The same for a vCPU whose wait for its INIT has just ended.  Returns whether that was
+ * for the timeline's sake: what else has come ends the next wait.
  */
 bool kvm_timeline_held_uninitialized(struct kvm_vcpu *vcpu)
 {
@@ -199,12 +195,9 @@ void timeline_ask(struct kvm_vcpu *vcpu)
 	kvm_vcpu_kick(vcpu);
 }
 
-/**
- * timeline_hold - hold all vCPUs of a VM
- * @tl: its timeline; kvm->lock is held
- *
- * Return: 0; -ETIMEDOUT if a vCPU did not stop in time, or -EINTR if the caller was
- * killed: none is held then.
+/*
+ * Hold all vCPUs of a VM.  Returns -ETIMEDOUT if one did not stop in time, or -EINTR if
+ * the caller was killed: none is held then.
  */
 int timeline_hold(struct kvm_timeline *tl)
 {
@@ -247,10 +240,7 @@ int timeline_hold(struct kvm_timeline *tl)
 	return r;
 }
 
-/**
- * timeline_release - let all vCPUs go
- * @tl: their VM's timeline
- */
+/* Let all vCPUs go. */
 void timeline_release(struct kvm_timeline *tl)
 {
 	struct kvm_vcpu *vcpu;
@@ -272,11 +262,9 @@ void timeline_release(struct kvm_timeline *tl)
 	}
 }
 
-/**
- * timeline_settle_vcpus - have vCPUs that do not run take over the last change
- * @tl: their VM's timeline
- *
- * Return: whether all of them have, and pages show it.
+/*
+ * Have vCPUs that do not run take over the last change.  Returns whether all of them
+ * have, and pages show it.
  */
 bool timeline_settle_vcpus(struct kvm_timeline *tl)
 {
@@ -344,12 +332,7 @@ void __kvm_timeline_unhalt(struct kvm_vcpu *vcpu)
 	raw_spin_unlock_irqrestore(&tl->idle_lock, flags);
 }
 
-/**
- * kvm_timeline_idle_since - host time since when all vCPUs of a VM are halted
- * @tl: its timeline
- *
- * Return: host ns as of get_kvmclock_base_ns(), or 0 if they are not.
- */
+/* Since when all vCPUs are halted, as of get_kvmclock_base_ns(); 0 if they are not. */
 u64 kvm_timeline_idle_since(struct kvm_timeline *tl)
 {
 	unsigned long flags;

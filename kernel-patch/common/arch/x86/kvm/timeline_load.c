@@ -65,12 +65,7 @@ static u64 timeline_halted_ns(struct kvm_timeline *tl, struct kvm_vcpu *vcpu)
 	return ns;
 }
 
-/**
- * kvm_timeline_load - what the guest has borne since the last call
- * @tl: the timeline
- * @span_ns: host time since that call
- * @view: result: late_ns, starved_ns, halted_ns, all 0 if @tl is not active
- */
+/* What the guest has borne in the @span_ns since the last call; 0 if it lives on host time. */
 void kvm_timeline_load(struct kvm_timeline *tl, u64 span_ns, struct kvm_timewarp_view *view)
 {
 	u64 late_ns, starved_ns, halted_ns, seen_ns;

@@ -23,14 +23,7 @@ struct timeline_rate {
 /* The widest range of factors that any TSC mode allows, 1/10000 to 10000. */
 #define TIMELINE_FACTOR_LIMIT	10000ULL
 
-/**
- * timeline_mul_div - a * b / c in 128 bits, rounded down
- * @a: factor
- * @b: factor
- * @c: divisor
- *
- * Return: the quotient, or U64_MAX if it does not fit or if @c is 0.
- */
+/* a * b / c in 128 bits, rounded down; U64_MAX if it does not fit or if @c is 0. */
 static inline u64 timeline_mul_div(u64 a, u64 b, u64 c)
 {
 	if (mul_u64_u64_shr(a, b, 64) >= c)
@@ -39,14 +32,7 @@ static inline u64 timeline_mul_div(u64 a, u64 b, u64 c)
 	return mul_u64_u64_div_u64(a, b, c);
 }
 
-/**
- * timeline_mul_div_up - a * b / c in 128 bits, rounded up
- * @a: factor
- * @b: factor
- * @c: divisor
- *
- * Return: the quotient, or U64_MAX if it does not fit or if @c is 0.
- */
+/* The same, rounded up. */
 static inline u64 timeline_mul_div_up(u64 a, u64 b, u64 c)
 {
 	u64 q = timeline_mul_div(a, b, c);
@@ -58,27 +44,16 @@ static inline u64 timeline_mul_div_up(u64 a, u64 b, u64 c)
 	return q;
 }
 
-/**
- * timeline_scale - convert a span by a factor, rounded down
- * @delta: span, in any unit
- * @rate: factor
- *
- * Return: @delta times @rate, saturated to U64_MAX.
- */
+/* A span, in any unit, times a factor, rounded down, saturated to U64_MAX. */
 static inline u64 timeline_scale(u64 delta, struct timeline_rate rate)
 {
 	return timeline_mul_div(delta, rate.num, rate.den);
 }
 
-/**
- * timeline_unscale - convert a span by the inverse of a factor, rounded up
- * @delta: span, in any unit
- * @rate: factor
- *
- * Rounds up so that a timer armed with the result is never early.
- *
- * Return: @delta divided by @rate, saturated to S64_MAX / 2 so that a ktime_t
- *	   of today can be added to it.
+/*
+ * A span, in any unit, divided by a factor, rounded up so that a timer armed with the
+ * result is never early, saturated to S64_MAX / 2 so that a ktime_t of today can be
+ * added to it.
  */
 static inline u64 timeline_unscale(u64 delta, struct timeline_rate rate)
 {
@@ -87,27 +62,19 @@ static inline u64 timeline_unscale(u64 delta, struct timeline_rate rate)
 	return d > (~0ULL >> 2) ? (~0ULL >> 2) : d;
 }
 
-/**
- * timeline_tsc - the TSC that hardware shows a guest
- * @host_tsc: TSC of the host, in cycles
- * @ratio: TSC multiplier, fixed point
- * @frac_bits: fraction bits of @ratio
- * @offset: TSC offset, in cycles of the guest
- *
- * SDM vol. 3, 26.6.5; APM vol. 2, 15.30.5.  All TSC arithmetic is modulo 2^64.
+/*
+ * The TSC that hardware shows a guest: SDM vol. 3, 26.6.5; APM vol. 2, 15.30.5.  All
+ * TSC arithmetic is modulo 2^64.
  */
 static inline u64 timeline_tsc(u64 host_tsc, u64 ratio, unsigned int frac_bits, u64 offset)
 {
 	return mul_u64_u64_shr(host_tsc, ratio, frac_bits) + offset;
 }
 
-/**
- * timeline_pvclock_ns - nanoseconds that a guest computes from its pvclock page
- * @tsc_delta: cycles since the page's tsc_timestamp
- * @mul: the page's tsc_to_system_mul
- * @shift: the page's tsc_shift, -31 to 31
- *
- * The same formula as pvclock_scale_delta(), to the bit.
+/*
+ * ns that a guest computes from its pvclock page for so many cycles since that page's
+ * tsc_timestamp: the same formula as pvclock_scale_delta(), to the bit.  @shift is
+ * -31 to 31, here and below.
  */
 static inline u64 timeline_pvclock_ns(u64 tsc_delta, u32 mul, s8 shift)
 {
@@ -119,14 +86,9 @@ static inline u64 timeline_pvclock_ns(u64 tsc_delta, u32 mul, s8 shift)
 	return mul_u64_u64_shr(tsc_delta, mul, 32);
 }
 
-/**
- * timeline_pvclock_cycles - the reverse of timeline_pvclock_ns()
- * @ns: nanoseconds since the page's system_time
- * @mul: the page's tsc_to_system_mul, normalised to 2^31 or more
- * @shift: the page's tsc_shift, -31 to 31
- *
- * Return: the least number of cycles since tsc_timestamp at which the guest
- *	   computes @ns or more, or U64_MAX if that does not fit.
+/*
+ * The reverse: the least number of cycles since tsc_timestamp at which the guest
+ * computes @ns or more, or U64_MAX if that does not fit.  @mul is 2^31 or more.
  */
 static inline u64 timeline_pvclock_cycles(u64 ns, u32 mul, s8 shift)
 {
@@ -138,13 +100,8 @@ static inline u64 timeline_pvclock_cycles(u64 ns, u32 mul, s8 shift)
 	return cycles >> (64 + shift) ? ~0ULL : cycles << -shift;
 }
 
-/**
- * timeline_pvclock_advance - move the anchor of a pvclock page, exactly
- * @tsc: the page's tsc_timestamp, moved towards @now
- * @ns: the page's system_time, moved along
- * @mul: the page's tsc_to_system_mul
- * @shift: the page's tsc_shift, -31 to 31
- * @now: a TSC after @tsc
+/*
+ * Move the anchor of a pvclock page, its @tsc and @ns, towards a later TSC, exactly.
  *
  * The formula wraps when 2^64 cycles have passed since the anchor.  It may move
  * by the least number of cycles that are a whole number of ns, times any: for
@@ -159,38 +116,16 @@ static inline void timeline_pvclock_advance(u64 *tsc, u64 *ns, u32 mul, s8 shift
 	*ns += steps * ((u64)mul << (shift > 0 ? shift : 0));
 }
 
-/**
- * timeline_host_cycles - host cycles in which a guest counts no more than so many
- * @cycles: cycles of the guest
- * @ratio: TSC multiplier, fixed point
- * @frac_bits: fraction bits of @ratio, below 64
- *
- * Return: the most host cycles for which that holds wherever they begin,
- *	   saturated to U64_MAX.
+/*
+ * The most host cycles in which a guest counts no more than so many of its own, wherever
+ * they begin, saturated to U64_MAX.  @frac_bits is below 64.
  */
 static inline u64 timeline_host_cycles(u64 cycles, u64 ratio, unsigned int frac_bits)
 {
 	return timeline_mul_div(cycles, 1ULL << frac_bits, ratio);
 }
 
-/**
- * timeline_factor_valid - whether a factor is one that any TSC mode allows
- * @rate: factor
- */
-static inline bool timeline_factor_valid(struct timeline_rate rate)
-{
-	return rate.num && rate.den &&
-	       timeline_mul_div_up(rate.num, 1, rate.den) <= TIMELINE_FACTOR_LIMIT &&
-	       timeline_mul_div_up(rate.den, 1, rate.num) <= TIMELINE_FACTOR_LIMIT;
-}
-
-/**
- * timeline_rate_cmp - compare two factors
- * @a: a factor
- * @b: another
- *
- * Return: -1, 0 or 1 as @a is below, equal to or above @b.
- */
+/* -1, 0 or 1 as @a is below, equal to or above @b. */
 static inline int timeline_rate_cmp(struct timeline_rate a, struct timeline_rate b)
 {
 	u64 l = mul_u64_u64_shr(a.num, b.den, 64), r = mul_u64_u64_shr(b.num, a.den, 64);
@@ -203,14 +138,7 @@ static inline int timeline_rate_cmp(struct timeline_rate a, struct timeline_rate
 	return l < r ? -1 : l > r;
 }
 
-/**
- * timeline_ratio - the TSC ratio that comes nearest to a factor
- * @base: ratio of the guest's TSC at factor 1
- * @rate: factor, valid
- * @max: greatest ratio that the hardware takes
- *
- * Return: the ratio, at least 1 and at most @max.
- */
+/* The TSC ratio, 1 to @max, that comes nearest to a factor; @base is that at factor 1. */
 static inline u64 timeline_ratio(u64 base, struct timeline_rate rate, u64 max)
 {
 	u64 ratio = timeline_mul_div(base, rate.num, rate.den);
@@ -226,15 +154,9 @@ static inline u64 timeline_ratio(u64 base, struct timeline_rate rate, u64 max)
 	return ratio ? ratio : 1;
 }
 
-/**
- * timeline_pvclock_mul - pvclock multiplier and shift for a factor
- * @base_mul: the page's tsc_to_system_mul at factor 1, normalised to 2^31 or more
- * @base_shift: the page's tsc_shift at factor 1
- * @rate: factor, valid
- * @mul: result, normalised to 2^31 or more
- * @shift: result
- *
- * Return: true, or false if the shift would leave -31 to 31.
+/*
+ * The pvclock multiplier, 2^31 or more, and shift for a factor, from those at factor 1.
+ * Returns false, and changes nothing, if the shift would leave -31 to 31.
  */
 static inline bool timeline_pvclock_mul(u32 base_mul, s8 base_shift, struct timeline_rate rate,
 					u32 *mul, s8 *shift)
@@ -270,15 +192,7 @@ static inline bool timeline_pvclock_mul(u32 base_mul, s8 base_shift, struct time
 	return true;
 }
 
-/**
- * timeline_pvclock_rate - the factor between two pvclock pages
- * @mul: tsc_to_system_mul of the one
- * @shift: its tsc_shift
- * @base_mul: tsc_to_system_mul at factor 1
- * @base_shift: its tsc_shift
- *
- * Return: the exact factor; shifts differ by at most 30.
- */
+/* The exact factor between two pvclock pages, whose shifts differ by at most 30. */
 static inline struct timeline_rate timeline_pvclock_rate(u32 mul, s8 shift, u32 base_mul,
 							 s8 base_shift)
 {
@@ -292,13 +206,7 @@ static inline struct timeline_rate timeline_pvclock_rate(u32 mul, s8 shift, u32 
 	return rate;
 }
 
-/**
- * timeline_periods - periods of a timer to skip so that it is not behind
- * @behind: how far its target is behind, in the unit of @period
- * @period: the timer's period
- *
- * Return: the least n for which n * @period >= @behind, or U64_MAX if there is none.
- */
+/* The least n for which n * @period >= @behind, or U64_MAX if there is none. */
 static inline u64 timeline_periods(u64 behind, u64 period)
 {
 	if (!period)

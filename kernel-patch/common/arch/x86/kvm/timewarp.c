@@ -111,13 +111,7 @@ static void timewarp_alarm_soon(struct kvm_timewarp *tw)
 			      HRTIMER_MODE_REL);
 }
 
-/**
- * kvm_timewarp_soon - have the policy of a VM be called as soon as it may
- * @tl: the VM's timeline
- * @event: what it is told
- *
- * From any context but NMI.  A policy that ends meanwhile is not called.
- */
+/* Have the policy be told as soon as it may be called; from any context but NMI. */
 void kvm_timewarp_soon(struct kvm_timeline *tl, enum kvm_timewarp_event event)
 {
 	struct kvm_timewarp *tw = to_timewarp(tl);
@@ -563,10 +557,7 @@ static void timewarp_upkeep_fn(struct work_struct *work)
 	mutex_unlock(&tl->lock);
 }
 
-/**
- * kvm_timewarp_host_clock - the host's clock has changed, and may be no good any more
- * @kvm: a VM, any
- */
+/* The host's clock has changed, and may be no good any more. */
 void kvm_timewarp_host_clock(struct kvm *kvm)
 {
 	struct kvm_timeline *tl = READ_ONCE(kvm->arch.timeline);

@@ -21,80 +21,56 @@ enum kvm_timewarp_abi {
 	KVM_TIMEWARP_ABI = 5,
 };
 
-/**
- * enum kvm_timewarp_tsc_mode - who scales the guest's TSC
- * @KVM_TIMEWARP_TSC_AUTO: scaled where the hardware can, else trapped
- * @KVM_TIMEWARP_TSC_SCALED: the hardware (VMX and SVM TSC scaling); no exits
- * @KVM_TIMEWARP_TSC_TRAPPED: KVM; RDTSC and RDTSCP exit while the factor is not 1
- *			      or guest time is to stop at a given moment
- * @KVM_TIMEWARP_TSC_OFFSET: nobody; the TSC keeps its rate, and only kvmclock
- *			     and timers follow the timeline
- */
+/* Who scales the guest's TSC. */
 enum kvm_timewarp_tsc_mode {
+	/* SCALED where the hardware can, else TRAPPED. */
 	KVM_TIMEWARP_TSC_AUTO		= 0,
+	/* The hardware (VMX and SVM TSC scaling); no exits. */
 	KVM_TIMEWARP_TSC_SCALED		= 1,
+	/* KVM; RDTSC(P) exits while the factor is not 1 or time is to stop at a given moment. */
 	KVM_TIMEWARP_TSC_TRAPPED	= 2,
+	/* Nobody: the TSC keeps its rate, only kvmclock and timers follow the timeline. */
 	KVM_TIMEWARP_TSC_OFFSET		= 3,
 };
 
-/**
- * enum kvm_timewarp_event - why a policy is asked to decide
- * @KVM_TIMEWARP_ATTACH: first call; the VM still lives on host time
- * @KVM_TIMEWARP_SWAP: first call of a policy that replaces another
- * @KVM_TIMEWARP_PARAMS: user space has changed the policy's parameters
- * @KVM_TIMEWARP_HOST_TIME: the host time that the policy had asked for has come
- * @KVM_TIMEWARP_GUEST_TIME: the guest time that the policy had asked for has come
- * @KVM_TIMEWARP_IDLE: all vCPUs have been halted for as long as the policy had asked for
- * @KVM_TIMEWARP_LATE: a timer was found as late as the policy had asked for
- * @KVM_TIMEWARP_ASKED: a program has called kvm_timewarp_ask()
- */
+/* Why a policy is asked to decide. */
 enum kvm_timewarp_event {
-	KVM_TIMEWARP_ATTACH	= 1,
-	KVM_TIMEWARP_SWAP	= 2,
-	KVM_TIMEWARP_PARAMS	= 3,
-	KVM_TIMEWARP_HOST_TIME	= 4,
-	KVM_TIMEWARP_GUEST_TIME	= 5,
-	KVM_TIMEWARP_IDLE	= 6,
-	KVM_TIMEWARP_LATE	= 7,
-	KVM_TIMEWARP_ASKED	= 8,
+	KVM_TIMEWARP_ATTACH	= 1,	/* first call; the VM still lives on host time */
+	KVM_TIMEWARP_SWAP	= 2,	/* first call of a policy that replaces another */
+	KVM_TIMEWARP_PARAMS	= 3,	/* user space has changed the policy's parameters */
+	KVM_TIMEWARP_HOST_TIME	= 4,	/* it has come to &kvm_timewarp_answer.next_host_ns */
+	KVM_TIMEWARP_GUEST_TIME	= 5,	/* it has come to &kvm_timewarp_answer.next_guest_ns */
+	KVM_TIMEWARP_IDLE	= 6,	/* all vCPUs have been halted for as long as asked for */
+	KVM_TIMEWARP_LATE	= 7,	/* a timer was found as late as asked for */
+	KVM_TIMEWARP_ASKED	= 8,	/* a program has called kvm_timewarp_ask() */
 };
 
-/**
- * enum kvm_timewarp_state - what a policy can know of a VM
- * @KVM_TIMEWARP_HELD: guest time stands still, as an earlier answer has asked
- * @KVM_TIMEWARP_TELLS: each vCPU has a kvmclock page, by which KVM tells the
- *			guest that time has leapt, so that it does not take that for a lockup
- */
+/* What a policy can know of a VM, in bits. */
 enum kvm_timewarp_state {
+	/* Guest time stands still, as an earlier answer has asked. */
 	KVM_TIMEWARP_HELD	= 1,
+	/* Each vCPU has a kvmclock page: KVM tells of a leap, lest it be taken for a lockup. */
 	KVM_TIMEWARP_TELLS	= 2,
 };
 
-/**
- * enum kvm_timewarp_answer_flags - what a policy can answer beside numbers
- * @KVM_TIMEWARP_HOLD: guest time is to stand still, and vCPUs to be kept out of
- *		       the guest, until an answer without it
- * @KVM_TIMEWARP_IF_IDLE: leap only if all vCPUs have been halted since the policy
- *			  was asked, and past no armed timer
- * @KVM_TIMEWARP_HOLD_NEXT: guest time is to come to stand at @next_guest_ns, to the
- *			    ns, with vCPUs kept out of the guest, before the policy is
- *			    called for that; only with a later @next_guest_ns, and
- *			    without KVM_TIMEWARP_HOLD.  Where a guest reads its TSC
- *			    without KVM, a vCPU that stops late may see a later time:
- *			    guest time then stands at that.
- */
+/* What a policy can answer beside numbers, in bits. */
 enum kvm_timewarp_answer_flags {
+	/* Guest time stands still, with vCPUs out of the guest, until an answer without it. */
 	KVM_TIMEWARP_HOLD	= 1,
+	/* Leap only if all vCPUs have been halted since the call, and past no armed timer. */
 	KVM_TIMEWARP_IF_IDLE	= 2,
+	/*
+	 * Guest time comes to stand at @next_guest_ns, to the ns, with vCPUs out of the
+	 * guest, before the policy is called for that; only with a later @next_guest_ns,
+	 * and without HOLD.  Where a guest reads its TSC without KVM, a vCPU that stops
+	 * late may see a later time: guest time then stands at that.
+	 */
 	KVM_TIMEWARP_HOLD_NEXT	= 4,
 };
 
-/**
- * enum kvm_timewarp_flags - what a policy may do that others may not
- * @KVM_TIMEWARP_F_BACKWARD: have guest time leap back
- */
+/* What a policy may do that others may not, in bits. */
 enum kvm_timewarp_flags {
-	KVM_TIMEWARP_F_BACKWARD	= 1,
+	KVM_TIMEWARP_F_BACKWARD	= 1,	/* have guest time leap back */
 };
 
 /* Guest time leaps by no more than this at once: half an hour. */
@@ -102,117 +78,71 @@ enum kvm_timewarp_flags {
 /* A guest that has not run yet may begin so far ahead: a hundred years. */
 #define KVM_TIMEWARP_MAX_START_NS	(36525ULL * 86400ULL * 1000000000ULL)
 
-/**
- * enum kvm_timewarp_exit_kind - why a policy was called for the last time
- * @KVM_TIMEWARP_EXIT_NONE: it was not
- * @KVM_TIMEWARP_EXIT_UNREG: its owner closed or detached the link, or swapped it
- * @KVM_TIMEWARP_EXIT_VM_GONE: the VM was destroyed
- * @KVM_TIMEWARP_EXIT_EJECTED: it kept giving answers that KVM could not use
- * @KVM_TIMEWARP_EXIT_DISABLED: the module parameter was switched off
- * @KVM_TIMEWARP_EXIT_HOST: the host's TSC became unstable, or the host slept
- */
+/* Why a policy was called for the last time. */
 enum kvm_timewarp_exit_kind {
-	KVM_TIMEWARP_EXIT_NONE		= 0,
-	KVM_TIMEWARP_EXIT_UNREG		= 1,
-	KVM_TIMEWARP_EXIT_VM_GONE	= 2,
-	KVM_TIMEWARP_EXIT_EJECTED	= 3,
-	KVM_TIMEWARP_EXIT_DISABLED	= 4,
-	KVM_TIMEWARP_EXIT_HOST		= 5,
+	KVM_TIMEWARP_EXIT_NONE		= 0,	/* it was not */
+	KVM_TIMEWARP_EXIT_UNREG		= 1,	/* its link was closed, detached or swapped */
+	KVM_TIMEWARP_EXIT_VM_GONE	= 2,	/* the VM was destroyed */
+	KVM_TIMEWARP_EXIT_EJECTED	= 3,	/* it kept giving answers that KVM could not use */
+	KVM_TIMEWARP_EXIT_DISABLED	= 4,	/* the module parameter was switched off */
+	KVM_TIMEWARP_EXIT_HOST		= 5,	/* the host's TSC became unstable, or it slept */
 };
 
-/**
- * struct kvm_timewarp_view - what a policy knows
- * @event: enum kvm_timewarp_event
- * @id: of the VM's timeline, as in its state file
- * @nr_vcpus: online vCPUs
- * @state: bits of enum kvm_timewarp_state
- * @host_tsc: host TSC of the moment that the next two are of
- * @host_ns: host time, CLOCK_MONOTONIC_RAW since boot with suspend
- * @guest_ns: guest time.  What it is ahead of @host_ns stays from one attachment
- *	      of the VM to the next; 0 at first.
- * @factor_num: factor in force, guest seconds per host second
- * @factor_den: its denominator
- * @idle_ns: for how long all vCPUs have been halted, in host ns; 0 if they are not
- * @next_timer_ns: guest time at which the next timer of those that KVM emulates
- *		   is due; U64_MAX if none is armed
- * @lost_ticks: ticks of the VM's timers that were lost, ever
- * @floors: timers put off as they were too close, ever
- * @late_ns: how late, in guest ns, the latest LAPIC timer was that since the last
- *	     call was delivered, or ought to have been
- * @starved_ns: host time since the last call for which the worst off vCPU was ready
- *		to run and did not
- * @halted_ns: host time since the last call for which the busiest vCPU was halted
- */
+/* What a policy knows. */
 struct kvm_timewarp_view {
-	u32 event;
-	u32 id;
-	u32 nr_vcpus;
-	u32 state;
-	u64 host_tsc;
-	u64 host_ns;
+	u32 event;		/* enum kvm_timewarp_event */
+	u32 id;			/* of the VM's timeline, as in its state file */
+	u32 nr_vcpus;		/* online ones */
+	u32 state;		/* bits of enum kvm_timewarp_state */
+	u64 host_tsc;		/* the moment that the next two are of */
+	u64 host_ns;		/* host time: CLOCK_MONOTONIC_RAW since boot, with suspend */
+	/* What it is ahead of @host_ns stays from one attachment to the next; 0 at first. */
 	u64 guest_ns;
-	u64 factor_num;
+	u64 factor_num;		/* factor in force, guest seconds per host second */
 	u64 factor_den;
-	u64 idle_ns;
-	u64 next_timer_ns;
-	u64 lost_ticks;
-	u64 floors;
+	u64 idle_ns;		/* host ns for which all vCPUs have been halted, 0 if not */
+	u64 next_timer_ns;	/* when the next emulated timer is due; U64_MAX for never */
+	u64 lost_ticks;		/* ticks of the VM's timers that were lost, ever */
+	u64 floors;		/* timers put off as they were too close, ever */
+	/* Since the last call: how late, in guest ns, the latest LAPIC timer was, or still is. */
 	u64 late_ns;
-	u64 starved_ns;
-	u64 halted_ns;
+	u64 starved_ns;		/* host ns for which the worst off vCPU was ready and did not run */
+	u64 halted_ns;		/* host ns for which the busiest vCPU was halted */
 };
 
-/**
- * struct kvm_timewarp_answer - what a policy wants
- * @factor_num: factor, filled in with that in force
- * @factor_den: its denominator
- * @next_host_ns: be called again at this host time, at the earliest a
- *		  millisecond from now; 0 for never
- * @next_guest_ns: be called again at this guest time, which never comes while
- *		   guest time stands still; 0 for never
- * @next_idle_ns: be called with KVM_TIMEWARP_IDLE when all vCPUs have been
- *		  halted for this long, in host ns, at least a millisecond; once
- *		  for each time that they halt; 0 for never
- * @next_late_ns: be called again, at the earliest a millisecond from now, when
- *		  a LAPIC timer is delivered so late, in guest ns; 0 for never
- * @leap_ns: guest time to go on from, ahead by at most KVM_TIMEWARP_MAX_LEAP_NS, or
- *	     KVM_TIMEWARP_MAX_START_NS while no vCPU has entered the guest; 0 for
- *	     none.  Guest time that is there by then stays.  Timers that are passed
- *	     fire at once, each once.  With KVM_TIMEWARP_F_BACKWARD it may be as far
- *	     behind.
- * @start_tsc: host TSC at which guest time goes on, at most a second from
- *	       &kvm_timewarp_view.host_tsc; until then it stands, at @leap_ns if that is
- *	       set.  0 for at once; so is one that has passed, but for the time since,
- *	       which is made up for.  From then on it is a function of this, of where
- *	       it stood and of the factor alone: VMs with the same three are in step.
- * @flags: bits of enum kvm_timewarp_answer_flags
- *
- * What is asked holds until the next call.
- */
+/* What a policy wants, until the next call. */
 struct kvm_timewarp_answer {
-	u64 factor_num;
+	u64 factor_num;		/* filled in with that in force */
 	u64 factor_den;
-	u64 next_host_ns;
-	u64 next_guest_ns;
-	u64 next_idle_ns;
-	u64 next_late_ns;
+	/* When to be called again, 0 for never; but no sooner than in a millisecond of the host. */
+	u64 next_host_ns;	/* host time */
+	u64 next_guest_ns;	/* guest time, which never comes while that stands still */
+	u64 next_idle_ns;	/* host ns for which all vCPUs are halted, once each time */
+	u64 next_late_ns;	/* guest ns by which a LAPIC timer is delivered late */
+	/*
+	 * Guest time to go on from, ahead by at most KVM_TIMEWARP_MAX_LEAP_NS, or
+	 * KVM_TIMEWARP_MAX_START_NS while no vCPU has entered the guest; 0 for none.
+	 * Guest time that is there by then stays.  Timers that are passed fire at once,
+	 * each once.  With KVM_TIMEWARP_F_BACKWARD it may be as far behind.
+	 */
 	u64 leap_ns;
+	/*
+	 * Host TSC at which guest time goes on, at most a second from
+	 * &kvm_timewarp_view.host_tsc; until then it stands, at @leap_ns if that is set.
+	 * 0 for at once; so is one that has passed, but for the time since, which is made
+	 * up for.  From then on guest time is a function of this, of where it stood and
+	 * of the factor alone: VMs with the same three are in step.
+	 */
 	u64 start_tsc;
-	u64 flags;
+	u64 flags;		/* bits of enum kvm_timewarp_answer_flags */
 };
 
-/**
- * struct kvm_timewarp_exit - why a policy ended
- * @kind: enum kvm_timewarp_exit_kind
- * @code: a negative errno, or 0
- * @reason: one word
- * @message: one sentence
- */
+/* Why a policy ended. */
 struct kvm_timewarp_exit {
-	u32 kind;
-	s32 code;
-	char reason[32];
-	char message[128];
+	u32 kind;		/* enum kvm_timewarp_exit_kind */
+	s32 code;		/* a negative errno, or 0 */
+	char reason[32];	/* one word */
+	char message[128];	/* one sentence */
 };
 
 #define KVM_TIMEWARP_NAME_LEN	16

@@ -359,47 +359,31 @@ static struct bpf_struct_ops bpf_kvm_timewarp_ops = {
 
 __bpf_kfunc_start_defs();
 
-/**
- * kvm_timewarp_mul_div - a * b / c in 128 bits
- * @a: factor
- * @b: factor
- * @c: divisor
- *
- * Return: the quotient rounded down, or U64_MAX if it does not fit or @c is 0.
- */
+/* a * b / c in 128 bits, rounded down; U64_MAX if it does not fit or if @c is 0. */
 __bpf_kfunc u64 kvm_timewarp_mul_div(u64 a, u64 b, u64 c)
 {
 	return timeline_mul_div(a, b, c);
 }
 
-/**
- * kvm_timewarp_host_tsc - the host's TSC, of which timelines are functions
- */
+/* The host's TSC, of which timelines are functions. */
 __bpf_kfunc u64 kvm_timewarp_host_tsc(void)
 {
 	return rdtsc();
 }
 
-/**
- * kvm_timewarp_ask - have the policy of a VM be called with KVM_TIMEWARP_ASKED, soon
- * @id: &kvm_timewarp_view.id of the VM, which is "id" in its state file
- *
- * Return: 0, or -ENOENT if no VM has this id.
+/*
+ * Have the policy of a VM be called with KVM_TIMEWARP_ASKED, soon.  The VM's
+ * &kvm_timewarp_view.id is "id" in its state file; if no VM has it: -ENOENT.
  */
 __bpf_kfunc int kvm_timewarp_ask(u32 id)
 {
 	return timewarp_ask(id);
 }
 
-/**
- * kvm_timewarp_kick - have the policy of a VM decide anew
- * @id: the "id" in the VM's state file
- *
- * For user space that has changed the policy's parameters.  Returns when the
- * decision is in force.
- *
- * Return: 0; -ENOENT if no policy has this id; else what the policy returned,
- * or -ETIMEDOUT if the vCPUs could not be held.
+/*
+ * The same with KVM_TIMEWARP_PARAMS, at once, for user space that has changed the
+ * policy's parameters.  Returns when the decision is in force: -ENOENT if no VM has
+ * this id; else what the policy returned, or -ETIMEDOUT if vCPUs could not be held.
  */
 __bpf_kfunc int kvm_timewarp_kick(u32 id)
 {

@@ -15,70 +15,37 @@
 /* A policy is not called more often than this, whatever it asks for. */
 #define TIMEWARP_MIN_INTERVAL_NS	NSEC_PER_MSEC
 
-/**
- * struct kvm_timewarp - a VM that has, or has had, a policy
- * @tl: its timeline
- * @ref: one is the VM's, others are held for a call
- * @node: in timewarp_list, until the VM dies
- * @id: unique for the life of the module
- * @dead: the VM has died
- * @ops: the policy
- * @link: what attaches @ops
- * @gone: @ops has had its last call, and @link is being detached
- * @min: lowest factor allowed
- * @max: highest factor allowed
- * @since_host_ns: host time of the attach
- * @decisions: answers of policies
- * @bad: bad answers in a row
- * @blamed: what was wrong with the last of them
- * @blamed_value: what it had asked there
- * @put_off_ns: how long to leave the VM alone, as its vCPUs could not be held; or 0
- * @asked_host_ns: host time of the last call
- * @events: bits of enum kvm_timewarp_event that have come since
- * @alarm: when the policy is to be called next
- * @alarm_event: what it will be told, unless something else has come
- * @idle_after_ns: how long all vCPUs must be halted for the policy to be called, or 0
- * @idle_told_ns: since when they are halted in the case that it was called last
- * @idle_alarm: when to look whether they are
- * @ask_irq_work: arms @alarm for who cannot
- * @work: calls the policy
- * @upkeep: looks after the timeline while there is a policy, and takes leave of it
- * @show_lock: protects the two below, and what is read with them
- * @name: name of the policy, which stays when the policy has gone
- * @exit: how the last policy ended
- *
- * Under the timeline's lock, unless it says otherwise.
- */
+/* A VM that has, or has had, a policy; under the timeline's lock unless it says otherwise. */
 struct kvm_timewarp {
 	struct kvm_timeline tl;
-	struct kref ref;
-	struct list_head node;
-	u32 id;
-	bool dead;
+	struct kref ref;	/* one is the VM's, others are held for a call */
+	struct list_head node;	/* in timewarp_list, until the VM dies */
+	u32 id;			/* unique for the life of the module */
+	bool dead;		/* the VM is */
 	struct kvm_timewarp_ops *ops;
-	struct bpf_link *link;
-	bool gone;
-	struct timeline_rate min;
+	struct bpf_link *link;	/* what attaches @ops */
+	bool gone;		/* @ops has had its last call, and @link is being detached */
+	struct timeline_rate min;	/* factors allowed */
 	struct timeline_rate max;
-	u64 since_host_ns;
-	u64 decisions;
-	unsigned int bad;
-	const char *blamed;
-	u64 blamed_value;
-	u64 put_off_ns;
-	u64 asked_host_ns;
-	unsigned long events;
-	struct hrtimer alarm;
-	enum kvm_timewarp_event alarm_event;
-	u64 idle_after_ns;
-	u64 idle_told_ns;
-	struct hrtimer idle_alarm;
-	struct irq_work ask_irq_work;
-	struct work_struct work;
-	struct delayed_work upkeep;
-	spinlock_t show_lock;	/* see above */
-	char name[KVM_TIMEWARP_NAME_LEN];
-	struct kvm_timewarp_exit exit;
+	u64 since_host_ns;	/* host time of the attach */
+	u64 decisions;		/* answers of policies */
+	unsigned int bad;	/* bad answers in a row */
+	const char *blamed;	/* what was wrong with the last of them */
+	u64 blamed_value;	/* what it had asked there */
+	u64 put_off_ns;		/* vCPUs could not be held: leave them alone for so long, or 0 */
+	u64 asked_host_ns;	/* host time of the last call */
+	unsigned long events;	/* bits of enum kvm_timewarp_event that have come since */
+	struct hrtimer alarm;	/* when the policy is to be called next */
+	enum kvm_timewarp_event alarm_event;	/* what for, unless something else has come */
+	u64 idle_after_ns;	/* call it when all vCPUs have been halted for so long, or 0 */
+	u64 idle_told_ns;	/* since when they are in the case that it was called last */
+	struct hrtimer idle_alarm;	/* when to look whether they are */
+	struct irq_work ask_irq_work;	/* arms @alarm for who cannot */
+	struct work_struct work;	/* calls the policy */
+	struct delayed_work upkeep;	/* looks after the timeline, and takes leave of it */
+	spinlock_t show_lock;	/* for the two below, and what is read with them */
+	char name[KVM_TIMEWARP_NAME_LEN];	/* stays when the policy has gone */
+	struct kvm_timewarp_exit exit;	/* how the last policy ended */
 };
 
 static inline struct kvm_timewarp *to_timewarp(struct kvm_timeline *tl)
