@@ -146,7 +146,7 @@ void timeline_init(struct kvm_timeline *tl, struct kvm *kvm);
 void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc);
 int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 		       struct timeline_rate rate);
-bool kvm_timeline_has_run(struct kvm *kvm);
+u64 timeline_leap_max(struct kvm *kvm);
 int kvm_timeline_set(struct kvm_timeline *tl, const struct timeline_next *next);
 int kvm_timeline_settle(struct kvm_timeline *tl);
 int kvm_timeline_stop(struct kvm_timeline *tl);

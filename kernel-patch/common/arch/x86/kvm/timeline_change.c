@@ -299,7 +299,7 @@ static void timeline_pause_timers(struct kvm_timeline *tl)
 }
 
 /* Whether a vCPU has ever entered the guest; by the field, as 7.3 has no kvm_vcpu_has_run(). */
-bool kvm_timeline_has_run(struct kvm *kvm)
+static bool timeline_has_run(struct kvm *kvm)
 {
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
@@ -312,6 +312,12 @@ bool kvm_timeline_has_run(struct kvm *kvm)
 	return false;
 }
 
+/* How far guest time leaps ahead: before a guest has run, no clock of it has been read. */
+u64 timeline_leap_max(struct kvm *kvm)
+{
+	return timeline_has_run(kvm) ? KVM_TIMEWARP_MAX_LEAP_NS : KVM_TIMEWARP_MAX_START_NS;
+}
+
 /* The PIT's ticks that a leap leaves out are lost, but to a guest that has not run yet. */
 static void timeline_leap_ticks(struct kvm *kvm)
 {
@@ -319,7 +325,7 @@ static void timeline_leap_ticks(struct kvm *kvm)
 
 	kvm->stat.timewarp_leaps++;
 	kvm_pit_timer_leap(kvm);
-	if (!kvm_timeline_has_run(kvm))
+	if (!timeline_has_run(kvm))
 		kvm->stat.timewarp_lost_ticks = lost;
 }
 
@@ -363,6 +369,9 @@ static int timeline_change(struct kvm_timeline *tl, enum timeline_change change,
 		if (!next.leap_ns && timeline_is(tl, &next))
 			goto out_release;
 	}
+
+	/* The guest may have begun to run since it was asked how far it can go. */
+	next.leap_ns = min(next.leap_ns, __kvm_timeline_ns(tl, rdtsc()) + timeline_leap_max(kvm));
 
 	timeline_pause_timers(tl);
 	timeline_write(tl, change, &next);

@@ -290,7 +290,7 @@ static bool timewarp_next(struct kvm_timewarp *tw, const struct kvm_timewarp_ops
 		if (ops->flags & KVM_TIMEWARP_F_BACKWARD)
 			least -= min(least - 1, KVM_TIMEWARP_MAX_LEAP_NS);
 		fine &= timewarp_check(tw, "leap_ns", answer->leap_ns, least,
-				       min(view->guest_ns + timewarp_leap_max(tw->tl.kvm),
+				       min(view->guest_ns + timeline_leap_max(tw->tl.kvm),
 					   TIMELINE_LAST_NS), &next->leap_ns);
 		next->back = next->leap_ns < view->guest_ns;
 	}

@@ -80,6 +80,5 @@ void timewarp_put(struct kvm_timewarp *tw);
 void timewarp_set_ops(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 		      struct bpf_link *link);
 int timewarp_ask(u32 id);
-u64 timewarp_leap_max(struct kvm *kvm);
 
 #endif /* __KVM_X86_TIMEWARP_POLICY_H */

@@ -71,12 +71,6 @@ static bool timewarp_has_policy(struct kvm_timewarp *tw, const void *unused)
 	return tw->ops && !READ_ONCE(tw->gone);
 }
 
-/* How far guest time leaps ahead: before a guest has run, no clock of it has been read. */
-u64 timewarp_leap_max(struct kvm *kvm)
-{
-	return kvm_timeline_has_run(kvm) ? KVM_TIMEWARP_MAX_LEAP_NS : KVM_TIMEWARP_MAX_START_NS;
-}
-
 /* Say whose policy it is; also where the state file looks. */
 void timewarp_set_ops(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 		      struct bpf_link *link)
