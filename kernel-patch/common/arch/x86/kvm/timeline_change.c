@@ -440,10 +440,11 @@ int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 		static_branch_inc(&kvm_timeline_key);
 	tl->keyed = true;
 	tl->mode = mode;
-	tl->asked = rate;
 
 	r = timeline_change(tl, TIMELINE_START, next);
-	if (r && !keyed)
+	if (!r)
+		tl->asked = rate;
+	else if (!keyed)
 		timeline_unkey(tl);
 
 	return r;

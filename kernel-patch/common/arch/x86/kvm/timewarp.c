@@ -90,7 +90,7 @@ void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int
 	if (kind != KVM_TIMEWARP_EXIT_VM_GONE)
 		timewarp_take_leave(tw);
 
-	trace_kvm_timewarp_exit(tw->id, tw->name, &exit);
+	trace_kvm_timewarp_exit(tw->id, tw->ops->name, &exit);
 	if (tw->ops->exit)
 		tw->ops->exit(&exit);
 	if (kind != KVM_TIMEWARP_EXIT_UNREG)

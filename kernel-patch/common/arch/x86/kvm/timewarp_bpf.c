@@ -57,20 +57,26 @@ void timewarp_unlink(struct bpf_link *link)
 	queue_work(timewarp_wq, &u->work);
 }
 
-/* The VM behind a descriptor of the current task, with a reference. */
-static struct kvm *timewarp_get_kvm(int fd)
+/* The VM that a new policy is for, a descriptor of the current task, with a reference. */
+static struct kvm *timewarp_get_kvm(struct kvm_timewarp_ops *ops)
 {
-	struct file *file = fget(fd);
-	struct kvm *kvm;
+	struct kvm_timewarp *tw = timewarp_find(ops, 0);
+	struct kvm *kvm = ERR_PTR(-ENOTTY);
+	struct file *file;
 
+	/* A table is one VM's. */
+	if (tw) {
+		timewarp_put(tw);
+		return ERR_PTR(-EBUSY);
+	}
+
+	file = fget(ops->vm_fd);
 	if (!file)
 		return ERR_PTR(-EBADF);
 
 	if (file_is_kvm(file)) {
 		kvm = file->private_data;
 		kvm_get_kvm(kvm);
-	} else {
-		kvm = ERR_PTR(-ENOTTY);
 	}
 	fput(file);
 
@@ -121,13 +127,7 @@ static int kvm_timewarp_reg(void *kdata, struct bpf_link *link)
 	if (!READ_ONCE(timewarp_enabled))
 		return -EPERM;
 
-	tw = timewarp_find(timewarp_has_ops, ops);
-	if (tw) {
-		timewarp_put(tw);
-		return -EBUSY;
-	}
-
-	kvm = timewarp_get_kvm(ops->vm_fd);
+	kvm = timewarp_get_kvm(ops);
 	if (IS_ERR(kvm))
 		return PTR_ERR(kvm);
 
@@ -144,7 +144,7 @@ static int kvm_timewarp_reg(void *kdata, struct bpf_link *link)
 
 static void kvm_timewarp_unreg(void *kdata, struct bpf_link *link)
 {
-	struct kvm_timewarp *tw = timewarp_find(timewarp_has_link, link);
+	struct kvm_timewarp *tw = timewarp_find(link, 0);
 
 	if (!tw)
 		return;
@@ -195,27 +195,18 @@ static int kvm_timewarp_update(void *kdata, void *old_kdata, struct bpf_link *li
 	struct kvm_timewarp_ops *ops = kdata;
 	struct kvm_timewarp *tw;
 	struct kvm *kvm;
-	int r = -EXDEV;
+	int r = -ENXIO;
 
-	tw = timewarp_find(timewarp_has_ops, ops);
-	if (tw) {
-		timewarp_put(tw);
-		return -EBUSY;
-	}
-
-	kvm = timewarp_get_kvm(ops->vm_fd);
+	kvm = timewarp_get_kvm(ops);
 	if (IS_ERR(kvm))
 		return PTR_ERR(kvm);
 
-	tw = timewarp_find(timewarp_has_link, link);
+	tw = timewarp_find(link, 0);
 	if (tw) {
 		mutex_lock(&tw->tl.lock);
-		if (kvm->arch.timeline == &tw->tl)
-			r = timewarp_swap(tw, ops, link);
+		r = kvm->arch.timeline == &tw->tl ? timewarp_swap(tw, ops, link) : -EXDEV;
 		mutex_unlock(&tw->tl.lock);
 		timewarp_put(tw);
-	} else {
-		r = -ENXIO;
 	}
 	kvm_put_kvm(kvm);
 
@@ -387,7 +378,7 @@ __bpf_kfunc int kvm_timewarp_ask(u32 id)
  */
 __bpf_kfunc int kvm_timewarp_kick(u32 id)
 {
-	struct kvm_timewarp *tw = timewarp_find(timewarp_has_id, &id);
+	struct kvm_timewarp *tw = id ? timewarp_find(NULL, id) : NULL;
 	int r = -ENOENT;
 
 	if (!tw)
@@ -417,8 +408,6 @@ BTF_ID_FLAGS(func, kvm_timewarp_ask)
 BTF_KFUNCS_END(kvm_timewarp_ops_kfunc_ids)
 
 BTF_KFUNCS_START(kvm_timewarp_syscall_kfunc_ids)
-BTF_ID_FLAGS(func, kvm_timewarp_mul_div)
-BTF_ID_FLAGS(func, kvm_timewarp_host_tsc)
 BTF_ID_FLAGS(func, kvm_timewarp_ask)
 BTF_ID_FLAGS(func, kvm_timewarp_kick, KF_SLEEPABLE)
 BTF_KFUNCS_END(kvm_timewarp_syscall_kfunc_ids)

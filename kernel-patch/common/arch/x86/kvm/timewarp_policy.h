@@ -43,8 +43,7 @@ struct kvm_timewarp {
 	struct irq_work ask_irq_work;	/* arms @alarm for who cannot */
 	struct work_struct work;	/* calls the policy */
 	struct delayed_work upkeep;	/* looks after the timeline, and takes leave of it */
-	spinlock_t show_lock;	/* for the two below, and what is read with them */
-	char name[KVM_TIMEWARP_NAME_LEN];	/* stays when the policy has gone */
+	spinlock_t show_lock;	/* for the one below, and what is read with it */
 	struct kvm_timewarp_exit exit;	/* how the last policy ended */
 };
 
@@ -71,11 +70,7 @@ void timewarp_unlink(struct bpf_link *link);
 extern bool timewarp_enabled;
 
 struct kvm_timewarp *timewarp_of_vm(struct kvm *kvm);
-struct kvm_timewarp *timewarp_find(bool (*match)(struct kvm_timewarp *tw, const void *key),
-				   const void *key);
-bool timewarp_has_link(struct kvm_timewarp *tw, const void *link);
-bool timewarp_has_ops(struct kvm_timewarp *tw, const void *ops);
-bool timewarp_has_id(struct kvm_timewarp *tw, const void *id);
+struct kvm_timewarp *timewarp_find(const void *what, u32 id);
 void timewarp_put(struct kvm_timewarp *tw);
 void timewarp_set_ops(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 		      struct bpf_link *link);

@@ -16,22 +16,12 @@
 #include "timewarp_policy.h"
 #include "x86.h"
 
-static const char *timewarp_mode_name(const struct kvm_timeline *tl)
-{
-	if (!tl->active)
-		return "-";
-
-	switch (tl->mode) {
-	case KVM_TIMEWARP_TSC_SCALED:
-		return "scaled";
-	case KVM_TIMEWARP_TSC_TRAPPED:
-		return "trapped";
-	case KVM_TIMEWARP_TSC_OFFSET:
-		return "offset";
-	default:
-		return "-";
-	}
-}
+static const char * const timewarp_modes[] = {
+	[KVM_TIMEWARP_TSC_AUTO]		= "-",
+	[KVM_TIMEWARP_TSC_SCALED]	= "scaled",
+	[KVM_TIMEWARP_TSC_TRAPPED]	= "trapped",
+	[KVM_TIMEWARP_TSC_OFFSET]	= "offset",
+};
 
 static void timewarp_show_policy(struct seq_file *m, struct kvm_timewarp *tw)
 {
@@ -46,7 +36,7 @@ static void timewarp_show_policy(struct seq_file *m, struct kvm_timewarp *tw)
 		attached = tw->ops && !tw->gone;
 		if (attached) {
 			link_id = tw->link->id;
-			memcpy(name, tw->name, sizeof(name));
+			memcpy(name, tw->ops->name, sizeof(name));
 		}
 		spin_unlock(&tw->show_lock);
 	}
@@ -62,24 +52,10 @@ static void timewarp_show_policy(struct seq_file *m, struct kvm_timewarp *tw)
 	seq_printf(m, "exit_message %s\n", exit.kind ? exit.message : "-");
 }
 
-static void timewarp_show_factors(struct seq_file *m, const struct kvm_timeline *s,
-				  struct kvm_timewarp *tw)
-{
-	static const struct timeline_rate one = { 1, 1 };
-	const struct timeline_rate *asked = s->active ? &s->asked : &one;
-	const struct timeline_rate *force = s->active ? &s->rate : &one;
-
-	seq_printf(m, "factor_asked %llu/%llu\n", asked->num, asked->den);
-	seq_printf(m, "factor_force %llu/%llu\n", force->num, force->den);
-	seq_printf(m, "factor_min %llu/%llu\n", tw ? tw->min.num : 0, tw ? tw->min.den : 0);
-	seq_printf(m, "factor_max %llu/%llu\n", tw ? tw->max.num : 0, tw ? tw->max.den : 0);
-	seq_printf(m, "since_host_ns %llu\n", s->active ? tw->since_host_ns : 0);
-}
-
 static void timewarp_show_timeline(struct seq_file *m, struct kvm *kvm, struct kvm_timewarp *tw)
 {
 	struct kvm_timeline *tl = tw ? &tw->tl : NULL;
-	struct kvm_timeline s = {};
+	struct kvm_timeline s = { .asked = { 1, 1 }, .rate = { 1, 1 } };
 	u64 host_ns, host_tsc;
 	u64 guest_ns;
 	unsigned int seq;
@@ -92,8 +68,12 @@ static void timewarp_show_timeline(struct seq_file *m, struct kvm *kvm, struct k
 	} while (read_seqcount_retry(&kvm->arch.pvclock_sc, seq));
 	guest_ns = s.seq ? __kvm_timeline_ns(&s, host_tsc) : host_ns;
 
-	seq_printf(m, "tsc_mode %s\n", timewarp_mode_name(&s));
-	timewarp_show_factors(m, &s, tw);
+	seq_printf(m, "tsc_mode %s\n", timewarp_modes[s.active ? s.mode : 0]);
+	seq_printf(m, "factor_asked %llu/%llu\n", s.asked.num, s.asked.den);
+	seq_printf(m, "factor_force %llu/%llu\n", s.rate.num, s.rate.den);
+	seq_printf(m, "factor_min %llu/%llu\n", tw ? tw->min.num : 0, tw ? tw->min.den : 0);
+	seq_printf(m, "factor_max %llu/%llu\n", tw ? tw->max.num : 0, tw ? tw->max.den : 0);
+	seq_printf(m, "since_host_ns %llu\n", s.active ? tw->since_host_ns : 0);
 	seq_printf(m, "host_ns %llu\n", host_ns);
 	seq_printf(m, "guest_ns %llu\n", guest_ns);
 	seq_printf(m, "host_tsc %llu\n", host_tsc);
@@ -102,7 +82,6 @@ static void timewarp_show_timeline(struct seq_file *m, struct kvm *kvm, struct k
 						       s.tsc_offset));
 	seq_printf(m, "held %d\n", s.active && s.frozen);
 	seq_printf(m, "leapt_ns %llu\n", s.leapt_ns);
-	seq_printf(m, "idle_vcpus %u\n", s.idle_vcpus);
 	seq_printf(m, "seq %llu\n", s.seq);
 	seq_printf(m, "seg_host_tsc %llu\n", s.seg_host_tsc);
 	seq_printf(m, "tsc_ratio %llu\n", s.tsc_ratio);

@@ -32,15 +32,15 @@ void timewarp_put(struct kvm_timewarp *tw)
 	kref_put(&tw->ref, timewarp_free);
 }
 
-/* The one that @match holds for, with a reference, or NULL. */
-struct kvm_timewarp *timewarp_find(bool (*match)(struct kvm_timewarp *tw, const void *key),
-				   const void *key)
+/* The VM that a policy or link, else an id, else any policy is of; with a reference, or NULL. */
+struct kvm_timewarp *timewarp_find(const void *what, u32 id)
 {
 	struct kvm_timewarp *tw, *found = NULL;
 
 	spin_lock(&timewarp_list_lock);
 	list_for_each_entry(tw, &timewarp_list, node) {
-		if (match(tw, key)) {
+		if (what ? tw->ops == what || tw->link == what :
+		    id ? tw->id == id : tw->ops && !READ_ONCE(tw->gone)) {
 			kref_get(&tw->ref);
 			found = tw;
 			break;
@@ -51,26 +51,6 @@ struct kvm_timewarp *timewarp_find(bool (*match)(struct kvm_timewarp *tw, const 
 	return found;
 }
 
-bool timewarp_has_link(struct kvm_timewarp *tw, const void *link)
-{
-	return tw->link == link;
-}
-
-bool timewarp_has_ops(struct kvm_timewarp *tw, const void *ops)
-{
-	return tw->ops == ops;
-}
-
-bool timewarp_has_id(struct kvm_timewarp *tw, const void *id)
-{
-	return tw->id == *(const u32 *)id;
-}
-
-static bool timewarp_has_policy(struct kvm_timewarp *tw, const void *unused)
-{
-	return tw->ops && !READ_ONCE(tw->gone);
-}
-
 /* Say whose policy it is; also where the state file looks. */
 void timewarp_set_ops(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 		      struct bpf_link *link)
@@ -79,8 +59,6 @@ void timewarp_set_ops(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 	spin_lock(&tw->show_lock);
 	tw->ops = ops;
 	tw->link = link;
-	if (ops)
-		memcpy(tw->name, ops->name, sizeof(tw->name));
 	spin_unlock(&tw->show_lock);
 	spin_unlock(&timewarp_list_lock);
 }
@@ -135,7 +113,7 @@ static int timewarp_param_set(const char *val, const struct kernel_param *kp)
 	int r = param_set_bool(val, kp);
 
 	while (!r && !READ_ONCE(timewarp_enabled)) {
-		tw = timewarp_find(timewarp_has_policy, NULL);
+		tw = timewarp_find(NULL, 0);
 		if (!tw)
 			break;
 
