@@ -102,14 +102,16 @@ ktime_t kvm_timeline_owe_periods(struct kvm *kvm, ktime_t now, ktime_t target, s
 }
 
 /*
- * Part of the wait may have been in an earlier segment: as no more is stolen than
- * has elapsed since, it does not matter.
+ * Host time for which a vCPU has waited since it was last asked, in guest time.  Part
+ * of the wait may have been in an earlier segment, also if the timeline has stopped:
+ * as no more is stolen than has elapsed since, it does not matter.
  */
-u64 __kvm_timeline_steal(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, u64 steal_ns)
+u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns)
 {
+	struct kvm_timeline *tl = READ_ONCE(vcpu->kvm->arch.timeline);
 	u64 now, elapsed;
 
-	if (!tl->active && vcpu->arch.timeline.steal_seq == tl->seq)
+	if (!tl || (!tl->active && vcpu->arch.timeline.steal_seq == tl->seq))
 		return steal_ns;
 
 	now = __kvm_timeline_ns(tl, rdtsc());
@@ -130,9 +132,12 @@ u64 timeline_max_ratio(const struct kvm_timeline *tl)
 	return tl->mode == KVM_TIMEWARP_TSC_SCALED ? kvm_caps.max_tsc_scaling_ratio : U64_MAX;
 }
 
-u64 __kvm_timeline_tsc_ratio(struct kvm_timeline *tl, u64 base_ratio)
+/* The TSC ratio that gives a guest the timeline on top of @base_ratio. */
+u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio)
 {
-	if (tl->mode == KVM_TIMEWARP_TSC_OFFSET)
+	struct kvm_timeline *tl = kvm_timeline(kvm);
+
+	if (!tl || tl->mode == KVM_TIMEWARP_TSC_OFFSET)
 		return base_ratio;
 
 	if (base_ratio == tl->base_ratio)
@@ -141,10 +146,13 @@ u64 __kvm_timeline_tsc_ratio(struct kvm_timeline *tl, u64 base_ratio)
 	return timeline_ratio(base_ratio, tl->rate, timeline_max_ratio(tl));
 }
 
-/* Called with kvm->arch.pvclock_sc read or where no change can come between. */
-void __kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv)
+/* Have @pv follow the timeline, with pvclock_sc read or where no change can come between. */
+void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv)
 {
-	struct kvm_timeline *tl = vcpu->kvm->arch.timeline;
+	struct kvm_timeline *tl = kvm_timeline(vcpu->kvm);
+
+	if (!tl)
+		return;
 
 	if (vcpu->arch.timeline.base_tsc_ratio == tl->base_ratio) {
 		/* The anchor, as the vCPU's own TSC shows it: never re-sampled. */

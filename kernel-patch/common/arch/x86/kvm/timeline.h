@@ -117,10 +117,10 @@ ktime_t __kvm_timer_to_host(struct kvm_timeline *tl, ktime_t expires);
 u64 __kvm_timer_host_delay(struct kvm_timeline *tl, u64 guest_ns);
 ktime_t kvm_timeline_owe_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period,
 				 u64 most, u64 *owed);
-void __kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv);
+void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv);
 u64 timeline_max_ratio(const struct kvm_timeline *tl);
-u64 __kvm_timeline_tsc_ratio(struct kvm_timeline *tl, u64 base_ratio);
-u64 __kvm_timeline_steal(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, u64 steal_ns);
+u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio);
+u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns);
 u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl);
 int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 			struct timeline_rate *min, struct timeline_rate *max);
@@ -309,15 +309,6 @@ static inline u64 kvm_timeline_scale_span(struct kvm *kvm, u64 cycles)
 	return tl ? timeline_scale(cycles, tl->rate) : cycles;
 }
 
-/* Host time for which a vCPU has waited since it was last asked, in guest time. */
-static inline u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns)
-{
-	/* Even if it has stopped: the wait may have begun before. */
-	struct kvm_timeline *tl = READ_ONCE(vcpu->kvm->arch.timeline);
-
-	return tl ? __kvm_timeline_steal(tl, vcpu, steal_ns) : steal_ns;
-}
-
 /* A vCPU's timer, which was @due in guest time, is being delivered. */
 static inline void kvm_timeline_delivered(struct kvm_vcpu *vcpu, ktime_t due)
 {
@@ -332,21 +323,6 @@ static inline void kvm_timeline_ticks_lost(struct kvm *kvm, u64 ticks)
 {
 	if (kvm_timeline(kvm))
 		kvm->stat.timewarp_lost_ticks += ticks;
-}
-
-/* The TSC ratio that gives a guest the timeline on top of @base_ratio. */
-static inline u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio)
-{
-	struct kvm_timeline *tl = kvm_timeline(kvm);
-
-	return tl ? __kvm_timeline_tsc_ratio(tl, base_ratio) : base_ratio;
-}
-
-/* Have @pv follow the timeline. */
-static inline void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv)
-{
-	if (kvm_timeline(vcpu->kvm))
-		__kvm_timeline_pvclock(vcpu, pv);
 }
 
 /*

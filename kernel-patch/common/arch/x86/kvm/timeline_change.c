@@ -243,7 +243,8 @@ static void timeline_write_vcpu(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, 
 	u64 tsc = kvm_scale_tsc(tl->from_tsc, arch->l1_tsc_scaling_ratio) + arch->l1_tsc_offset;
 
 	tsc += timeline_own_cycles(tl, vcpu, tl->leap_cycles);
-	arch->l1_tsc_scaling_ratio = __kvm_timeline_tsc_ratio(tl, arch->timeline.base_tsc_ratio);
+	arch->l1_tsc_scaling_ratio = kvm_timeline_tsc_ratio(tl->kvm,
+							    arch->timeline.base_tsc_ratio);
 	arch->l1_tsc_offset = tsc - kvm_scale_tsc(host_tsc, arch->l1_tsc_scaling_ratio);
 
 	/* A guest that has kvmclock asks it whether it was stopped before it speaks of a lockup. */
