@@ -32,6 +32,14 @@ static inline u64 mul_u64_u64_shr(u64 a, u64 mul, unsigned int shift)
 	return (u64)(((unsigned __int128)a * mul) >> shift);
 }
 
+/* asm/pvclock.h: ns that a guest computes from its pvclock page */
+static inline u64 pvclock_scale_delta(u64 delta, u32 mul, int shift)
+{
+	delta = shift < 0 ? delta >> -shift : delta << shift;
+
+	return mul_u64_u64_shr(delta, mul, 32);
+}
+
 static inline u64 mul_u64_u64_div_u64(u64 a, u64 mul, u64 div)
 {
 	unsigned __int128 product = (unsigned __int128)a * mul;

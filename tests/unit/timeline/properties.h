@@ -84,27 +84,6 @@ static inline const char *must_unscale(u64 delta, struct timeline_rate rate)
 	return NULL;
 }
 
-static inline const char *must_tsc(u64 host_tsc, u64 ratio, unsigned int frac_bits, u64 offset)
-{
-	MUST("tsc is the product's 64 bits above the fraction, plus the offset, modulo 2^64",
-	     timeline_tsc(host_tsc, ratio, frac_bits, offset) - offset ==
-	     wide_bits(wide_mul64(host_tsc, ratio), frac_bits));
-
-	return NULL;
-}
-
-static inline const char *must_pvclock_ns(u64 delta, u32 mul, s8 shift)
-{
-	u64 shifted = wide_bits(wide_shl(wide(delta), SHIFT_MAX), SHIFT_MAX - shift);
-
-	if (shift > 0)
-		MUST("a shift left is modulo 2^64", shifted == delta << shift);
-	MUST("pvclock_ns is the guest's formula to the bit",
-	     timeline_pvclock_ns(delta, mul, shift) == wide_bits(wide_mul64(shifted, mul), 32));
-
-	return NULL;
-}
-
 /* Whether a factor is within what any TSC mode allows, as what is checked lets no other through */
 static inline bool factor_valid(struct timeline_rate r)
 {
@@ -201,7 +180,8 @@ static inline const char *must_host_cycles(u64 cycles, u64 ratio, unsigned int f
 	}
 	MUST("they are the most", wide_is_floor(n, have, ratio));
 	MUST("the guest counts no more", host > U64_MAX - n ||
-	     timeline_tsc(host + n, ratio, frac, 0) - timeline_tsc(host, ratio, frac, 0) <= cycles);
+	     mul_u64_u64_shr(host + n, ratio, frac) - mul_u64_u64_shr(host, ratio, frac) <=
+	     cycles);
 
 	return NULL;
 }

@@ -121,8 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	EXPECT(must_scale(a, rate), "%llu by %llu/%llu", a, rate.num, rate.den);
 	EXPECT(must_unscale(a, rate), "%llu by %llu/%llu", a, rate.num, rate.den);
 
-	EXPECT(must_tsc(a, b, 48, c), "%llu * %llu >> 48", a, b);
-	EXPECT(must_tsc(a, b, 32, c), "%llu * %llu >> 32", a, b);
 	if (b)
 		EXPECT(must_ratio(a, rate, b), "%llu by %llu/%llu, max %llu", a, rate.num,
 		       rate.den, b);
@@ -133,7 +131,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			EXPECT(must_ratio(a, rate, near + i - 1), "%llu by %llu/%llu, max %llu",
 			       a, rate.num, rate.den, near + i - 1);
 
-	EXPECT(must_pvclock_ns(a, mul, shift), "%llu, %u, %d", a, mul, shift);
 	EXPECT(must_pvclock_mul(base_mul, base_shift, rate), "%u, %d by %llu/%llu", base_mul,
 	       base_shift, rate.num, rate.den);
 	if (abs(shift - base_shift) <= 30)

@@ -34,7 +34,7 @@ u64 __kvm_timeline_ns(struct kvm_timeline *tl, u64 host_tsc)
 {
 	u64 tsc = kvm_scale_tsc(timeline_host_tsc(tl, host_tsc), tl->tsc_ratio) + tl->tsc_offset;
 
-	return tl->pv_ns + timeline_pvclock_ns(tsc - tl->pv_tsc, tl->pv_mul, tl->pv_shift);
+	return tl->pv_ns + pvclock_scale_delta(tsc - tl->pv_tsc, tl->pv_mul, tl->pv_shift);
 }
 
 ktime_t __kvm_timer_now(struct kvm_timeline *tl)

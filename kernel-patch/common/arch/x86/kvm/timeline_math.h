@@ -63,32 +63,9 @@ static inline u64 timeline_unscale(u64 delta, struct timeline_rate rate)
 }
 
 /*
- * The TSC that hardware shows a guest: SDM vol. 3, 26.6.5; APM vol. 2, 15.30.5.  All
- * TSC arithmetic is modulo 2^64.
- */
-static inline u64 timeline_tsc(u64 host_tsc, u64 ratio, unsigned int frac_bits, u64 offset)
-{
-	return mul_u64_u64_shr(host_tsc, ratio, frac_bits) + offset;
-}
-
-/*
- * ns that a guest computes from its pvclock page for so many cycles since that page's
- * tsc_timestamp: the same formula as pvclock_scale_delta(), to the bit.  @shift is
- * -31 to 31, here and below.
- */
-static inline u64 timeline_pvclock_ns(u64 tsc_delta, u32 mul, s8 shift)
-{
-	if (shift < 0)
-		tsc_delta >>= -shift;
-	else
-		tsc_delta <<= shift;
-
-	return mul_u64_u64_shr(tsc_delta, mul, 32);
-}
-
-/*
- * The reverse: the least number of cycles since tsc_timestamp at which the guest
- * computes @ns or more, or U64_MAX if that does not fit.  @mul is 2^31 or more.
+ * The reverse of pvclock_scale_delta(): the least number of cycles since a page's
+ * tsc_timestamp at which the guest computes @ns or more, or U64_MAX if that does not
+ * fit.  @mul is 2^31 or more, @shift -31 to 31, here and below.
  */
 static inline u64 timeline_pvclock_cycles(u64 ns, u32 mul, s8 shift)
 {
