@@ -60,8 +60,6 @@ static void timewarp_take_leave(struct kvm_timewarp *tw)
 		timeline_unkey(&tw->tl);
 }
 
-static void timewarp_set_idle_alarm(struct kvm_timewarp *tw, u64 after_ns);
-
 /* The last call of a policy: say why, and have time go on at factor 1. */
 void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int code,
 		  const char *reason, const char *fmt, ...)
@@ -85,7 +83,7 @@ void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int
 
 	WRITE_ONCE(tw->tl.late_limit_ns, 0);
 	hrtimer_cancel(&tw->alarm);
-	timewarp_set_idle_alarm(tw, 0);
+	WRITE_ONCE(tw->idle_after_ns, 0);
 	hrtimer_cancel(&tw->idle_alarm);
 	if (kind != KVM_TIMEWARP_EXIT_VM_GONE)
 		timewarp_take_leave(tw);
@@ -94,7 +92,7 @@ void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int
 	if (tw->ops->exit)
 		tw->ops->exit(&exit);
 	if (kind != KVM_TIMEWARP_EXIT_UNREG)
-		timewarp_unlink(tw->link);
+		timewarp_unlink(tw);
 }
 
 /*
@@ -576,6 +574,7 @@ void timewarp_setup(struct kvm_timewarp *tw, struct kvm *kvm)
 	init_irq_work(&tw->ask_irq_work, timewarp_ask_fn);
 	INIT_WORK(&tw->work, timewarp_work_fn);
 	INIT_DELAYED_WORK(&tw->upkeep, timewarp_upkeep_fn);
+	INIT_WORK(&tw->unlink, timewarp_unlink_fn);
 	spin_lock_init(&tw->show_lock);
 }
 

@@ -16,45 +16,33 @@
 #include <linux/kvm_host.h>
 
 #include "timeline.h"
-#include "timeline_line.h"
 #include "timewarp_policy.h"
 #include "x86.h"
 
 struct workqueue_struct *timewarp_wq;
 
 /* Detaching takes locks that are held around ->reg() and ->unreg(). */
-struct timewarp_unlink {
-	struct work_struct work;
-	struct bpf_link *link;
-};
-
-static void timewarp_unlink_fn(struct work_struct *work)
+void timewarp_unlink_fn(struct work_struct *work)
 {
-	struct timewarp_unlink *u = container_of(work, struct timewarp_unlink, work);
+	struct kvm_timewarp *tw = container_of(work, struct kvm_timewarp, unlink);
+	struct bpf_link *link = xchg(&tw->unlinked, NULL);
 
-	u->link->ops->detach(u->link);
-	bpf_link_put(u->link);
-	kfree(u);
+	link->ops->detach(link);
+	bpf_link_put(link);
+	timewarp_put(tw);
 }
 
 /* Turn the link defunct, so that its owner gets to know. */
-void timewarp_unlink(struct bpf_link *link)
+void timewarp_unlink(struct kvm_timewarp *tw)
 {
-	struct timewarp_unlink *u;
+	struct bpf_link *link = bpf_link_inc_not_zero(tw->link);
 
-	link = bpf_link_inc_not_zero(link);
 	if (IS_ERR(link))
 		return;
 
-	u = kzalloc_obj(*u, GFP_KERNEL);
-	if (!u) {
-		bpf_link_put(link);
-		return;
-	}
-
-	u->link = link;
-	INIT_WORK(&u->work, timewarp_unlink_fn);
-	queue_work(timewarp_wq, &u->work);
+	kref_get(&tw->ref);
+	tw->unlinked = link;
+	queue_work(timewarp_wq, &tw->unlink);
 }
 
 /* The VM that a new policy is for, a descriptor of the current task, with a reference. */
@@ -89,8 +77,8 @@ static int timewarp_attach(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops
 	enum kvm_timewarp_tsc_mode mode = ops->tsc_mode;
 	int r;
 
-	/* One that is still being taken off its timeline is busy as well. */
-	if (tw->ops || tw->tl.active)
+	/* One that is still being taken off its timeline, or its link, is busy as well. */
+	if (tw->ops || tw->tl.active || READ_ONCE(tw->unlinked))
 		return -EBUSY;
 
 	r = kvm_timeline_limits(tw->tl.kvm, &mode, &tw->min, &tw->max);

@@ -25,6 +25,8 @@ struct kvm_timewarp {
 	struct kvm_timewarp_ops *ops;
 	struct bpf_link *link;	/* what attaches @ops */
 	bool gone;		/* @ops has had its last call, and @link is being detached */
+	struct work_struct unlink;	/* does that */
+	struct bpf_link *unlinked;	/* what it is to detach, with a reference; or NULL */
 	struct timeline_rate min;	/* factors allowed */
 	struct timeline_rate max;
 	u64 since_host_ns;	/* host time of the attach */
@@ -64,7 +66,8 @@ void timewarp_end(struct kvm_timewarp *tw, enum kvm_timewarp_exit_kind kind, int
 		  const char *reason, const char *fmt, ...);
 
 /* timewarp_bpf.c */
-void timewarp_unlink(struct bpf_link *link);
+void timewarp_unlink_fn(struct work_struct *work);
+void timewarp_unlink(struct kvm_timewarp *tw);
 
 /* timewarp_vm.c */
 extern bool timewarp_enabled;

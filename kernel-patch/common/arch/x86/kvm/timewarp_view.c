@@ -77,8 +77,8 @@ static void timewarp_show_timeline(struct seq_file *m, struct kvm *kvm, struct k
 	seq_printf(m, "host_ns %llu\n", host_ns);
 	seq_printf(m, "guest_ns %llu\n", guest_ns);
 	seq_printf(m, "host_tsc %llu\n", host_tsc);
-	seq_printf(m, "guest_tsc %llu\n", kvm_scale_tsc(timeline_host_tsc(&s, host_tsc), s.tsc_ratio) +
-		   s.tsc_offset);
+	seq_printf(m, "guest_tsc %llu\n",
+		   kvm_scale_tsc(timeline_host_tsc(&s, host_tsc), s.tsc_ratio) + s.tsc_offset);
 	seq_printf(m, "held %d\n", s.active && s.frozen);
 	seq_printf(m, "leapt_ns %llu\n", s.leapt_ns);
 	seq_printf(m, "seq %llu\n", s.seq);
