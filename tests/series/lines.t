@@ -82,7 +82,7 @@ sub trap_pid {
 	my @other = grep { code($_) =~ /\bv(?:cpu)?->pid\b/ } grep { !m{/timeline_line\.h$} } sources("$kvm/timeline*", "$kvm/timewarp*");
 	ok(!@other, 'no other file of the timeline looks at it', @other);
 	my $starved = body(code("$kvm/timeline_load.c"), 'timeline_starved_ns');
-	ok(in_order($starved, 'rcu_read_lock\(\)', 'timeline_vcpu_task\(', 'task->', 'rcu_read_unlock\(\)'),
+	ok(in_order($starved, 'guard\(rcu\)\(\);', 'timeline_vcpu_task\(', 'task->'),
 		'the task that it names is looked at under RCU', $starved);
 }
 

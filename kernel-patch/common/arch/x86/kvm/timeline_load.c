@@ -35,19 +35,17 @@ void __kvm_timeline_delivered(struct kvm_timeline *tl, struct kvm_vcpu *vcpu, kt
 static u64 timeline_starved_ns(struct kvm_vcpu *vcpu)
 {
 	struct task_struct *task;
-	u64 ns = 0, queued;
+	u64 ns, queued;
 
-	rcu_read_lock();
+	guard(rcu)();
 	task = timeline_vcpu_task(vcpu);
-	if (task) {
-		ns = READ_ONCE(task->sched_info.run_delay);
-		queued = READ_ONCE(task->sched_info.last_queued);
-		if (queued)
-			ns += max_t(s64, local_clock() - queued, 0);
-	}
-	rcu_read_unlock();
+	if (!task)
+		return 0;
 
-	return ns;
+	ns = READ_ONCE(task->sched_info.run_delay);
+	queued = READ_ONCE(task->sched_info.last_queued);
+
+	return queued ? ns + max_t(s64, local_clock() - queued, 0) : ns;
 }
 
 /* Host time for which a vCPU was halted, until now. */

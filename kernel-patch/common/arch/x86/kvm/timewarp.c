@@ -211,11 +211,10 @@ static void timewarp_work_fn(struct work_struct *work)
 	struct kvm_timewarp *tw = container_of(work, struct kvm_timewarp, work);
 	enum kvm_timewarp_event event;
 
-	mutex_lock(&tw->tl.lock);
+	guard(mutex)(&tw->tl.lock);
 	event = timewarp_pick(tw, xchg(&tw->events, 0));
 	if (event && tw->ops && !tw->gone)
 		timewarp_decide(tw, tw->ops, event, tw->tl.mode);
-	mutex_unlock(&tw->tl.lock);
 }
 
 /*
@@ -539,7 +538,7 @@ static void timewarp_upkeep_fn(struct work_struct *work)
 	struct kvm_timeline *tl = &tw->tl;
 	struct timeline_next next = {};
 
-	mutex_lock(&tl->lock);
+	guard(mutex)(&tl->lock);
 	if (tw->dead) {
 		/* Its vCPUs run no more. */
 	} else if (!tw->ops || tw->gone) {
@@ -552,7 +551,6 @@ static void timewarp_upkeep_fn(struct work_struct *work)
 			kvm_timeline_set(tl, &next);
 		timewarp_upkeep_soon(tw, TIMEWARP_UPKEEP_MS);
 	}
-	mutex_unlock(&tl->lock);
 }
 
 /* The host's clock has changed, and may be no good any more. */

@@ -169,9 +169,8 @@ static int timewarp_swap(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 
 	tw->bad = 0;
 	timewarp_set_ops(tw, ops, link);
-	spin_lock(&tw->show_lock);
-	tw->exit = info;
-	spin_unlock(&tw->show_lock);
+	scoped_guard(spinlock, &tw->show_lock)
+		tw->exit = info;
 	if (old->exit)
 		old->exit(&info);
 

@@ -82,7 +82,6 @@ static void timewarp_show_timeline(struct seq_file *m, struct kvm *kvm, struct k
 	seq_printf(m, "held %d\n", s.active && s.frozen);
 	seq_printf(m, "leapt_ns %llu\n", s.leapt_ns);
 	seq_printf(m, "seq %llu\n", s.seq);
-	seq_printf(m, "seg_host_tsc %llu\n", s.seg_host_tsc);
 	seq_printf(m, "tsc_ratio %llu\n", s.tsc_ratio);
 	seq_printf(m, "tsc_frac_bits %u\n", kvm_caps.tsc_scaling_ratio_frac_bits);
 	seq_printf(m, "tsc_offset %lld\n", (s64)s.tsc_offset);
@@ -109,7 +108,6 @@ static int timewarp_show(struct seq_file *m, void *v)
 	timewarp_show_timeline(m, kvm, tw);
 	seq_printf(m, "decisions %llu\n", tw ? tw->decisions : 0);
 	seq_printf(m, "changes %llu\n", kvm->stat.timewarp_changes);
-	seq_printf(m, "put_off %llu\n", kvm->stat.timewarp_put_off);
 	seq_printf(m, "clamps %llu\n", kvm->stat.timewarp_clamps);
 	seq_printf(m, "floors %llu\n", kvm->stat.timewarp_floors);
 	seq_printf(m, "lost_ticks %llu\n", kvm->stat.timewarp_lost_ticks);

@@ -91,19 +91,16 @@ struct kvm_timewarp *timewarp_of_vm(struct kvm *kvm)
 int timewarp_ask(u32 id)
 {
 	struct kvm_timewarp *tw;
-	int r = -ENOENT;
 
-	rcu_read_lock();
+	guard(rcu)();
 	list_for_each_entry_rcu(tw, &timewarp_list, node) {
-		if (tw->id != id)
-			continue;
-		irq_work_queue(&tw->ask_irq_work);
-		r = 0;
-		break;
+		if (tw->id == id) {
+			irq_work_queue(&tw->ask_irq_work);
+			return 0;
+		}
 	}
-	rcu_read_unlock();
 
-	return r;
+	return -ENOENT;
 }
 
 /* Switching the feature off takes every VM off its timeline. */
