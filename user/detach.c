@@ -32,8 +32,9 @@ static void report(const struct tw_args *args, const struct tw_target *t, int64_
 	tw_json_end(&j);
 }
 
-static void report_swept(const struct tw_args *args, const char *id)
+static void report_swept(void *arg, const char *id)
 {
+	const struct tw_args *args = arg;
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
@@ -50,19 +51,7 @@ static void report_swept(const struct tw_args *args, const char *id)
 /* What is pinned for VMs that are gone, or for one of them by its PID-FD; whether there was something */
 static bool sweep_stale(const struct tw_args *args, const char *id)
 {
-	struct tw_pins pins;
-	bool swept = false;
-	size_t i;
-
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++) {
-		if ((id && strcmp(pins.v[i].id, id)) || !tw_pins_sweep(&pins.v[i]))
-			continue;
-		report_swept(args, pins.v[i].id);
-		swept = true;
-	}
-	tw_pins_free(&pins);
-	return swept;
+	return tw_pins_sweep(id, report_swept, (void *)args);
 }
 
 static bool sweep_one(const struct tw_args *args)
@@ -218,7 +207,7 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	status = tw_target_find(args, "detach from", t, e);
 	if (status == TW_NO_VM && sweep_one(args))
 		return TW_OK;
-	if (status || tw_target_lock(t, "detach", e))
+	if (status || tw_target_lock(t, "detach", true, e))
 		return e->status;
 	status = tw_target_attached(t, "detach from", e);
 	if (status == TW_FAILED && has_left(t)) {

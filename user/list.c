@@ -54,15 +54,10 @@ static void print_vm(const struct tw_vm *vm)
 /* What is pinned for VMs that are gone, one line */
 static void tell_left(void)
 {
-	struct tw_pins pins;
-	size_t i;
+	char ids[512];
 
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++)
-		tw_fprintf(stderr, "%s%s", i ? ", " : "twctl: still pinned for VMs that are gone: ", pins.v[i].id);
-	if (pins.n)
-		tw_fprintf(stderr, "; twctl detach --stale removes it\n");
-	tw_pins_free(&pins);
+	if (tw_pins_left(ids, sizeof(ids)))
+		tw_fprintf(stderr, "twctl: still pinned for VMs that are gone: %s; twctl detach --stale removes it\n", ids);
 }
 
 static void print_text(const struct tw_vms *vms)

@@ -155,8 +155,8 @@ struct tw_target {
 int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
 		   struct tw_err *e);
 
-/* Takes the VM's lock; @doing begins with a verb. And lets it go before its end */
-int tw_target_lock(struct tw_target *t, const char *doing, struct tw_err *e);
+/* Takes the VM's lock; @doing begins with a verb; @over: it gets through, whoever holds it. And lets it go before its end */
+int tw_target_lock(struct tw_target *t, const char *doing, bool over, struct tw_err *e);
 void tw_target_unlock(struct tw_target *t);
 
 /* Tells on stderr that a lock is waited for, and whose */

@@ -201,6 +201,19 @@ orphan
 check 'sweep a pin whose VM is gone by its PID-FD' says 0 'removed what was pinned' detach --vm "$id"
 check 'once, too' says 4 'no VM' detach --vm "$id"
 
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+mv "/sys/fs/bpf/timewarp/$id@"*/policy "/sys/fs/bpf/timewarp/$id"
+kill -KILL "$(keeper "$id")"
+check 'a pin of before there were directories stays while its VM lives' says 0 'nothing is left' detach --stale
+check 'and holds its policy' says 0 'factor +5 asked' status --vm web
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
+check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
+check 'no pin is left' no_pins
+
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2
 check 'by PID neither' says 4 '2 VMs go by that' attach --vm "$vm" --factor 2
