@@ -277,6 +277,8 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 		f->warp_floors = st->floors;
 	}
 	tw_err_free(&ignored);
+	if (!tw_session_stuck(vm, f->left_over))
+		*f->left_over = 0;
 	if (f->is_qemu)
 		gather_vmm(vm, f);
 	/* left out by --vmm off */

@@ -92,6 +92,14 @@ static void print_attached(const struct tw_state *st)
 			  tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
 }
 
+static void print_stuck(const struct tw_vm *vm)
+{
+	char why[TW_WHY_MAX];
+
+	if (tw_session_stuck(vm, why))
+		tw_printf("  %-13s %s\n", "left over", why);
+}
+
 /* By whom they are warped: a line each, with the clocks of it */
 static void print_clocks(const struct tw_vm *vm, const struct tw_state *st)
 {
@@ -145,11 +153,14 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
 		tw_printf("not attached\n");
-		if (!stream)
+		if (!stream) {
 			print_exit(st);
+			print_stuck(vm);
+		}
 		return;
 	}
 	tw_printf("attached\n");
+	print_stuck(vm);
 	print_attached(st);
 	print_params(st);
 	print_clocks(vm, st);
@@ -222,10 +233,13 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
 {
 	struct tw_json j = { .f = stdout };
+	char why[TW_WHY_MAX];
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, vm);
 	tw_json_bool(&j, "attached", st->attached);
+	if (!stream && tw_session_stuck(vm, why))
+		tw_json_str(&j, "left_over", why);
 	if (st->attached) {
 		write_attached(&j, st);
 		if (!stream) {

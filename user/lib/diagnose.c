@@ -95,6 +95,11 @@ static void judge_vm(const struct tw_facts *f, struct list *l)
 	if (f->state == 'T' || f->state == 't')
 		add(l, "stopped", TW_WRONG, "no vCPU runs: its ticks are late, or lost, until it goes on",
 		    "kill -CONT its PID, or end the debugger", "the VMM is stopped by a signal");
+	if (*f->left_over)
+		add(l, "left-over", TW_WRONG,
+		    "the guest's RTC, HPET and ACPI PM timer go by the last policy until that is done",
+		    "end what is in its way, such as a debugger at QEMU; it is tried again by itself",
+		    "%s", f->left_over);
 	if (f->offsets_differ == 1)
 		add(l, "tsc-offsets", TW_WRONG,
 		    "the vCPUs' TSCs do not agree, so KVM has no master clock for this VM",

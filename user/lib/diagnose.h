@@ -41,6 +41,7 @@ struct tw_facts {
 	int offsets_differ;		/* TSC offsets between its vCPUs */
 	int vcpus, host_cpus;
 	char state;			/* of the VMM's process, as in /proc/PID/stat */
+	char left_over[160];		/* what keeps QEMU's clocks from being put back after the last policy */
 	bool attached;
 	bool factor_met;		/* attached: the factor in force is the one asked for */
 	unsigned long long warp_lost_ticks, warp_floors;	/* since it was attached */
