@@ -430,10 +430,15 @@ static void wait_for(struct run *r, int signals)
 static void wait_for_attacher(struct run *r)
 {
 	uint64_t end = tw_now_ns() + ATTACH_ENDS_NS;
+	int sig = SIGTERM;
 
+	/* or else it is killed: its keeper does what is left to do */
 	while (r->attacher) {
-		if (tw_now_ns() > end)
-			kill(r->attacher, SIGTERM);
+		if (tw_now_ns() > end) {
+			kill(r->attacher, sig);
+			sig = SIGKILL;
+			end = tw_now_ns() + AGAIN_NS;
+		}
 		usleep(10000);
 		reap(r);
 	}
