@@ -347,14 +347,6 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	}
 }
 
-/* Signals of the time since it has begun */
-static bool was_interrupted(int signals)
-{
-	struct pollfd p = { .fd = signals, .events = POLLIN };
-
-	return poll(&p, 1, 0) > 0;
-}
-
 static int undo(struct attachment *a, struct tw_err *e)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
@@ -422,7 +414,7 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 			ring_buffer__consume(a->events);
 		if (!any_left(a, p + LINKS, n))
 			return hung_up(a, e);
-		if (p[SIGNALS].revents || (a->done && a->args->exit_when_done))
+		if (tw_signal_read(signals) || (a->done && a->args->exit_when_done))
 			return undo(a, e);
 	}
 }
@@ -476,7 +468,7 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 		a->args->going->lost(a->args->going);
 	if (status)
 		return status;
-	if (a->args->pin && was_interrupted(signals)) {
+	if (a->args->pin && tw_signal_read(signals)) {
 		tw_fail(e, TW_FAILED, "cannot attach %s to %s", a->made.p.name, a->name);
 		tw_fact(e, "it was interrupted");
 		return tw_cure(e, "nothing of it is left; attach again");

@@ -391,7 +391,7 @@ static void take_signals(struct run *r, int signals)
 		/* a hang-up comes along with others, and is no second wish */
 		if (info.ssi_signo == SIGHUP && r->phase >= SHUTS_DOWN)
 			continue;
-		if (info.ssi_signo != SIGCHLD && r->qemu.pid)
+		if (info.ssi_signo != SIGCHLD && r->qemu.pid && tw_signal_counts(info.ssi_signo, info.ssi_code))
 			stop(r);
 	}
 }

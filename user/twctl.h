@@ -250,6 +250,12 @@ void tw_catch_stop(void);
  * Return: a descriptor, or -1
  */
 int tw_signal_fd(const char *doing, int sig, int flags, struct tw_err *e);
+
+/* Whether a signal is meant for us, by its si_code: Ctrl-C on a script is not, for what that has in the background */
+bool tw_signal_counts(int sig, int code);
+
+/* Whether one has come that is */
+bool tw_signal_read(int fd);
 extern volatile int tw_stop;
 
 /* Sleeps until CLOCK_MONOTONIC is there, or tw_stop */
