@@ -106,6 +106,7 @@ struct tw_verb {
 	const struct tw_option *options; /* ends with a row without a name; or NULL */
 	size_t max_operands;		/* beside the VM's */
 	bool vm_operand;		/* without --vm, the first operand is the VM */
+	bool screen;			/* has no -j */
 	bool command;			/* operands are a command: options end where they begin */
 	int (*run)(const struct tw_args *args, struct tw_err *e);
 };
