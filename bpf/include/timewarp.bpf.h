@@ -300,6 +300,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	volatile __u64 name SEC(TIMEWARP_COUNTERS_SECTION) = 0
 
 #define TIMEWARP_MAP_TYPE_RINGBUF 27	/* the kernel's BPF_MAP_TYPE_RINGBUF */
+#define TIMEWARP_RB_AVAIL_DATA 0	/* and BPF_RB_AVAIL_DATA */
 
 /**
  * TIMEWARP_EVENTS - have timewarp_tell() reach the "twctl attach" in the foreground
@@ -316,6 +317,10 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	{										\
 		struct timewarp_event event = { kind, number, view->host_ns, view->guest_ns };	\
 											\
+		/* nobody may read for a while: half of the room is for words that it is done */ \
+		if (kind != TIMEWARP_EVENT_DONE &&						\
+		    bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)		\
+			return;									\
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
 	}										\
 	extern int __timewarp_events_end
