@@ -13,6 +13,7 @@
 
 #include "host.h"
 #include "parse.h"
+#include "qemu/layout.h"
 #include "session/attachment.h"
 #include "twctl.h"
 #include "when.h"
@@ -529,6 +530,21 @@ static int find_vms(struct attachment *a, struct tw_err *e)
 	return TW_OK;
 }
 
+/* What is done to a VM that QEMU has stopped is lost with its kvmclock when it goes on, and its RTC is left alone with it */
+static int check_runs(const struct attachment *a, struct tw_err *e)
+{
+	unsigned int i;
+
+	for (i = 0; !a->args->going && i < a->made.nr_vms; i++) {
+		if (!tw_vmm_is_stopped(a->made.session[i].vm))
+			continue;
+		tw_fail(e, TW_REFUSED, "cannot attach to VM %s", a->made.session[i].vm->id);
+		tw_fact(e, "QEMU has stopped it");
+		return tw_cure(e, "let it go on first: virsh resume, or cont in QEMU's monitor");
+	}
+	return TW_OK;
+}
+
 static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
 	const struct tw_vm *first;
@@ -539,6 +555,8 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 		return status;
 	tw_target_name(&a->t, a->name, sizeof(a->name));
 	status = find_vms(a, e);
+	if (!status)
+		status = check_runs(a, e);
 	if (!status)
 		status = tw_args_policy(a->args, &a->made.p, e);
 	if (status)

@@ -279,6 +279,7 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 	tw_err_free(&ignored);
 	if (!tw_session_stuck(vm, f->left_over))
 		*f->left_over = 0;
+	f->stopped = tw_vmm_is_stopped(vm);
 	if (f->is_qemu)
 		gather_vmm(vm, f);
 	/* left out by --vmm off */

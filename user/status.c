@@ -11,6 +11,7 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/layout.h"
 #include "twctl.h"
 
 /* The parameters of the attached policy; they cost a look into the kernel's BTF */
@@ -152,14 +153,14 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	}
 	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
-		tw_printf("not attached\n");
+		tw_printf("not attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it" : "");
 		if (!stream) {
 			print_exit(st);
 			print_stuck(vm);
 		}
 		return;
 	}
-	tw_printf("attached\n");
+	tw_printf("attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it: its clocks part by that time" : "");
 	print_stuck(vm);
 	print_attached(st);
 	print_params(st);
@@ -238,6 +239,7 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, vm);
 	tw_json_bool(&j, "attached", st->attached);
+	tw_json_bool(&j, "stopped", tw_vmm_is_stopped(vm));
 	if (!stream && tw_session_stuck(vm, why))
 		tw_json_str(&j, "left_over", why);
 	if (st->attached) {

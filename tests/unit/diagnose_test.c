@@ -128,6 +128,8 @@ static void host_provoked(void **state)
 	EXPECT(f.vcpus = 5, "overcommit " ALWAYS);
 	EXPECT(f.vcpus = -1, ALWAYS);
 	EXPECT(f.state = 'T', "stopped " ALWAYS);
+	EXPECT(f.stopped = true, "stopped " ALWAYS);
+	EXPECT((f.stopped = true, f.state = 't'), "stopped " ALWAYS);
 	EXPECT(strcpy(f.left_over, "process 7 cannot"), "left-over " ALWAYS);
 	EXPECT(f.is_qemu = false, "vmm-unknown ");
 	EXPECT(f.tsc_tolerance_ppm = 251, ALWAYS "tsc-tolerance ");

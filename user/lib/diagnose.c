@@ -95,6 +95,11 @@ static void judge_vm(const struct tw_facts *f, struct list *l)
 	if (f->state == 'T' || f->state == 't')
 		add(l, "stopped", TW_WRONG, "no vCPU runs: its ticks are late, or lost, until it goes on",
 		    "kill -CONT its PID, or end the debugger", "the VMM is stopped by a signal");
+	else if (f->stopped)
+		add(l, "stopped", TW_WRONG,
+		    "its kvmclock stands, and its RTC goes on: the guest's date falls behind by that time",
+		    "virsh resume, or cont in QEMU's monitor; then policy catchup, or the guest's NTP",
+		    "QEMU has stopped the VM");
 	if (*f->left_over)
 		add(l, "left-over", TW_WRONG,
 		    "the guest's RTC, HPET and ACPI PM timer go by the last policy until that is done",

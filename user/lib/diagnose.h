@@ -40,6 +40,7 @@ struct tw_facts {
 	int vmware_backdoor;
 	int offsets_differ;		/* TSC offsets between its vCPUs */
 	int vcpus, host_cpus;
+	bool stopped;			/* by QEMU */
 	char state;			/* of the VMM's process, as in /proc/PID/stat */
 	char left_over[160];		/* what keeps QEMU's clocks from being put back after the last policy */
 	bool attached;
