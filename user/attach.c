@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "awake.h"
 #include "host.h"
 #include "parse.h"
 #include "qemu/layout.h"
@@ -31,6 +32,7 @@ struct attachment {
 	int events_fd;			/* of a policy that was swapped in; else -1 */
 	unsigned int map_id;		/* of the policy that is attached */
 	char policy[32];		/* its name */
+	struct tw_awake awake;		/* whether it is for nothing, where it skips idle time */
 	bool done;			/* it told that it is */
 	char name[TW_TARGET_NAME_MAX + 16];
 };
@@ -447,6 +449,7 @@ static void follow_swap(struct attachment *a, const struct tw_vm *vm)
 	snprintf(old, sizeof(old), "%s", a->policy);
 	snprintf(a->policy, sizeof(a->policy), "%s", st.policy);
 	a->map_id = live.map_id;
+	memset(&a->awake, 0, sizeof(a->awake));
 	ring_buffer__free(a->events);
 	a->events = NULL;
 	if (a->events_fd >= 0)
@@ -469,6 +472,31 @@ static void look_for_swap(struct attachment *a)
 
 	if (id && id != a->map_id)
 		follow_swap(a, vm);
+}
+
+/* A guest that never idles is not skipped, and nobody else would say so */
+static void look_for_sleep(struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_json j = { .f = stdout };
+	struct tw_state st;
+	char why[160];
+	bool known = !strcmp(a->policy, "skip-idle") && !tw_state_read(a->t.vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (!known || !tw_awake_look(&a->awake, a->t.vm, st.leaps, why, sizeof(why)))
+		return;
+	if (!a->args->json) {
+		printf("%s: %s\n", a->name, why);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "awake");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "why", why);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
 }
 
 enum { SIGNALS, EVENTS, LINKS, KEEPERS = LINKS + TIMEWARP_MAX_VMS, NR_POLLED = KEEPERS + TIMEWARP_MAX_VMS };
@@ -494,6 +522,7 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 		if (a->events)
 			ring_buffer__consume(a->events);
 		look_for_swap(a);
+		look_for_sleep(a);
 		if (a->events)
 			ring_buffer__consume(a->events);
 		if (!any_left(a, p + LINKS, n))
