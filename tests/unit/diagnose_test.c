@@ -203,6 +203,8 @@ static void counts_provoked(void **state)
 	EXPECT((f.world.span_ns = 18000, f.world.run_ns = 900, f.world.steal_ns = 60), ALWAYS);
 	EXPECT(f.still_ns = 300000000, "was-stopped " ALWAYS);
 	EXPECT(f.still_ns = 40000000, ALWAYS);
+	EXPECT(f.reads.hpet = 3, ALWAYS "reads-hpet ");
+	EXPECT(f.reads.pm_timer = 3, ALWAYS "reads-acpi-pm ");
 	EXPECT(f.back = 1, "clock-back " ALWAYS);
 	EXPECT(f.forward = 1, "rtc clock-forward " PTP);
 	EXPECT(f.catchup = true, "tsc-catchup " ALWAYS);

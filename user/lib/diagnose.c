@@ -221,6 +221,17 @@ static void judge_devices(const struct tw_facts *f, struct list *l)
 	if (q->hpet)
 		judge_kept(l, "hpet", f->vmm, f->vmm_why,
 			   "hpet=off in -machine (before QEMU 8: -no-hpet)", "the guest has an HPET");
+	if (f->reads.hpet)
+		add(l, "reads-hpet", TW_NOTE,
+		    "each reading takes the guest to QEMU; twctl jump takes leaps of 10 s, as this clock bears no more",
+		    "clocksource=kvm-clock or tsc, on the guest's command line, unless it has none",
+		    "the guest reads its HPET, %.1f times a second", f->reads.hpet * 1e9 / f->watched_ns);
+	if (f->reads.pm_timer)
+		add(l, "reads-acpi-pm", TW_NOTE,
+		    "each reading takes the guest to QEMU; twctl jump takes leaps of 1 s, as this clock bears no more",
+		    "clocksource=kvm-clock or tsc, on the guest's command line, unless it has none",
+		    "the guest reads its ACPI PM timer, %.1f times a second",
+		    f->reads.pm_timer * 1e9 / f->watched_ns);
 	if (q->acpi_pm)
 		judge_kept(l, "acpi-pm", f->vmm, f->vmm_why,
 			   "keep the guest from clocksource acpi_pm", "the guest has an ACPI PM timer");

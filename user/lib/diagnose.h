@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "qemu/cmdline.h"
+#include "reads.h"
 #include "world.h"
 
 /* What became of one source's ticks while doctor watched */
@@ -56,6 +57,7 @@ struct tw_facts {
 	struct tw_shares world;		/* meanwhile; no span: not known */
 	unsigned long long still_ns;	/* of it, looks between which no vCPU ran, waited or was halted */
 	struct tw_watched watched[TW_WATCHED_MAX];	/* by enum trace_source */
+	struct tw_reads reads;		/* meanwhile, of clocks that QEMU keeps */
 	unsigned long long back, forward;	/* jumps of its clocks meanwhile */
 	bool catchup;			/* KVM corrects its TSC by catch-up */
 	int stable;			/* its kvmclock has the stable bit */
