@@ -15,6 +15,7 @@
 #include "host.h"
 #include "parse.h"
 #include "qemu/layout.h"
+#include "qemu/probes.h"
 #include "session/attachment.h"
 #include "twctl.h"
 #include "when.h"
@@ -32,6 +33,7 @@ struct attachment {
 	int events_fd;			/* of a policy that was swapped in; else -1 */
 	unsigned int map_id;		/* of the policy that is attached */
 	char policy[32];		/* its name */
+	int64_t ahead_ns;		/* of the guest's dates */
 	struct tw_awake awake;		/* whether it is for nothing, where it skips idle time */
 	bool done;			/* it told that it is */
 	char name[TW_TARGET_NAME_MAX + 16];
@@ -44,7 +46,7 @@ static void report_event(const struct attachment *a, const struct timewarp_event
 	char date[48];
 	struct tw_json j = { .f = stdout };
 
-	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)tw_host_epoch_ns());
+	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns));
 	if (!a->args->json) {
 		printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->policy, word,
 		       event->number, date);
@@ -127,7 +129,7 @@ static int open_policy(void *arg, struct tw_policy *p, struct tw_err *e)
 {
 	const struct attachment *a = arg;
 
-	return tw_args_policy(a->args, p, e);
+	return tw_args_policy(a->args, a->ahead_ns, p, e);
 }
 
 /* --vmm: whether the VMM's clocks are to follow too */
@@ -559,6 +561,25 @@ static int find_vms(struct attachment *a, struct tw_err *e)
 	return TW_OK;
 }
 
+/* Where a date is asked for: which one it is taken to be there, before anything is moved */
+static void tell_date(const struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	size_t size = 0;
+	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
+	char date[48];
+
+	if (a->args->json || a->args->going || !tw_params_have_date(&a->made.p.params, data, size) ||
+	    !a->t.vm->dir || tw_state_read(a->t.vm->dir, &st, &ignored)) {
+		tw_err_free(&ignored);
+		return;
+	}
+	tw_fprintf(stderr, "twctl: %s is taken to be at %s%s\n", a->name,
+		   tw_format_date(date, sizeof(date), st.guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns)),
+		   a->ahead_ns ? ", by the date that its RTC was given" : "");
+}
+
 /* What is done to a VM that QEMU has stopped is lost with its kvmclock when it goes on, and its RTC is left alone with it */
 static int check_runs(const struct attachment *a, struct tw_err *e)
 {
@@ -586,8 +607,12 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	status = find_vms(a, e);
 	if (!status)
 		status = check_runs(a, e);
+	if (!status && !a->args->going)
+		a->ahead_ns = tw_dates_ahead_ns(a->t.vm);
 	if (!status)
-		status = tw_args_policy(a->args, &a->made.p, e);
+		status = open_policy(a, &a->made.p, e);
+	if (!status)
+		tell_date(a);
 	if (status)
 		return status;
 	/* From here on, Ctrl-C waits until there is something whole to undo; so does a reader who has gone */

@@ -12,15 +12,18 @@
 #include "host.h"
 #include "parse.h"
 #include "qemu/layout.h"
+#include "qemu/probes.h"
 #include "twctl.h"
 
 /* The parameters of the attached policy; they cost a look into the kernel's BTF */
-static bool open_live(const struct tw_state *st, struct tw_live *l)
+static bool open_live(const struct tw_vm *vm, const struct tw_state *st, struct tw_live *l)
 {
 	struct tw_err ignored = { 0 };
 	bool ok = st->attached && !tw_live_open(l, st, &ignored);
 
 	tw_err_free(&ignored);
+	if (ok && tw_params_have_date(&l->params, l->data, l->size))
+		tw_params_ahead(&l->params, tw_dates_ahead_ns(vm));
 	return ok;
 }
 
@@ -36,11 +39,11 @@ static void print_values(const char *title, const struct tw_params *params, cons
 			  params->v[i].help);
 }
 
-static void print_params(const struct tw_state *st)
+static void print_params(const struct tw_vm *vm, const struct tw_state *st)
 {
 	struct tw_live l;
 
-	if (!open_live(st, &l))
+	if (!open_live(vm, st, &l))
 		return;
 	if (l.group)
 		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
@@ -163,7 +166,7 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_printf("attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it: its clocks part by that time" : "");
 	print_stuck(vm);
 	print_attached(st);
-	print_params(st);
+	print_params(vm, st);
 	print_clocks(vm, st);
 }
 
@@ -180,11 +183,11 @@ static void write_values(struct tw_json *j, const char *key, const struct tw_par
 	tw_json_close(j, '}');
 }
 
-static void write_params(struct tw_json *j, const struct tw_state *st)
+static void write_params(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
 {
 	struct tw_live l;
 
-	if (!open_live(st, &l))
+	if (!open_live(vm, st, &l))
 		return;
 	tw_json_int(j, "group_vms", l.group ? tw_group_count(l.group) : 1);
 	write_values(j, "parameters", &l.params, l.data, l.size);
@@ -245,7 +248,7 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	if (st->attached) {
 		write_attached(&j, st);
 		if (!stream) {
-			write_params(&j, st);
+			write_params(&j, vm, st);
 			write_clocks(&j, vm, st);
 		}
 	}

@@ -189,8 +189,8 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 const char *tw_target_name(const struct tw_target *t, char *buf, size_t size);
 #define TW_TARGET_NAME_MAX 80
 
-/* Opens the policy that the options name and sets its parameters; 0 or an exit status */
-int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_err *e);
+/* Opens the policy that the options name and sets its parameters, for a guest whose dates are so far ahead; 0 or an exit status */
+int tw_args_policy(const struct tw_args *args, int64_t ahead_ns, struct tw_policy *p, struct tw_err *e);
 
 /* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
 int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);

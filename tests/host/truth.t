@@ -67,6 +67,8 @@ if ($part{base}) {
 	my $is = guest_date($g);
 	like(iso($is), qr/^2031-05-06T07:/, "-rtc base=: the guest began there: " . iso($is));
 	jump_to($g, '-rtc base=', $is + 3 * 86400);
+	my ($rc, $out) = twctl('jump', '--vm', $g, iso($is));
+	ok($rc == 5 && $out =~ /is taken to be at 2031-05-09T.*RTC was given/, '-rtc base=: it says what date it takes it to be') or diag("$rc $out");
 	jump_to($g, '-rtc base=, once more', $is + 6 * 86400);
 	stop_guest($g);
 }

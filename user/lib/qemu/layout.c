@@ -319,6 +319,30 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 	free(exe);
 }
 
+int64_t tw_rtc_ahead_ns(const struct tw_vm *vm, int64_t lead_ns)
+{
+	struct tw_vmm_look look;
+	struct tw_qemu_time q;
+	int64_t ahead;
+	uint64_t at;
+	size_t len = 0;
+	char *argv = tw_read_cmdline(vm->pid, &len);
+
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
+	free(argv);
+	if (!q.rtc_fixed)
+		return 0;
+	tw_vmm_look(vm, false, &look);
+	if (!look.possible || !look.state.rtc)
+		return 0;
+	at = look.state.rtc_periodic;
+	/* the RTC against QEMU's clock of the host; without probes, that is the host's, and the lead is in when it was set */
+	ahead = tw_mem_u64(vm->pid, at + VMM_RTC_BASE) * 1000000000 + tw_mem_u64(vm->pid, at + VMM_RTC_OFFSET) -
+		tw_mem_u64(vm->pid, at + VMM_RTC_LAST_UPDATE) - lead_ns;
+	/* it tells seconds */
+	return ahead > -2000000000 && ahead < 2000000000 ? 0 : ahead;
+}
+
 /* Whether the thread of the VM's first vCPU is in the kernel's KVM_RUN, or runs: quickly told, where it can be */
 static bool runs(const struct tw_vm *vm)
 {
