@@ -96,6 +96,11 @@ static void each_provoked(void **state)
 		ROW("-device\0virtserialport,name=org.qemu.guest_agent.0", "guest-agent " ALWAYS),
 		ROW("-device\0{\"driver\":\"virtserialport\",\"name\":\"org.qemu.guest_agent.0\"}",
 		    "guest-agent " ALWAYS),
+		ROW("-virtfs\0local,path=/srv,mount_tag=m,security_model=none", "rtc shares " PTP),
+		ROW("-device\0vhost-user-fs-pci,chardev=c,tag=m", "rtc shares " PTP),
+		ROW("-machine\0microvm\0-machine\0acpi=off", ALWAYS),
+		ROW("-M\0type=microvm", ALWAYS),
+		ROW("-device\0i6300esb", ALWAYS "watchdog "),
 #undef ROW
 	};
 	size_t i;

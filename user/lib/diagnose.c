@@ -285,6 +285,13 @@ static void judge_outside(const struct tw_qemu_time *q, struct list *l)
 		add(l, "guest-agent", TW_LEAK,
 		    "the host may set the guest's clock (guest-set-time, on resume in libvirt)",
 		    "stop qemu-guest-agent in the guest", "a channel of the guest agent");
+	if (q->shares)
+		add(l, "shares", TW_LEAK, "files there have the host's dates: make, backups and caches compare them with its own",
+		    "copy what is needed into the guest", "files of the host are shared with the guest (9p, virtiofs)");
+	if (q->watchdog)
+		add(l, "watchdog", TW_NOTE,
+		    "a guest that is too slow to pet it, at a high factor, is reset or powered off",
+		    "-action watchdog=none, or a lower factor", "the guest has a hardware watchdog");
 	if (q->network)
 		add(l, "network", TW_LEAK, "NTP works against the factor; TLS peers see other dates",
 		    "stop chrony, ntpd or systemd-timesyncd in the guest", "the guest has a network");
