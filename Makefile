@@ -91,6 +91,9 @@ deb:				## packages of Debian, into build/deb
 setup-deb:			## install what make deb needs
 	@tools/deb --setup
 
+# Where shells look: bash, fish, zsh
+COMPLETIONS = $(addprefix $(PREFIXED)/share/,bash-completion/completions/twctl fish/vendor_completions.d/twctl.fish \
+	zsh/site-functions/_twctl)
 # A manual page each
 VERBS = $(BUILD)/twctl help -j | grep -o '"name":"[a-z-]*","synopsis"' | cut -d'"' -f4
 
@@ -103,15 +106,18 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	install -m 644 $(POLICIES) $(PREFIXED)/lib/timewarp/policies
 	cd $(BUILD)/include && for f in $(AUTHOR_FILES:$(BUILD)/include/%=%); do \
 		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
-	install -d $(PREFIXED)/share/bash-completion/completions
-	$(BUILD)/twctl help --completion bash >$(PREFIXED)/share/bash-completion/completions/twctl
+	install -d $(dir $(COMPLETIONS))
+	$(BUILD)/twctl help --completion bash >$(word 1,$(COMPLETIONS))
+	$(BUILD)/twctl help --completion fish >$(word 2,$(COMPLETIONS))
+	$(BUILD)/twctl help --completion zsh >$(word 3,$(COMPLETIONS))
 	install -d $(PREFIXED)/share/man/man8
 	$(BUILD)/twctl help --man >$(PREFIXED)/share/man/man8/twctl.8
 	for v in $$($(VERBS)); do $(BUILD)/twctl help $$v --man >$(PREFIXED)/share/man/man8/twctl-$$v.8 || exit; done
 
 # File by file: who put a policy of his own beside ours keeps it.
 uninstall:			## remove what make install puts there, and nothing else
-	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/share/bash-completion/completions/twctl $(PREFIXED)/share/man/man8/twctl.8
+	rm -f $(PREFIXED)/bin/twctl $(COMPLETIONS)
+	rm -f $(PREFIXED)/share/man/man8/twctl.8
 	rm -f $$($(VERBS) | sed 's|.*|$(PREFIXED)/share/man/man8/twctl-&.8|')
 	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
 	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)

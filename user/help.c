@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* twctl help: help, manual page and completion, out of the table of verbs. */
+/* twctl help: help and manual pages, out of the table of verbs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,85 +64,6 @@ void tw_print_help(FILE *f, const struct tw_verb *verb)
 		print_verb(f, verb);
 	else
 		print_all(f);
-}
-
-static void complete_option_names(const struct tw_option *o)
-{
-	for (; o && o->name; o++)
-		printf(" --%s", o->name);
-}
-
-static void complete_choices(const struct tw_verb *v)
-{
-	const struct tw_option *o;
-
-	for (o = v->options; o && o->name; o++) {
-		if (!o->choices)
-			continue;
-		printf("\t%s:--%s) ", v->name, o->name);
-		/* names of policies, and files */
-		if (!strcmp(o->choices, "@file") && !strcmp(o->name, "policy"))
-			puts("COMPREPLY=($(compgen -W \"$(twctl policy list -j 2>/dev/null |"
-			     " sed -n 's/.*\"name\":\"\\([^\"]*\\)\",\"object\".*/\\1/p')\" -- \"$cur\")"
-			     " $(compgen -f -- \"$cur\")); return ;;");
-		else if (!strcmp(o->choices, "@vm"))
-			puts("words=$(twctl list --ids 2>/dev/null) ;;");
-		else if (!strcmp(o->choices, "@file"))
-			puts("COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
-		else
-			printf("words=\"%s\" ;;\n", o->choices);
-	}
-}
-
-static void complete_verb(const struct tw_verb *v)
-{
-	complete_choices(v);
-	if (!strcmp(v->name, "policy")) {
-		puts("\tpolicy:policy) words=\"new build inspect check list\" ;;");
-		puts("\tpolicy:build|policy:check|policy:inspect) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
-	} else if (!strcmp(v->name, "help")) {
-		puts("\thelp:help) words=\"$verbs\" ;;");
-	} else if (v->vm_operand) {
-		printf("\t%s:%s) words=\"$(twctl list --ids 2>/dev/null)", v->name, v->name);
-		complete_option_names(v->options);
-		puts("\" ;;");
-	}
-	printf("\t%s:*) words=\"", v->name);
-	complete_option_names(v->options);
-	complete_option_names(tw_common_options);
-	puts("\" ;;");
-}
-
-static int print_completion(void)
-{
-	const struct tw_verb *const *v;
-
-	puts("# bash completion for twctl; made by: twctl help --completion bash\n"
-	     "_twctl() {\n"
-	     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
-	     "\tlocal verb=${COMP_WORDS[1]}");
-	fputs("\tlocal verbs=\"", stdout);
-	for (v = tw_verbs; *v; v++)
-		printf("%s%s", v == tw_verbs ? "" : " ", (*v)->name);
-	puts("\"\n"
-	     "\t# options of all verbs may stand before the verb\n"
-	     "\tlocal at=1\n"
-	     "\twhile [ \"$at\" -lt \"$COMP_CWORD\" ] && [ \"${COMP_WORDS[at]#-}\" != \"${COMP_WORDS[at]}\" ]; do\n"
-	     "\t\tat=$((at + 1))\n"
-	     "\tdone\n"
-	     "\tverb=${COMP_WORDS[at]}\n"
-	     "\tif [ \"$COMP_CWORD\" -eq \"$at\" ]; then\n"
-	     "\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\"))\n"
-	     "\t\treturn\n"
-	     "\tfi\n"
-	     "\tcase $verb:$prev in");
-	for (v = tw_verbs; *v; v++)
-		complete_verb(*v);
-	puts("\tesac\n"
-	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-	     "}\n"
-	     "complete -F _twctl twctl");
-	return TW_OK;
 }
 
 static void man_words(const char *text)
@@ -309,13 +230,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		tw_fact(e, "there is no such verb");
 		return tw_cure(e, "see twctl help");
 	}
-	if (args->completion && strcmp(args->completion, "bash")) {
-		tw_fail(e, TW_USAGE, "cannot complete for %s", TW_QUOTE(args->completion));
-		tw_fact(e, "only bash is known");
-		return tw_cure(e, "use twctl help --completion bash");
-	}
 	if (args->completion)
-		return print_completion();
+		return tw_print_completion(args->completion, e);
 	if (args->man)
 		return verb ? print_man_of(verb) : print_man();
 	if (args->json)
@@ -327,14 +243,14 @@ static int run(const struct tw_args *args, struct tw_err *e)
 
 static const struct tw_option options[] = {
 	TW_OPTION("completion", 0, TW_TEXT, completion, "SHELL",
-		  "print completion for a shell: bash", "bash"),
+		  "print completion for a shell: bash, fish, zsh", "bash fish zsh"),
 	TW_OPTION("man", 0, TW_FLAG, man, NULL, "print the manual page, for man -l", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_help = {
 	.name = "help",
-	.synopsis = "[VERB] [--completion bash | --man]",
+	.synopsis = "[VERB] [--completion SHELL | --man]",
 	.summary = "show help",
 	.options = options,
 	.max_operands = 1,

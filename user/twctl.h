@@ -134,6 +134,9 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 /* Prints the help of a verb, or of all if NULL */
 void tw_print_help(FILE *f, const struct tw_verb *verb);
 
+/* Prints what completes command lines of twctl in a shell: bash, fish, zsh; 0 or TW_USAGE */
+int tw_print_completion(const char *shell, struct tw_err *e);
+
 /* The VM that a command is about, with its state */
 struct tw_target {
 	struct tw_vms vms;
