@@ -7,6 +7,9 @@
 #include "examples.h"
 #include "twctl.h"
 
+/* When the manual pages last changed in what they say */
+#define MAN_DATE "2026-11-29"
+
 static const char words[] =
 	"A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them.\n"
 	"A factor is guest seconds per host second: 50, 0.02, 1/3.\n";
@@ -81,18 +84,26 @@ static void man_words(const char *text)
 /* Paragraphs; a line that begins with a space is shown as it stands. */
 static void man_text(const char *text)
 {
-	bool shown = false;
+	bool shown = false, apart = false, first = true;
 	char *line, *rest = tw_strdup(text), *all = rest;
 
-	while ((line = strsep(&rest, "\n"))) {
-		if (!rest && !*line)
-			break;
-		if ((*line == ' ') != shown)
-			puts(shown ? ".fi\n.PP" : ".PP\n.nf");
-		shown = *line == ' ';
+	for (; (line = strsep(&rest, "\n")); first = false) {
+		if (!*line) {
+			apart = true;
+			continue;
+		}
+		if ((*line == ' ') != shown) {
+			fputs(shown ? ".fi\n" : "", stdout);
+			fputs(first ? "" : ".PP\n", stdout);
+			fputs(shown ? "" : ".nf\n", stdout);
+			shown = !shown;
+		} else if (apart) {
+			puts(".PP");
+		}
+		apart = false;
 		if (*line == '.' || *line == '\'')
 			fputs("\\&", stdout);
-		man_words(*line ? line : ".PP");
+		man_words(line);
 		putchar('\n');
 	}
 	if (shown)
@@ -124,9 +135,11 @@ static void man_verb(const struct tw_verb *v)
 	man_text(v->summary);
 	printf(".PP\n.nf\ntwctl %s ", v->name);
 	man_words(v->synopsis);
-	puts("\n.fi\n.PP");
-	if (v->more)
+	puts("\n.fi");
+	if (v->more) {
+		puts(".PP");
 		man_text(v->more);
+	}
 	man_options(v->options);
 }
 
@@ -135,7 +148,7 @@ static int print_man_of(const struct tw_verb *v)
 {
 	const char *text = tw_examples(v->name);
 
-	printf(".TH TWCTL\\-%s 8 \"\" timewarp \"System Administration\"\n", v->name);
+	printf(".TH TWCTL\\-%s 8 " MAN_DATE " timewarp \"System Administration\"\n", v->name);
 	printf(".SH NAME\ntwctl\\-%s \\- ", v->name);
 	man_words(v->summary);
 	printf("\n.SH SYNOPSIS\n.nf\ntwctl %s ", v->name);
@@ -159,7 +172,7 @@ static int print_man(void)
 {
 	const struct tw_verb *const *v;
 
-	puts(".TH TWCTL 8 \"\" timewarp \"System Administration\"");
+	puts(".TH TWCTL 8 " MAN_DATE " timewarp \"System Administration\"");
 	puts(".SH NAME\ntwctl \\- give a virtual machine a time of its own\n"
 	     ".SH SYNOPSIS\n.B twctl\n.I VERB\n.RI [ OPTION ]...\n.SH DESCRIPTION\n"
 	     "Lets an unmodified guest of KVM live faster or slower than its host, and tells what happens\n"

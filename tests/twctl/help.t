@@ -45,6 +45,11 @@ for s in fish zsh; do
 		done' $s
 	! command -v $s >/dev/null || ok "$s reads it" bash -c '"$0" -n <('$twctl' help --completion "$0")' $s
 done
+if command -v mandoc >/dev/null; then
+	for v in "" $verbs; do
+		ok "mandoc has nothing to say about twctl${v:+-$v}.8" bash -c 'said=$(mandoc -T lint -W warning <('$twctl' help $0 --man)); [ -z "$said" ] || { echo "$said"; exit 1; }' "$v"
+	done
+fi
 quiet() { local said; said=$("$@" 2>&1 >/dev/null); echo "$said"; [ -z "$said" ]; }
 ok "groff has nothing to say about the manual page" quiet groff -man -ww -Tutf8 <($twctl help --man)
 page=$(groff -man -Tascii -P-cbou <($twctl help --man))
