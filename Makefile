@@ -106,6 +106,7 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	install -m 644 $(POLICIES) $(PREFIXED)/lib/timewarp/policies
 	cd $(BUILD)/include && for f in $(AUTHOR_FILES:$(BUILD)/include/%=%); do \
 		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
+	install -D -m 755 tools/timewarp-reload $(PREFIXED)/sbin/timewarp-reload
 	install -d $(dir $(COMPLETIONS))
 	$(BUILD)/twctl help --completion bash >$(word 1,$(COMPLETIONS))
 	$(BUILD)/twctl help --completion fish >$(word 2,$(COMPLETIONS))
@@ -113,11 +114,12 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	install -d $(PREFIXED)/share/man/man8
 	$(BUILD)/twctl help --man >$(PREFIXED)/share/man/man8/twctl.8
 	for v in $$($(VERBS)); do $(BUILD)/twctl help $$v --man >$(PREFIXED)/share/man/man8/twctl-$$v.8 || exit; done
+	install -m 644 tools/timewarp-reload.8 $(PREFIXED)/share/man/man8
 
 # File by file: who put a policy of his own beside ours keeps it.
 uninstall:			## remove what make install puts there, and nothing else
-	rm -f $(PREFIXED)/bin/twctl $(COMPLETIONS)
-	rm -f $(PREFIXED)/share/man/man8/twctl.8
+	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/sbin/timewarp-reload $(COMPLETIONS)
+	rm -f $(addprefix $(PREFIXED)/share/man/man8/,twctl.8 timewarp-reload.8)
 	rm -f $$($(VERBS) | sed 's|.*|$(PREFIXED)/share/man/man8/twctl-&.8|')
 	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
 	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)
