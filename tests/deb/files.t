@@ -12,8 +12,8 @@ mkdir "$dir/bin"
 deb_version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 ok "the packages have the tree's version, $(cat VERSION)" test "$deb_version" = "$(cat VERSION)"
 if command -v shellcheck >/dev/null; then
-	ok "shellcheck has nothing to say" shellcheck -x tools/deb tools/version tools/build-env tests/deb/root debian/timewarp-unit \
-		debian/libvirt/hook debian/dkms/dkms-build debian/dkms/dkms-source debian/timewarp-dkms.postinst debian/timewarp-dkms.postrm \
+	ok "shellcheck has nothing to say" shellcheck -x tools/deb tools/version tools/build-env tools/debian-root debian/timewarp-unit \
+		debian/libvirt/hook debian/dkms/dkms-build debian/dkms/dkms-source debian/dkms/dkms-installed debian/timewarp-dkms.postinst debian/timewarp-dkms.postrm \
 		tools/timewarp-reload
 else
 	skip "shellcheck has nothing to say" "no shellcheck"
