@@ -57,7 +57,7 @@ all:
 
 # Asked each time, as it takes a moment; written only when something is new, so that make starts over only then.
 # Not asked by goals that build nothing, nor when the caller says where libbpf is.
-NO_ENV := help hook-size deb setup-deb setup clean distclean kvm install-kvm install uninstall
+NO_ENV := help hook-size deb image setup-deb setup clean distclean kvm install-kvm install uninstall
 ifeq ($(TW_LIBBPF),)
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_ENV),$(MAKECMDGOALS)),all),)
 include $(BUILD)/env.mk
@@ -87,6 +87,9 @@ guest:				## the guest's image
 
 deb:				## packages of Debian, into build/deb
 	@tools/deb
+
+image: deb			## a host of these packages, for tools/testhost --root (SUITE=trixie or bookworm)
+	@tools/image $(if $(SUITE),--suite $(SUITE))
 
 setup-deb:			## install what make deb needs
 	@tools/deb --setup
@@ -168,5 +171,5 @@ help:				## this list
 		Makefile $(wildcard */Makefile.inc tests/*/Makefile.inc)
 	@printf '\nVariables: KERNEL=line-or-release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
+.PHONY: all setup kvm hook-size guest deb image setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
 FORCE:

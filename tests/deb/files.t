@@ -14,7 +14,7 @@ ok "the packages have the tree's version, $(cat VERSION)" test "$deb_version" = 
 if command -v shellcheck >/dev/null; then
 	ok "shellcheck has nothing to say" shellcheck -x tools/deb tools/version tools/build-env tools/debian-root debian/timewarp-unit \
 		debian/libvirt/hook debian/dkms/dkms-build debian/dkms/dkms-source debian/dkms/dkms-installed debian/timewarp-dkms.postinst debian/timewarp-dkms.postrm \
-		tools/timewarp-reload
+		tools/timewarp-reload tools/image debian/tests/author
 else
 	skip "shellcheck has nothing to say" "no shellcheck"
 fi
