@@ -57,7 +57,7 @@ all:
 
 # Asked each time, as it takes a moment; written only when something is new, so that make starts over only then.
 # Not asked by goals that build nothing, nor when the caller says where libbpf is.
-NO_ENV := help hook-size deb setup-deb setup clean distclean kvm install-kvm install uninstall
+NO_ENV := help hook-size deb image setup-deb setup clean distclean kvm install-kvm install uninstall
 ifeq ($(TW_LIBBPF),)
 ifneq ($(if $(MAKECMDGOALS),$(filter-out $(NO_ENV),$(MAKECMDGOALS)),all),)
 include $(BUILD)/env.mk
@@ -88,9 +88,15 @@ guest:				## the guest's image
 deb:				## packages of Debian, into build/deb
 	@tools/deb
 
+image: deb			## a host of these packages, for tools/testhost --root (SUITE=trixie or bookworm)
+	@tools/image $(if $(SUITE),--suite $(SUITE))
+
 setup-deb:			## install what make deb needs
 	@tools/deb --setup
 
+# Where shells look: bash, fish, zsh
+COMPLETIONS = $(addprefix $(PREFIXED)/share/,bash-completion/completions/twctl fish/vendor_completions.d/twctl.fish \
+	zsh/site-functions/_twctl)
 # A manual page each
 VERBS = $(BUILD)/twctl help -j | grep -o '"name":"[a-z-]*","synopsis"' | cut -d'"' -f4
 
@@ -103,15 +109,20 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	install -m 644 $(POLICIES) $(PREFIXED)/lib/timewarp/policies
 	cd $(BUILD)/include && for f in $(AUTHOR_FILES:$(BUILD)/include/%=%); do \
 		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
-	install -d $(PREFIXED)/share/bash-completion/completions
-	$(BUILD)/twctl help --completion bash >$(PREFIXED)/share/bash-completion/completions/twctl
+	install -D -m 755 tools/timewarp-reload $(PREFIXED)/sbin/timewarp-reload
+	install -d $(dir $(COMPLETIONS))
+	$(BUILD)/twctl help --completion bash >$(word 1,$(COMPLETIONS))
+	$(BUILD)/twctl help --completion fish >$(word 2,$(COMPLETIONS))
+	$(BUILD)/twctl help --completion zsh >$(word 3,$(COMPLETIONS))
 	install -d $(PREFIXED)/share/man/man8
 	$(BUILD)/twctl help --man >$(PREFIXED)/share/man/man8/twctl.8
 	for v in $$($(VERBS)); do $(BUILD)/twctl help $$v --man >$(PREFIXED)/share/man/man8/twctl-$$v.8 || exit; done
+	install -m 644 tools/timewarp-reload.8 $(PREFIXED)/share/man/man8
 
 # File by file: who put a policy of his own beside ours keeps it.
 uninstall:			## remove what make install puts there, and nothing else
-	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/share/bash-completion/completions/twctl $(PREFIXED)/share/man/man8/twctl.8
+	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/sbin/timewarp-reload $(COMPLETIONS)
+	rm -f $(addprefix $(PREFIXED)/share/man/man8/,twctl.8 timewarp-reload.8)
 	rm -f $$($(VERBS) | sed 's|.*|$(PREFIXED)/share/man/man8/twctl-&.8|')
 	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
 	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)
@@ -160,5 +171,5 @@ help:				## this list
 		Makefile $(wildcard */Makefile.inc tests/*/Makefile.inc)
 	@printf '\nVariables: KERNEL=line-or-release V=1 CFLAGS= LDFLAGS= DESTDIR= PREFIX= TIMEWARP_CACHE=directory\n'
 
-.PHONY: all setup kvm hook-size guest deb setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
+.PHONY: all setup kvm hook-size guest deb image setup-deb install uninstall install-kvm programs bench-ready check check-all check-debug fuzz clean distclean help FORCE
 FORCE:

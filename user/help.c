@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* twctl help: help, manual page and completion, out of the table of verbs. */
+/* twctl help: help and manual pages, out of the table of verbs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "examples.h"
 #include "twctl.h"
+
+/* When the manual pages last changed in what they say */
+#define MAN_DATE "2026-11-29"
 
 static const char words[] =
 	"A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them.\n"
@@ -36,8 +39,7 @@ static void print_options(FILE *f, const struct tw_option *o)
 	}
 }
 
-/* Of all verbs; a screen is no JSON, which stands first */
-static const struct tw_option *common(const struct tw_verb *v)
+const struct tw_option *tw_common(const struct tw_verb *v)
 {
 	return tw_common_options + v->screen;
 }
@@ -50,7 +52,7 @@ static void print_verb(FILE *f, const struct tw_verb *v)
 		fprintf(f, "\n%s", v->more);
 	fputs("\noptions:\n", f);
 	print_options(f, v->options);
-	print_options(f, common(v));
+	print_options(f, tw_common(v));
 }
 
 static void print_all(FILE *f)
@@ -72,85 +74,6 @@ void tw_print_help(FILE *f, const struct tw_verb *verb)
 		print_all(f);
 }
 
-static void complete_option_names(const struct tw_option *o)
-{
-	for (; o && o->name; o++)
-		printf(" --%s", o->name);
-}
-
-static void complete_choices(const struct tw_verb *v)
-{
-	const struct tw_option *o;
-
-	for (o = v->options; o && o->name; o++) {
-		if (!o->choices)
-			continue;
-		printf("\t%s:--%s) ", v->name, o->name);
-		/* names of policies, and files */
-		if (!strcmp(o->choices, "@file") && !strcmp(o->name, "policy"))
-			puts("COMPREPLY=($(compgen -W \"$(twctl policy list -j 2>/dev/null |"
-			     " sed -n 's/.*\"name\":\"\\([^\"]*\\)\",\"object\".*/\\1/p')\" -- \"$cur\")"
-			     " $(compgen -f -- \"$cur\")); return ;;");
-		else if (!strcmp(o->choices, "@vm"))
-			puts("words=$(twctl list --ids 2>/dev/null) ;;");
-		else if (!strcmp(o->choices, "@file"))
-			puts("COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
-		else
-			printf("words=\"%s\" ;;\n", o->choices);
-	}
-}
-
-static void complete_verb(const struct tw_verb *v)
-{
-	complete_choices(v);
-	if (!strcmp(v->name, "policy")) {
-		puts("\tpolicy:policy) words=\"new build inspect check list\" ;;");
-		puts("\tpolicy:build|policy:check|policy:inspect) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
-	} else if (!strcmp(v->name, "help")) {
-		puts("\thelp:help) words=\"$verbs\" ;;");
-	} else if (v->vm_operand) {
-		printf("\t%s:%s) words=\"$(twctl list --ids 2>/dev/null)", v->name, v->name);
-		complete_option_names(v->options);
-		puts("\" ;;");
-	}
-	printf("\t%s:*) words=\"", v->name);
-	complete_option_names(v->options);
-	complete_option_names(common(v));
-	puts("\" ;;");
-}
-
-static int print_completion(void)
-{
-	const struct tw_verb *const *v;
-
-	puts("# bash completion for twctl; made by: twctl help --completion bash\n"
-	     "_twctl() {\n"
-	     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
-	     "\tlocal verb=${COMP_WORDS[1]}");
-	fputs("\tlocal verbs=\"", stdout);
-	for (v = tw_verbs; *v; v++)
-		printf("%s%s", v == tw_verbs ? "" : " ", (*v)->name);
-	puts("\"\n"
-	     "\t# options of all verbs may stand before the verb\n"
-	     "\tlocal at=1\n"
-	     "\twhile [ \"$at\" -lt \"$COMP_CWORD\" ] && [ \"${COMP_WORDS[at]#-}\" != \"${COMP_WORDS[at]}\" ]; do\n"
-	     "\t\tat=$((at + 1))\n"
-	     "\tdone\n"
-	     "\tverb=${COMP_WORDS[at]}\n"
-	     "\tif [ \"$COMP_CWORD\" -eq \"$at\" ]; then\n"
-	     "\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\"))\n"
-	     "\t\treturn\n"
-	     "\tfi\n"
-	     "\tcase $verb:$prev in");
-	for (v = tw_verbs; *v; v++)
-		complete_verb(*v);
-	puts("\tesac\n"
-	     "\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-	     "}\n"
-	     "complete -F _twctl twctl");
-	return TW_OK;
-}
-
 static void man_words(const char *text)
 {
 	for (; *text; text++) {
@@ -166,18 +89,26 @@ static void man_words(const char *text)
 /* Paragraphs; a line that begins with a space is shown as it stands. */
 static void man_text(const char *text)
 {
-	bool shown = false;
+	bool shown = false, apart = false, first = true;
 	char *line, *rest = tw_strdup(text), *all = rest;
 
-	while ((line = strsep(&rest, "\n"))) {
-		if (!rest && !*line)
-			break;
-		if ((*line == ' ') != shown)
-			puts(shown ? ".fi\n.PP" : ".PP\n.nf");
-		shown = *line == ' ';
+	for (; (line = strsep(&rest, "\n")); first = false) {
+		if (!*line) {
+			apart = true;
+			continue;
+		}
+		if ((*line == ' ') != shown) {
+			fputs(shown ? ".fi\n" : "", stdout);
+			fputs(first ? "" : ".PP\n", stdout);
+			fputs(shown ? "" : ".nf\n", stdout);
+			shown = !shown;
+		} else if (apart) {
+			puts(".PP");
+		}
+		apart = false;
 		if (*line == '.' || *line == '\'')
 			fputs("\\&", stdout);
-		man_words(*line ? line : ".PP");
+		man_words(line);
 		putchar('\n');
 	}
 	if (shown)
@@ -209,9 +140,11 @@ static void man_verb(const struct tw_verb *v)
 	man_text(v->summary);
 	printf(".PP\n.nf\ntwctl %s ", v->name);
 	man_words(v->synopsis);
-	puts("\n.fi\n.PP");
-	if (v->more)
+	puts("\n.fi");
+	if (v->more) {
+		puts(".PP");
 		man_text(v->more);
+	}
 	man_options(v->options);
 }
 
@@ -220,7 +153,7 @@ static int print_man_of(const struct tw_verb *v)
 {
 	const char *text = tw_examples(v->name);
 
-	printf(".TH TWCTL\\-%s 8 \"\" timewarp \"System Administration\"\n", v->name);
+	printf(".TH TWCTL\\-%s 8 " MAN_DATE " timewarp \"System Administration\"\n", v->name);
 	printf(".SH NAME\ntwctl\\-%s \\- ", v->name);
 	man_words(v->summary);
 	printf("\n.SH SYNOPSIS\n.nf\ntwctl %s ", v->name);
@@ -229,7 +162,7 @@ static int print_man_of(const struct tw_verb *v)
 	man_text(v->more ? v->more : v->summary);
 	puts(".SH OPTIONS");
 	man_options(v->options);
-	man_options(common(v));
+	man_options(tw_common(v));
 	if (text) {
 		puts(".SH EXAMPLES");
 		man_text(text);
@@ -244,7 +177,7 @@ static int print_man(void)
 {
 	const struct tw_verb *const *v;
 
-	puts(".TH TWCTL 8 \"\" timewarp \"System Administration\"");
+	puts(".TH TWCTL 8 " MAN_DATE " timewarp \"System Administration\"");
 	puts(".SH NAME\ntwctl \\- give a virtual machine a time of its own\n"
 	     ".SH SYNOPSIS\n.B twctl\n.I VERB\n.RI [ OPTION ]...\n.SH DESCRIPTION\n"
 	     "Lets an unmodified guest of KVM live faster or slower than its host, and tells what happens\n"
@@ -296,7 +229,7 @@ static void print_json(const struct tw_verb *only)
 		tw_json_str(&j, "summary", (*v)->summary);
 		tw_json_open(&j, "options", '[');
 		write_options(&j, (*v)->options);
-		write_options(&j, common(*v));
+		write_options(&j, tw_common(*v));
 		tw_json_close(&j, ']');
 		tw_json_close(&j, '}');
 	}
@@ -315,13 +248,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		tw_fact(e, "there is no such verb");
 		return tw_cure(e, "see twctl help");
 	}
-	if (args->completion && strcmp(args->completion, "bash")) {
-		tw_fail(e, TW_USAGE, "cannot complete for %s", TW_QUOTE(args->completion));
-		tw_fact(e, "only bash is known");
-		return tw_cure(e, "use twctl help --completion bash");
-	}
 	if (args->completion)
-		return print_completion();
+		return tw_print_completion(args->completion, e);
 	if (args->man)
 		return verb ? print_man_of(verb) : print_man();
 	if (args->json)
@@ -333,14 +261,14 @@ static int run(const struct tw_args *args, struct tw_err *e)
 
 static const struct tw_option options[] = {
 	TW_OPTION("completion", 0, TW_TEXT, completion, "SHELL",
-		  "print completion for a shell: bash", "bash"),
+		  "print completion for a shell: bash, fish, zsh", "bash fish zsh"),
 	TW_OPTION("man", 0, TW_FLAG, man, NULL, "print the manual page, for man -l", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_help = {
 	.name = "help",
-	.synopsis = "[VERB] [--completion bash | --man]",
+	.synopsis = "[VERB] [--completion SHELL | --man]",
 	.summary = "show help",
 	.options = options,
 	.max_operands = 1,

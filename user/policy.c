@@ -190,9 +190,10 @@ static void print_policy(const struct tw_policy *p)
 	tw_printf("parameters%s\n", p->params.n ? ", with their defaults:" : ": none");
 	for (i = 0; i < p->params.n; i++)
 		print_param(p, &p->params.v[i]);
+	if (p->counters.n)
+		tw_printf("counters:\n");
 	for (i = 0; i < p->counters.n; i++)
-		tw_printf("%s  %s  %s\n", i ? "" : "counters:\n", p->counters.v[i].name,
-			  p->counters.v[i].help);
+		tw_printf("  %s  %s\n", p->counters.v[i].name, p->counters.v[i].help);
 	if (p->chaos)
 		tw_printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
 	if (p->tells)

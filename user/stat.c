@@ -309,6 +309,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		how.times = 1;
 	opts.armed = args->json || args->prometheus;
 	opts.parts = args->json;
+	/* A service of the host's, which has none at its boot */
+	opts.none_yet = args->prometheus;
 	return tw_watch(&opts, watch, &how, e);
 }
 

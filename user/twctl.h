@@ -117,6 +117,9 @@ extern const struct tw_verb *const tw_verbs[];
 /* Options that every verb has */
 extern const struct tw_option tw_common_options[];
 
+/* Those of a verb: a screen is no JSON, which stands first */
+const struct tw_option *tw_common(const struct tw_verb *v);
+
 const struct tw_verb *tw_find_verb(const char *name);
 
 /**
@@ -134,6 +137,9 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 
 /* Prints the help of a verb, or of all if NULL */
 void tw_print_help(FILE *f, const struct tw_verb *verb);
+
+/* Prints what completes command lines of twctl in a shell: bash, fish, zsh; 0 or TW_USAGE */
+int tw_print_completion(const char *shell, struct tw_err *e);
 
 /* The VM that a command is about, with its state */
 struct tw_target {

@@ -12,11 +12,18 @@ mkdir "$dir/bin"
 deb_version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 ok "the packages have the tree's version, $(cat VERSION)" test "$deb_version" = "$(cat VERSION)"
 if command -v shellcheck >/dev/null; then
-	ok "shellcheck has nothing to say" shellcheck -x tools/deb tools/version tools/build-env tests/deb/root debian/timewarp-unit \
-		debian/libvirt/hook debian/dkms/dkms-build debian/dkms/dkms-source debian/timewarp-dkms.postrm
+	ok "shellcheck has nothing to say" shellcheck -x tools/deb tools/version tools/build-env tools/debian-root debian/timewarp-unit \
+		debian/libvirt/hook debian/dkms/dkms-build debian/dkms/dkms-source debian/dkms/dkms-installed debian/timewarp-dkms.postinst debian/timewarp-dkms.postrm \
+		tools/timewarp-reload tools/image debian/tests/author
 else
 	skip "shellcheck has nothing to say" "no shellcheck"
 fi
+
+if command -v groff >/dev/null; then
+	ok "groff has nothing to say of timewarp-reload.8" finds_nothing sh -c 'groff -man -ww -Tutf8 tools/timewarp-reload.8 2>&1 >/dev/null'
+fi
+ok "timewarp-reload's help and manual page have the same options" test "$(tools/timewarp-reload --help | grep -o -- '--[a-z]*' | sort -u)" = --stock
+ok "of each other" grep -q '^\.B \\-\\-stock' tools/timewarp-reload.8
 
 # Units, with programs that are there in place of those that will be installed
 for u in timewarp@.service timewarp.timewarp-exporter.service; do

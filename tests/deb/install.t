@@ -1,36 +1,83 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The packages in a clean Debian: installed, used, removed, purged, and nothing is left. TW_DEB_SUITES="bookworm
-# trixie" takes both. A kernel is installed there, and none of it boots: what runs is this machine's.
+# The packages in a clean Debian: installed, used, removed, purged, and nothing is left; kernels come and go; what is
+# missing, or full, or cut off is told in one line, and leaves the stock KVM. Nothing here boots; tests/deb/host.t does.
+# TW_DEB_SUITES takes one of the two; TW_DEB_PARTS some of: bad kernels.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
 if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, for a root file system"
 	exit 0
 fi
+parts=" ${TW_DEB_PARTS-bad kernels} "
 ls build/deb/timewarp_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
+version=$(cat VERSION)
 work=$(mktemp -d) || exit 1
 root=$work/root
-unmount() { for d in proc dev/pts dev sys; do ! mountpoint -q "$root/$d" || umount -l "$root/$d"; done; }
-trap 'unmount; rm -rf "$work"' EXIT
+unmount() {
+	local d
+	# Later ones first
+	awk -v at="$work/" 'index($2, at) == 1 { print $2 }' /proc/mounts | sort -r | while read -r d; do umount -l "$d"; done
+}
+# shellcheck disable=SC2317 # the trap calls it
+cleanup() {
+	unmount
+	mountpoint -q "$root/dev" || rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
 
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
+in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive INITRD=No chroot "$root" "$@"; }
+enter() {
+	local d
+	for d in proc sys dev; do
+		mount --rbind "/$d" "$root/$d" && mount --make-rslave "$root/$d" || exit 1
+	done
+}
+# quietly COMMAND: in the root; what it says is kept in /debs/log, and shown if it fails
+quietly() { in_root sh -c "{ $1; } >/debs/log 2>&1 </dev/null || { tail -n 40 /debs/log; exit 1; }"; }
+apt() { quietly "apt-get -q -y --no-install-recommends $*"; }
 # Files and links that no package has, but for what apt, dpkg and DKMS themselves keep by design; /lib is /usr/lib there
 files() {
 	(cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./debs -o -path ./tmp -o -path ./var/cache -o -path ./var/log \
-		-o -path ./var/lib/apt -o -path ./var/lib/dpkg -o -path ./run -o -path ./etc/alternatives \) -prune -o ! -type d -print) |
+		-o -path ./var/lib/apt -o -path ./var/lib/dpkg -o -path ./run -o -path ./etc/alternatives \) -prune -o ! -type d ! -lname '/etc/alternatives/*' -print) |
 		sed 's#^\.##; s#^/usr/#/#' | grep -vE '^/(etc/ld\.so\.cache|etc/\.pwd\.lock|var/lib/dkms/mok\.(key|pub)|.*/__pycache__/.*)$' | sort |
 		comm -23 - <(cat "$root"/var/lib/dpkg/info/*.list | sed 's#^/usr/#/#' | sort -u)
 }
-which_kvm() { in_root modprobe -S "$k" --show-depends kvm-amd | grep '/kvm\.ko'; }
+which_kvm() { in_root modprobe -S "${1:-$k}" --show-depends kvm-amd | grep '/kvm\.ko'; }
+status() { in_root dkms status -m timewarp -k "$1"; }
+installed() { [[ $(status "$1") == *": installed"* && $(status "$1") != *WARNING* ]] || { status "$1"; false; }; }
+ours() { [[ $(which_kvm "$1") == */updates/dkms/* ]] || { which_kvm "$1"; false; }; }
+# is_stock: modprobe takes the stock modules, DKMS has installed none, and none lies about
+is_stock() {
+	[ "$(which_kvm)" = "$stock" ] || { which_kvm; return 1; }
+	[[ $(status "$k") != *": installed"* ]] || { status "$k"; return 1; }
+	finds_nothing find "$root/lib/modules/$k/updates" -name 'kvm*'
+}
+# build: DKMS builds and installs for $k, as at a kernel update; what timewarp says of it
+build() { in_root dkms autoinstall -k "$k" >"$root/debs/log" 2>&1 </dev/null; grep '^timewarp\|^build-kvm\|^dkms-' "$root/debs/log"; }
+unbuild() { in_root sh -c "dkms unbuild -m timewarp -v $version -k $k; rm -rf /var/lib/timewarp/*" >/dev/null 2>&1; }
+# One line of what and why, with the cure behind or under it, of ours alone
+told() {
+	local said
+	said=$(build)
+	[[ $said == *"$1"* ]] && [ "$(grep -c '^timewarp' <<<"$said")" = 1 ] && return
+	echo "expected: $1"
+	cat "$root/debs/log"
+	return 1
+}
+# full DIR: what is in it is there, and room for a megabyte at most, until unmounted
+full() {
+	mkdir -p "$root/$1" && rm -rf "$work/kept" && cp -a "$root/$1" "$work/kept" &&
+		mount -t tmpfs -o size=1M,mode=1777 none "$root/$1" && cp -a "$work/kept/." "$root/$1/"
+}
 
-for suite in ${TW_DEB_SUITES:-bookworm}; do
-	tar=$(tests/deb/root "$suite") || exit 1
+for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
+	tar=$(tools/debian-root "$suite") || exit 1
 	unmount
-	rm -rf "$root"
+	rm -rf --one-file-system "$root"
 	mkdir -p "$root"
 	tar -xf "$tar" -C "$root" || exit 1
-	for d in proc sys dev; do mount --rbind "/$d" "$root/$d" 2>/dev/null || mount --bind "/$d" "$root/$d"; mount --make-rslave "$root/$d" 2>/dev/null; done
+	enter
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
 	k=$(cat "$root/kernel")
 	mkdir "$root/debs" && cp build/deb/*.deb "$root/debs/"
@@ -39,42 +86,102 @@ for suite in ${TW_DEB_SUITES:-bookworm}; do
 	stock=$(which_kvm)
 	ok "$suite: a root with kernel $k, of stock modules" test -n "$stock"
 
-	ok "$suite: apt installs the packages" in_root sh -c 'apt-get install -q -y --no-install-recommends /debs/*.deb >/debs/log 2>&1 || { tail -n 40 /debs/log; exit 1; }'
-	sed -n '/^timewarp:\|^  cure:\|DKMS\|^Error/p' "$root/debs/log" | sed "s/^/# $suite: /"
-	installed() { says 0 ": installed" in_root dkms status -m timewarp -k "$k" && [[ $(in_root dkms status -m timewarp -k "$k") != *WARNING* ]]; }
-	ok "$suite: DKMS has built and installed KVM's modules" installed
-	ours() { [[ $(which_kvm) == */updates/dkms/* ]]; }
-	ok "$suite: modprobe prefers them" ours
+	ok "$suite: apt installs the packages" apt install '/debs/*.deb'
+	grep '^timewarp\|^Error' "$root/debs/log" | sed "s/^/# $suite: /"
+	ok "$suite: DKMS has built and installed KVM's modules" installed "$k"
+	ok "$suite: modprobe prefers them" ours "$k"
 	for m in kvm kvm-intel kvm-amd; do
 		f=$(echo "$root/lib/modules/$k/updates/dkms/$m.ko"*)
 		case $f in *.xz) xz -dc "$f" ;; *.zst) zstd -dqc "$f" ;; *) cat "$f" ;; esac >"$work/$m.ko"
 		ok "$suite: $m has BTF, which policies need" says 0 " .BTF " readelf -S -W "$work/$m.ko"
+		ok "$suite: and tells whose it is" test "$(modinfo -F version "$work/$m.ko")" = "timewarp-$version"
 	done
 	ok "$suite: kvm has the hook" says 0 "timewarp" modinfo -F parm "$work/kvm.ko"
-	ok "$suite: and tells whose it is" test "$(modinfo -F version "$work/kvm.ko")" = "timewarp-$(cat VERSION)"
-	ok "$suite: twctl runs" says 0 "twctl $(cat VERSION)" in_root twctl version
+	echo "# $suite: signed by: $(modinfo -F signer "$work/kvm.ko")"
+	ok "$suite: twctl runs" says 0 "twctl $version" in_root twctl version
 	ok "$suite: and knows its policies" says 0 "skip-idle" in_root twctl policy list
 	ok "$suite: an author builds a policy" in_root sh -c 'cd /tmp && twctl policy new mine && twctl policy build mine.bpf.c && rm mine.bpf.*'
-	ok "$suite: pkg-config's file names the version" grep -q "^Version: $(cat VERSION)\$" "$root/usr/share/pkgconfig/timewarp.pc"
-	ok "$suite: the manual page is there" test -f "$root/usr/share/man/man8/twctl.8.gz"
+	ok "$suite: pkg-config's file names the version" grep -q "^Version: $version\$" "$root/usr/share/pkgconfig/timewarp.pc"
+	for page in twctl twctl-attach timewarp-reload; do
+		ok "$suite: the manual page $page is there" test -f "$root/usr/share/man/man8/$page.8.gz"
+	done
 
-	# A kernel that no hooks are for
-	mkdir -p "$root/lib/modules/5.99.0-1-amd64/build/include" && touch "$root/lib/modules/5.99.0-1-amd64/build/.config"
-	ok "$suite: a kernel of another line is told so, with the cure" says 0 "there are no hooks for Linux 5.99; its stock KVM stays" in_root sh -c '! dkms build -m timewarp -v '"$(cat VERSION)"' -k 5.99.0-1-amd64'
-	ok "$suite: and does not keep packages from being installed" in_root sh -c 'apt-get install -q -y --no-install-recommends --reinstall /debs/timewarp-dkms*.deb >/debs/log 2>&1 || { tail -n 20 /debs/log; exit 1; }'
-	ok "$suite: its stock modules are alone" test ! -e "$root/lib/modules/5.99.0-1-amd64/updates"
-	ok "$suite: ours are there again for $k" ours
-	rm -rf "$root/lib/modules/5.99.0-1-amd64"
-	# A kernel whose source nobody has
-	ok "$suite: a kernel whose source is not to be had is told so" says 1 "neither installed nor to be had" in_root sh -c '
-		rm -rf /var/lib/timewarp/kernel; mkdir /fake; printf "#!/bin/sh\necho 6.12.1-0none\n" >/fake/dpkg-query; chmod +x /fake/dpkg-query
-		PATH=/fake:$PATH /usr/src/timewarp-*/tools/dkms-source '"$k"
-	rm -rf "$root/fake"
+	if [[ $parts == *" bad "* ]]; then
+		# A kernel that no hooks are for
+		mkdir -p "$root/lib/modules/5.99.0-1-amd64/build/include" && touch "$root/lib/modules/5.99.0-1-amd64/build/.config"
+		ok "$suite: a kernel of another line is told so, with the cure" says 0 "there are no hooks for Linux 5.99; its stock KVM stays" in_root sh -c "! dkms build -m timewarp -v $version -k 5.99.0-1-amd64"
+		ok "$suite: and does not keep packages from being installed" apt install --reinstall '/debs/timewarp-dkms*.deb'
+		ok "$suite: its stock modules are alone" test ! -e "$root/lib/modules/5.99.0-1-amd64/updates"
+		ok "$suite: ours are there again for $k" ours "$k"
+		rm -rf "$root/lib/modules/5.99.0-1-amd64"
 
-	ok "$suite: apt removes them" in_root sh -c 'apt-get remove -q -y timewarp-dkms >/debs/log 2>&1 || { tail -n 20 /debs/log; exit 1; }'
-	ok "$suite: and modprobe takes the stock modules" test "$(which_kvm)" = "$stock"
+		# A kernel whose source nobody has
+		unbuild
+		mkdir "$root/fake" && printf '#!/bin/sh\ncase "$*" in *headers*) echo 6.12.1-0none ;; *) exec /usr/bin/dpkg-query "$@" ;; esac\n' >"$root/fake/dpkg-query"
+		chmod +x "$root/fake/dpkg-query"
+		ok "$suite: a kernel whose source is not to be had is told so" says 1 "neither installed nor to be had" in_root sh -c '
+			PATH=/fake:$PATH /usr/src/timewarp-*/tools/dkms-source '"$k"
+		ok "$suite: in two lines: what, and the cure" test "$(in_root sh -c 'PATH=/fake:$PATH /usr/src/timewarp-*/tools/dkms-source '"$k" 2>&1 | grep -vc '^timewarp: downloading')" = 2
+		ok "$suite: its stock KVM is alone" is_stock
+		rm -rf "$root/fake"
+
+		# No room, wherever a build wants some
+		for d in /var/lib/timewarp /var/lib/dkms "/lib/modules/$k/updates"; do
+			unbuild
+			full "$d"
+			ok "$suite: no room in $d: told in one line" told "there is no room in $d: "
+			umount -l "$root/$d"
+			ok "$suite: no room in $d: the stock KVM is alone" is_stock
+			ok "$suite: no room in $d: nothing is left of it" finds_nothing find "$root/var/lib/timewarp" -name '.tmp*' -o -path '*/kernel/*'
+		done
+		full /tmp
+		ok "$suite: /tmp needs none" says 0 "" build
+		umount -l "$root/tmp"
+		ok "$suite: with room it is built" ours "$k"
+		# As DKMS leaves it when the disk is full after all, before its depmod
+		truncate -s 1000 "$root/lib/modules/$k/updates/dkms/kvm-amd.ko"*
+		ok "$suite: modules that did not arrive whole are told" says 1 "kvm-amd.ko" in_root sh -c "/usr/src/timewarp-$version/tools/dkms-installed $k"
+		in_root depmod "$k"
+		ok "$suite: and none of them stays" test -z "$(find "$root/lib/modules/$k/updates" -name 'kvm*')" -a "$(which_kvm)" = "$stock"
+		# Cut off: the build is killed, with all that it has started
+		unbuild
+		in_root setsid dkms autoinstall -k "$k" >"$root/debs/log" 2>&1 </dev/null &
+		for _ in {1..600}; do
+			pgrep -f "M=/var/lib/dkms/timewarp/$version/build" >"$work/makes" && break
+			sleep 0.5
+		done
+		ok "$suite: a build is under way" test -s "$work/makes"
+		kill -KILL -- "-$(ps -o sid= -p "$(head -n 1 "$work/makes")" | tr -d ' ')" 2>/dev/null
+		wait
+		ok "$suite: killed in the middle: the stock KVM is alone" is_stock
+		ok "$suite: the next one completes it" says 0 "" in_root dkms autoinstall -k "$k"
+		ok "$suite: ours is installed" installed "$k"
+		ok "$suite: and preferred" ours "$k"
+	fi
+
+	if [[ $parts == *" kernels "* ]]; then
+		k2=$(in_root apt-cache pkgnames linux-headers-6.12. | sed -n 's/^linux-headers-\(6\.12\.[0-9]*[+-]deb[0-9]*-amd64\)$/\1/p' | sort -V | grep -vxF "$k" | tail -n 1)
+		if [ -n "$k2" ]; then
+			ok "$suite: another kernel comes, $k2, with its headers" apt install "linux-image-$k2" "linux-headers-$k2"
+			grep '^timewarp' "$root/debs/log" | sed "s/^/# $suite: /"
+			ok "$suite: DKMS has built for it at once" installed "$k2"
+			ok "$suite: modprobe prefers that" ours "$k2"
+			ok "$suite: of the source of its version" test "$(cat "$root/var/lib/timewarp/kernel/$k2/package-version")" = "$(in_root dpkg-query -W -f '${Version}' "linux-headers-$k2")"
+			ok "$suite: $k has its own still" ours "$k"
+			ok "$suite: it goes" apt purge "linux-image-$k2" "linux-headers-$k2"
+			ok "$suite: and all that was built for it" finds_nothing find "$root/lib/modules/" "$root/var/lib/dkms/timewarp/" -path "*$k2*" ! -type d
+			in_root "/usr/src/timewarp-$version/tools/dkms-source" "$k"
+			ok "$suite: its source with the next build" finds_nothing find "$root/var/lib/timewarp" -path "*$k2*"
+			ok "$suite: $k keeps its own" ours "$k"
+		else
+			skip "$suite: another kernel" "the archive has one only"
+		fi
+	fi
+
+	ok "$suite: apt removes them" apt remove timewarp-dkms
+	ok "$suite: and modprobe takes the stock modules" is_stock
 	touch "$root/usr/lib/timewarp/policies/mine.bpf.o"
-	ok "$suite: apt purges all of it" in_root sh -c 'apt-get purge -q -y "timewarp*" >/debs/log 2>&1 && apt-get autoremove --purge -q -y >>/debs/log 2>&1 || { tail -n 20 /debs/log; exit 1; }'
+	ok "$suite: apt purges all of it" quietly "apt-get purge -q -y 'timewarp*' && apt-get autoremove --purge -q -y"
 	ok "$suite: a policy of the user's own is kept" rm "$root/usr/lib/timewarp/policies/mine.bpf.o"
 	rmdir -p --ignore-fail-on-non-empty "$root/usr/lib/timewarp/policies"
 	files >"$work/after"

@@ -31,6 +31,7 @@ says 0 '^wrote mine.bpf.c' new mine
 says 1 'File exists' new mine
 says 2 'a name is' new 9x
 says 0 'policy mine, 2 parameters' build mine.bpf.c
+says 0 '^counters:$' inspect ./mine.bpf.o
 says 0 "\"ops_version\":\"$abi\"" -j inspect ./mine.bpf.o
 says 1 'there is no' inspect nosuch
 says 0 '^ramp ' list

@@ -37,6 +37,19 @@ ok "bash completes verbs behind -j, sub-verbs, verbs of help, policies by name" 
 	try() { COMP_WORDS=(twctl "$@") COMP_CWORD=$#; COMPREPLY=(); _twctl; echo "${COMPREPLY[*]}"; }
 	[ "$(try -j det)" = detach ] && [ "$(try policy ins)" = inspect ] && [ "$(try help sta)" = "status stat" ] &&
 	[[ " $(try attach --policy skip) " == *" skip-idle "* ]] || { try -j det; try policy ins; try help sta; try attach --policy skip; false; }'
+for s in fish zsh; do
+	ok "$s completes options of each verb" bash -c '
+		said=$('$twctl' help --completion "$0")
+		for o in $('$twctl' help -j | grep -o "\"name\":\"[a-z-]*\",\"argument\"" | cut -d\" -f4 | sort -u); do
+			[[ $said == *"-l $o "* || $said == *"--$o"* ]] || { echo "$o"; exit 1; }
+		done' $s
+	! command -v $s >/dev/null || ok "$s reads it" bash -c '"$0" -n <('$twctl' help --completion "$0")' $s
+done
+if command -v mandoc >/dev/null; then
+	for v in "" $verbs; do
+		ok "mandoc has nothing to say about twctl${v:+-$v}.8" bash -c 'said=$(mandoc -T lint -W warning <('$twctl' help $0 --man)); [ -z "$said" ] || { echo "$said"; exit 1; }' "$v"
+	done
+fi
 quiet() { local said; said=$("$@" 2>&1 >/dev/null); echo "$said"; [ -z "$said" ]; }
 ok "groff has nothing to say about the manual page" quiet groff -man -ww -Tutf8 <($twctl help --man)
 page=$(groff -man -Tascii -P-cbou <($twctl help --man))
@@ -67,6 +80,7 @@ for v in $verbs; do
 		grep -q 'as JSON' <(timeout 10 $twctl "$v" -j 2>&1)
 	$twctl help "$v" | grep -q -- --json && [ "$v" = top ] && ok 'top names -j' false
 done
+ok "another shell is refused, with those that are known" says "only bash, fish and zsh" help --completion tcsh
 ok "the letter that is no option is named, not the word before it" says "'-1' is no option" jump --vm X -1d
 ok "so is a long option" says "'--nosuch' is no option" jump --vm X --nosuch +1d
 ok "and a flag with a value" says "'--pin=3' is no option" attach --vm X --pin=3

@@ -3,6 +3,7 @@
 
 #include <bpf/btf.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@
 #define CAP_SYS_ADMIN 21
 
 #define LOAD "modprobe kvm_intel || modprobe kvm_amd"
-#define INSTALL "make kvm install-kvm KERNEL=$(uname -r), then reload kvm"
+#define INSTALL "install timewarp-dkms (or make kvm install-kvm KERNEL=$(uname -r)), then timewarp-reload"
 
 static void fact(struct tw_check *c, enum tw_verdict verdict, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -177,7 +178,8 @@ static void check_kvm(struct tw_check *c)
 		cure(c, LOAD);
 		return;
 	}
-	if (!exists("/dev/kvm")) {
+	/* The device, which a service with a /dev of its own need not see */
+	if (!exists("/sys/class/misc/kvm")) {
 		fact(c, TW_MISSING, "kvm is loaded without kvm_intel or kvm_amd: no /dev/kvm");
 		cure(c, LOAD "; virtualization may be off in the firmware");
 		return;
@@ -253,18 +255,28 @@ static void cure_by_install(struct tw_check *c)
 		cure(c, "KVM is built into this kernel: boot one with kvm as a module (Debian's)");
 }
 
-/* Where tools/build-kvm --install puts it */
-static bool patched_is_installed(void)
+/* Whether a file of this pattern, with the release for %s, is there */
+static bool matches(const char *pattern)
 {
 	struct utsname u;
+	glob_t found;
 	char *path;
-	bool there;
+	bool any;
 
 	uname(&u);
-	path = tw_asprintf("/lib/modules/%s/updates/timewarp/kvm.ko", u.release);
-	there = exists(path);
+	path = tw_asprintf(pattern, u.release);
+	any = !glob(path, GLOB_NOSORT, NULL, &found);
+	if (any)
+		globfree(&found);
 	free(path);
-	return there;
+	return any;
+}
+
+/* By tools/build-kvm --install, or by DKMS, which may compress it */
+static bool patched_is_installed(void)
+{
+	return matches("/lib/modules/%s/updates/timewarp/kvm.ko") ||
+	       matches("/lib/modules/%s/updates/dkms/kvm.ko*");
 }
 
 static void check_hook(struct tw_check *c)
@@ -286,7 +298,11 @@ static void check_hook(struct tw_check *c)
 	} else if (patched_is_installed()) {
 		fact(c, TW_MISSING, "a patched kvm is installed, but the stock one was loaded: from the "
 		     "initramfs, or before it was there");
-		cure(c, "update-initramfs -u, then reload kvm: rmmod kvm_intel kvm_amd kvm; " LOAD);
+		cure(c, "timewarp-reload; if it comes back at the next boot: update-initramfs -u");
+		return;
+	} else if (is_module() && matches("/usr/src/timewarp-*/dkms.conf")) {
+		fact(c, TW_MISSING, "a stock kvm runs: timewarp-dkms has built none for this kernel");
+		cure(c, "dkms autoinstall, which says why if it cannot; then timewarp-reload");
 		return;
 	} else {
 		fact(c, TW_MISSING, "the kvm that runs is a stock one, without the hook");
@@ -308,7 +324,7 @@ static void check_abi(struct tw_check *c)
 		return;
 	}
 	fact(c, TW_MISSING, "the kernel's is version %d, twctl's %d", abi, KVM_TIMEWARP_ABI);
-	cure(c, "build twctl and the kernel hook from the same source");
+	cure(c, "install timewarp and timewarp-dkms of one version, then timewarp-reload");
 }
 
 static void check_switch(struct tw_check *c)

@@ -187,7 +187,7 @@ int tw_state_read(const char *dir, struct tw_state *st, struct tw_err *e)
 	if (ret) {
 		tw_fail(e, TW_UNSUPPORTED, "cannot understand %s", path);
 		tw_fact(e, "%s", why);
-		tw_cure(e, "build twctl and the kernel hook from the same source");
+		tw_cure(e, "install twctl and the modules of one version");
 	}
 	free(path);
 	return ret ? e->status : 0;

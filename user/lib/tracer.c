@@ -359,7 +359,7 @@ static int find_vms(struct tw_tracer *t, struct tw_err *e)
 		t->wanted = tw_grow(t->wanted, t->nr_wanted + 1, sizeof(*t->wanted));
 		t->wanted[t->nr_wanted++] = vm;
 	}
-	if (t->vms.n)
+	if (t->vms.n || t->opts.none_yet)
 		return TW_OK;
 	tw_fail(e, TW_NO_VM, "cannot %s VMs", t->opts.doing);
 	tw_fact(e, "no VM runs on this host");

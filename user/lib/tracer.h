@@ -18,6 +18,7 @@ struct ring_buffer;
 
 struct tw_tracer_opts {
 	const struct tw_strings *vms;	/* selectors; none: all VMs, those to come too */
+	bool none_yet;			/* no VM now is no error: they come */
 	const char *doing;		/* for errors: "trace" */
 	bool events;			/* fill the ring buffer */
 	bool armed;			/* count deadlines set by the guest: costs most */
