@@ -97,7 +97,8 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	return err;
 }
 
-static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter" };
+static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter",
+						  "vmm_kick" };
 
 static void wake(pid_t pid, unsigned long long start)
 {

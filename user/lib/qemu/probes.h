@@ -18,7 +18,7 @@
 struct bpf_object;
 struct bpf_link;
 
-#define TW_VMM_LINKS 4
+#define TW_VMM_LINKS 5
 
 struct tw_vmm_link {
 	const char *name;		/* of its program */
@@ -27,7 +27,7 @@ struct tw_vmm_link {
 
 struct tw_vmm {
 	struct bpf_object *obj;
-	struct tw_vmm_link link[TW_VMM_LINKS];	/* the first is on the VMM, the others wake its main loop */
+	struct tw_vmm_link link[TW_VMM_LINKS];	/* the first is on the VMM, the others on KVM */
 	int view_fd;			/* what a policy can know of it: TIMEWARP_VMMS_SECTION */
 };
 
