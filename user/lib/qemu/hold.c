@@ -82,13 +82,16 @@ static bool seize(struct tw_hold *h, pid_t tid)
 	return true;
 }
 
-/* Seizes those that are not yet; how many those were, or -1 */
+/*
+ * Seizes those that are not yet; how many there were, or -1. One that ends just then counts: it may have started
+ * another that is not listed. Only a first thread stays listed after its end.
+ */
 static int seize_others(struct tw_hold *h, pid_t pid)
 {
-	size_t before = h->n;
 	struct dirent *d;
 	char path[48];
 	bool ok = true;
+	int others = 0;
 	DIR *dir;
 
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
@@ -96,12 +99,14 @@ static int seize_others(struct tw_hold *h, pid_t pid)
 	while (dir && ok && (d = readdir(dir))) {
 		pid_t tid = atoi(d->d_name);
 
-		if (isdigit((unsigned char)*d->d_name) && !is_held(h, tid))
-			ok = seize(h, tid);
+		if (!isdigit((unsigned char)*d->d_name) || is_held(h, tid))
+			continue;
+		ok = seize(h, tid);
+		others += is_held(h, tid) || tid != pid;
 	}
 	if (dir)
 		closedir(dir);
-	return ok ? (int)(h->n - before) : -1;
+	return ok ? others : -1;
 }
 
 /* Whether it stands, or has ended: then it is left out from here on */
@@ -137,7 +142,9 @@ static bool wait_for_all(struct tw_hold *h, long long until)
 		}
 		nanosleep(&pause, NULL);
 	}
-	return true;
+	if (now_ns() > until)
+		snprintf(h->why, sizeof(h->why), "its threads come and go faster than they can be held");
+	return now_ns() <= until;
 }
 
 /* What is held cannot make way for another process of its PID */
@@ -158,7 +165,7 @@ bool tw_hold_take(struct tw_hold *h, pid_t pid, unsigned long long start)
 		if (!wait_for_all(h, until))
 			break;
 	h->gone = !is_it(pid, start);
-	return !more && !h->gone;
+	return !more && !*h->why && !h->gone;
 }
 
 bool tw_hold_is_quiet(const struct tw_hold *h)
