@@ -36,8 +36,8 @@ none 'no header includes itself in a circle' < <(
 none 'a verb knows the others by the table alone' < <(
 	edges | awk '$1 !~ "^user/lib/" && $1 ~ /\.c$/ && $2 !~ "^user/(lib/|twctl.h)"')
 
-# What these print is their own (help), goes to files of a format of its own, or is the one function itself
-own='user/help\.c|user/lib/(metrics|perfetto|print|json|text)\.c'
+# What these print is their own (help, completion), goes to files of a format of its own, or is the one function itself
+own='user/(help|completion)\.c|user/lib/(metrics|perfetto|print|json|text)\.c'
 none 'whatever is printed for people goes through tw_fprintf(), which escapes' < <(
 	grep -nE '(^|[^a-z_])(v?f?printf|f?puts|v?dprintf|putchar|fputc|putc) ?\(' user/*.c user/lib/*.c |
 		grep -vE "^($own):" | grep -v 'dprintf(fd, skeleton' |
