@@ -360,7 +360,7 @@ static int start_all(void)
 
 	while (d && (e = readdir(d))) {
 		char path[300], name[32] = "";
-		int fd, port, pid;
+		int fd, port;
 
 		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", e->d_name);
 		fd = open(path, O_RDONLY);
@@ -376,10 +376,8 @@ static int start_all(void)
 			fprintf(stderr, "agent: %s: %s\n", e->d_name, strerror(errno));
 			continue;
 		}
-		pid = fork();
-		if (pid) {
-			/* nobody serves the port of one that was not started */
-			count += pid > 0;
+		count++;
+		if (fork())  {
 			close(port);
 			continue;
 		}
