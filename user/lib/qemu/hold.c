@@ -142,9 +142,7 @@ static bool wait_for_all(struct tw_hold *h, long long until)
 		}
 		nanosleep(&pause, NULL);
 	}
-	if (now_ns() > until)
-		snprintf(h->why, sizeof(h->why), "its threads come and go faster than they can be held");
-	return now_ns() <= until;
+	return true;
 }
 
 /* What is held cannot make way for another process of its PID */
@@ -161,11 +159,14 @@ bool tw_hold_take(struct tw_hold *h, pid_t pid, unsigned long long start)
 	int more;
 
 	/* those that stand start no others: once none has come, these are all */
-	while ((more = seize_others(h, pid)) > 0)
-		if (!wait_for_all(h, until))
+	while ((more = seize_others(h, pid)) > 0) {
+		if (now_ns() > until)
+			snprintf(h->why, sizeof(h->why), "its threads come and go faster than they can be held");
+		if (*h->why || !wait_for_all(h, until))
 			break;
+	}
 	h->gone = !is_it(pid, start);
-	return !more && !*h->why && !h->gone;
+	return !more && !h->gone;
 }
 
 bool tw_hold_is_quiet(const struct tw_hold *h)
