@@ -33,9 +33,8 @@ static void bash_choices(const struct tw_verb *v)
 			continue;
 		printf("\t%s:--%s) ", v->name, o->name);
 		/* names of policies, and files */
-		if (!strcmp(o->choices, "@file") && !strcmp(o->name, "policy"))
-			puts("COMPREPLY=($(compgen -W \"$(twctl policy list -j 2>/dev/null |"
-			     " sed -n 's/.*\"name\":\"\\([^\"]*\\)\",\"object\".*/\\1/p')\" -- \"$cur\")"
+		if (takes_policy(o))
+			puts("COMPREPLY=($(compgen -W \"$(" POLICY_NAMES ")\" -- \"$cur\")"
 			     " $(compgen -f -- \"$cur\")); return ;;");
 		else if (!strcmp(o->choices, "@vm"))
 			puts("words=$(twctl list --ids 2>/dev/null) ;;");
@@ -50,7 +49,7 @@ static void bash_verb(const struct tw_verb *v)
 {
 	bash_choices(v);
 	if (!strcmp(v->name, "policy")) {
-		puts("\tpolicy:policy) words=\"new build inspect check list\" ;;");
+		puts("\tpolicy:policy) words=\"" POLICY_VERBS "\" ;;");
 		puts("\tpolicy:build|policy:check|policy:inspect) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
 	} else if (!strcmp(v->name, "help")) {
 		puts("\thelp:help) words=\"$verbs\" ;;");
