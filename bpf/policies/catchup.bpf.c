@@ -16,8 +16,8 @@
  *	3 discard	what it lacks is given up: the guest is taken to be level
  *
  * Off by no more than "threshold" it is left alone; further behind than "give_up" too (60 s, as VMware
- * has it), which is counted. It ends level within "near": each step aims at level, and the kernel calls
- * late by some tens of microseconds, times factor - 1.
+ * has it), which is counted. It ends level within "near": each step aims at level, and it is done when the
+ * guest is found to be level at factor 1.
  */
 #include "timewarp.bpf.h"
 
@@ -42,6 +42,7 @@ TIMEWARP_EXIT_RECORD(catchup_exit)
 
 #define MERGE_NS 10000000ULL	/* what merge takes, for all but a 64th of the rest */
 #define LEAST_NS (2 * TIMEWARP_MIN_INTERVAL_NS)	/* a change takes some of it */
+#define MOST_LEAST_NS 1000000000ULL
 #define MOST (1ULL << 62)
 
 enum { DELAY, CATCHUP, MERGE, DISCARD };
@@ -49,6 +50,8 @@ enum { DELAY, CATCHUP, MERGE, DISCARD };
 /* guest_ns is to be host_ns + lead */
 static volatile __s64 lead;
 static volatile _Bool working;
+/* The least that a step takes: longer each time that it ended too late for the guest to be level */
+static volatile __u64 least;
 
 static __always_inline _Bool unusable(void)
 {
@@ -68,6 +71,18 @@ static __always_inline void settle(const struct kvm_timewarp_view *view,
 	}
 }
 
+/*
+ * On a busy host it takes milliseconds until factor 1 is in force: the guest is level
+ * when it is found level at that factor.
+ */
+static __always_inline void stop_and_look(const struct kvm_timewarp_view *view,
+					  struct kvm_timewarp_answer *answer)
+{
+	answer->factor_num = 1;
+	answer->factor_den = 1;
+	answer->next_host_ns = view->host_ns + LEAST_NS;
+}
+
 static __always_inline void go(const struct kvm_timewarp_view *view,
 			       struct kvm_timewarp_answer *answer, __u64 num, __u64 den, __u64 off)
 {
@@ -75,9 +90,11 @@ static __always_inline void go(const struct kvm_timewarp_view *view,
 	/* the host time in which a guest at num/den makes up for off */
 	__u64 span = kvm_timewarp_mul_div(off, den, per);
 
-	if (span < LEAST_NS) {
+	if (span < least) {
 		/* too little for that factor: a milder one */
-		span = LEAST_NS;
+		span = least;
+		if (least < MOST_LEAST_NS)
+			least *= 2;
 		num = num > den ? span + off :
 		      off < span - span / 5000 ? span - off : span / 5000;
 		den = span;
@@ -114,7 +131,10 @@ static __always_inline void come_level(const struct kvm_timewarp_view *view,
 		return;
 	}
 	if (mode == DELAY || mode == DISCARD || off <= (working ? near : threshold) || off <= near) {
-		settle(view, answer);
+		if (working && view->factor_num != view->factor_den)
+			stop_and_look(view, answer);
+		else
+			settle(view, answer);
 		return;
 	}
 	level = 0;
@@ -138,8 +158,10 @@ TIMEWARP_DECIDE(catchup_decide, view, answer)
 			lead += view->guest_ns - view->host_ns;
 		level = 0;
 	}
-	if (view->event <= KVM_TIMEWARP_PARAMS)
+	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		working = 0;
+		least = LEAST_NS;
+	}
 	come_level(view, answer);
 	return 0;
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Each policy against its model, at random parameters: the segments that the kernel traces are compared
 # with a reference function, which is computed here from the parameters alone.
-# TW_SEED=n starts the random numbers elsewhere; TW_RUNS=n makes n runs of each.
+# TW_SEED=n starts the random numbers elsewhere; TW_RUNS=n makes n runs of each; TW_BUSY=1 has a process spin beside it.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
@@ -20,9 +20,18 @@ diag("TW_SEED=$seed");
 my $g = $guests[0];
 my $pid = guest($g);
 my $before = left_behind();
+my $spins = $ENV{TW_BUSY} ? fork : 0;
+if (defined $spins && !$spins && $ENV{TW_BUSY}) {
+	1 while 1;
+}
+END { kill 'KILL', $spins if $spins }
 
-# By how many host ns a policy may be called late. The host is emulated and its guest is busy at times.
-my $patience = 3e6;
+# Who runs keeps the CPU until the scheduler's tick finds the slice used up: 4 ms at HZ=250, and 0.7 of slice. On this
+# host of one CPU, which the test and the guest share, a call may be late by that, and once more the vCPU that is to stop
+# for the change. With a process beside it that only spins, each third run has such a step. Half of all steps know none of it.
+my $slice = 5e6;
+my $patience = 2 * $slice;
+my $usually = 2e5;
 
 # Host ns per cycle of its TSC, from two readings of the state file
 my $tick;
@@ -92,10 +101,11 @@ sub ramp {
 		return $from * $in + ($to - $from) * $in * $in / 2 / $S + $to * ($x - $in);
 	};
 	my $x = $clock eq 'guest' ? 'g' : 't';
-	my ($late, $worst_f, $worst_g, $outside) = (0, 0, 0, 0);
+	my ($late, $worst_f, $worst_g, $outside, @late) = (0, 0, 0, 0);
 	for my $i (1 .. $#line) {
 		my $step = $clock eq 'guest' ? max($h, 2e6 * $f->($line[$i - 1]{g})) : $h;
-		$late = max($late, $line[$i]{$x} - $line[$i - 1]{$x} - $step);
+		push @late, $line[$i]{$x} - $line[$i - 1]{$x} - $step;
+		$late = max($late, $late[-1]);
 		$h = max($h, $step);
 	}
 	# A step is late by when the policy was called, and by what the change took
@@ -125,8 +135,10 @@ sub ramp {
 		ok($worst_g <= $bound_g, sprintf '%s: guest time is within %.1f us of the curve (bound %.1f; late by %.1f us at most)',
 			$name, $worst_g / 1e3, $bound_g / 1e3, $late / 1e3);
 	}
-	my $limit = $patience * ($clock eq 'guest' ? max($from, $to) : 1);
-	ok($late < $limit, "$name: no step is late by more than 3 ms of the host");
+	my $fastest = $clock eq 'guest' ? max($from, $to) : 1;
+	ok($late < $patience * $fastest && (sort { $a <=> $b } @late)[@late / 2] < $usually * $fastest,
+		"$name: no step is late by more than two slices of the host, half of them by less than 0.2 ms")
+		or diag(join ' ', map { sprintf '%.3f', $_ / 1e6 } @late);
 	is($r->{counters}{done}, 1, "$name: it counts that it is done");
 	is($r->{clamps}, 0, "$name: the kernel has nothing to clamp");
 	like($r->{out}, qr/ramp tells: done/, "$name: it tells that it is done");
@@ -207,7 +219,7 @@ for (1 .. $runs) {
 		%from = (t => $line[$i + 1]{t}, g => $line[$i + 1]{g}, $x => $planned);
 	}
 	# A piece that follows one of the other clock counts from its decision: earlier by what the hold takes
-	ok(min(@late) > -$patience / 3 && max(@late) < $patience, sprintf 'schedule %s: each piece ends in time, %.3f to %.3f ms of the host late',
+	ok(min(@late) > -$slice && max(@late) < $patience, sprintf 'schedule %s: each piece ends in time, %.3f to %.3f ms of the host late',
 		$plan, min(@late) / 1e6, max(@late) / 1e6);
 	my $told = () = $r->{out} =~ /schedule tells: step/g;
 	ok($told == @piece && $r->{out} =~ /schedule tells: done @{[ scalar @piece ]},/, "schedule $plan: it tells each piece") or diag($r->{out});
@@ -273,8 +285,11 @@ if ($ahead) {
 	$r = record([ '--policy', 'chaos', '--param', 'stalls=300', '--param', 'stall=20ms', '--param', 'step=20ms', '--param', 'fastest=5',
 		'--chaos' ], sub { counters_of($g)->{stalled} > 10 });
 	@line = @{ $r->{line} };
-	my @stall = grep { $line[$_]{r} < 0.001 } 0 .. $#line;
-	ok(@stall > 5 && !grep({ $_ < $#line && abs($line[$_ + 1]{r} - 5) > 0.001 } @stall), 'chaos: ' . @stall . ' stalls, a rush after each');
+	my @stall = grep { $line[$_]{r} < 0.001 } 0 .. $#line - 1;
+	my @rush = map { $line[$_ + 1]{r} } @stall;
+	# Where the change from a rush to a stall took its time, the guest has already got what the stall takes
+	ok(@stall > 5 && max(@rush) < 5.001 && grep({ $_ > 4.999 } @rush) > @rush * 2 / 3,
+		'chaos: ' . @stall . ' stalls, a rush after each') or diag("rushes: @rush; waits: " . join ' ', map { $_->{wait} } @line);
 }
 
 my ($rc, $out) = guest_exec($g, 'echo', 'alive');

@@ -40,6 +40,15 @@ static struct kvm_timewarp_answer said;
 static double most_f, least_f;
 static int steps;
 
+/* By how much of the host's time an answer is in force late */
+static __u64 slow_ns;
+
+static void pass(__u64 span)
+{
+	now.host_ns += span;
+	now.guest_ns += kvm_timewarp_mul_div(span, now.factor_num, now.factor_den);
+}
+
 static int ask(__u32 event)
 {
 	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
@@ -51,11 +60,13 @@ static int ask(__u32 event)
 	r = catchup_decide(args);
 	if (r)
 		return r;
+	assert_true(!said.next_host_ns || said.next_host_ns >= now.host_ns + TIMEWARP_MIN_INTERVAL_NS);
+	if (slow_ns)
+		pass(rand() % slow_ns);
 	now.factor_num = said.factor_num;
 	now.factor_den = said.factor_den;
 	f = (double)now.factor_num / now.factor_den;
 	assert_true(f >= 1e-4 && f <= 10000);
-	assert_true(!said.next_host_ns || said.next_host_ns >= now.host_ns + TIMEWARP_MIN_INTERVAL_NS);
 	most_f = f > most_f ? f : most_f;
 	least_f = f < least_f ? f : least_f;
 	return 0;
@@ -75,11 +86,10 @@ static void play(__u32 event, __s64 lacks, __u64 late_ns)
 	ahead = event == KVM_TIMEWARP_ATTACH && lacks < 0 ? -lacks : 0;
 	assert_int_equal(ask(event), 0);
 	while (said.next_host_ns) {
-		__u64 span = said.next_host_ns - now.host_ns + (late_ns ? rand() % late_ns : 0);
-
 		assert_true(++steps < 100);
-		now.host_ns += span;
-		now.guest_ns += kvm_timewarp_mul_div(span, now.factor_num, now.factor_den);
+		if (said.next_host_ns > now.host_ns)
+			pass(said.next_host_ns - now.host_ns);
+		pass(late_ns ? rand() % late_ns : 0);
 		assert_int_equal(ask(KVM_TIMEWARP_HOST_TIME), 0);
 	}
 	assert_true(level && tw_check_told == 1);
@@ -126,6 +136,26 @@ static void comes_level(void **state)
 			}
 }
 
+/* A host whose CPUs are all busy: a call is late by a slice of its scheduler, and so is the change that follows */
+static void comes_level_on_a_busy_host(void **state)
+{
+	static const __s64 lacks[] = { 750000000, 5 * SECOND, -5 * (__s64)SECOND };
+	size_t i;
+	int n;
+
+	(void)state;
+	usual();
+	fast.num = 3, slow.den = 3;
+	slow_ns = 5000000;
+	for (mode = CATCHUP; mode <= MERGE; mode++)
+		for (n = 0; n < 1000; n++)
+			for (i = 0; i < ARRAY_SIZE(lacks); i++) {
+				play(KVM_TIMEWARP_SWAP, lacks[i], 5000000);
+				assert_true(llabs(is_off(KVM_TIMEWARP_SWAP, lacks[i])) <= (__s64)near);
+			}
+	slow_ns = 0;
+}
+
 static void left_alone(void **state)
 {
 	(void)state;
@@ -168,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(comes_level),
+		cmocka_unit_test(comes_level_on_a_busy_host),
 		cmocka_unit_test(left_alone),
 		cmocka_unit_test(given_up),
 		cmocka_unit_test(refuses),
