@@ -253,6 +253,7 @@ struct kvm_pic {
 
 /* For bpf/vmm.bpf.c */
 struct pt_regs {
+	unsigned long ax;
 	unsigned long di;
 	unsigned long si;
 	unsigned long dx;

@@ -37,6 +37,16 @@ char LICENSE[] SEC("license") = "GPL";
 /* The longest sleep, in host ns, for a timer in guest time */
 #define LONGEST_WAIT NS_PER_SEC
 
+/*
+ * The longest sleep that QEMU's user network lets the main loop have, whether it has a use for it or not (libslirp,
+ * slirp_pollfds_fill())
+ */
+#define NETWORK_CAP NS_PER_SEC
+/* The same while it has connections: it then looks after them twice a second (TIMEOUT_SLOW) */
+#define NETWORK_SLOW 499000000ULL
+/* QEMU's main loop sleeps whole milliseconds */
+#define POLL_NS 1000000ULL
+
 /* A reader that has been overtaken so often by changes, a millisecond apart, does not read a segment */
 #define TRIES 4
 
@@ -268,6 +278,39 @@ static __always_inline void tell_due(u64 due_ns)
 		vmms.vm[nr].due_ns = due_ns;
 }
 
+/* There may be something to do for a device of the VMM's, and be under way for a while */
+static __always_inline void count_kick(void)
+{
+	u32 nr = vmm.nr;
+
+	if (nr < TIMEWARP_MAX_VMS)
+		__sync_fetch_and_add(&vmms.vm[nr].kicks, 1);
+}
+
+/* How often there was */
+static __always_inline u64 kicks(void)
+{
+	u32 nr = vmm.nr;
+
+	return nr < TIMEWARP_MAX_VMS ? vmms.vm[nr].kicks : 0;
+}
+
+/*
+ * Whether a sleep of the main loop's is no longer only because its user network polls: it has asked for that length for
+ * as long, and the guest for nothing meanwhile. A timer that far away would have fired by now, or be nearer.
+ */
+static __always_inline bool is_capped(const struct vmm_segment *seg, u64 wait)
+{
+	u64 now = guest_now(seg);
+
+	if (wait != NETWORK_CAP || !vmm.capped_ns || vmm.capped_kicks != kicks()) {
+		vmm.capped_ns = wait == NETWORK_CAP ? now : 0;
+		vmm.capped_kicks = kicks();
+		return false;
+	}
+	return now - vmm.capped_ns >= NETWORK_CAP;
+}
+
 /* How long to sleep instead, in host ns, for whose sake, and how long it is in guest ns */
 static __always_inline u64 new_wait(const struct vmm_segment *seg, u64 wait, u32 *awaits,
 				    u64 *guest_ns)
@@ -296,7 +339,7 @@ static __always_inline u64 new_wait(const struct vmm_segment *seg, u64 wait, u32
 	*awaits = guest == NEVER ? VMM_AWAITS_NOTHING : VMM_AWAITS_TIMERS;
 	host = smaller(host, guest);
 	/* None of these asked for so short a sleep: a block device's timer did, on either clock. */
-	if (wait < asked) {
+	if (wait < asked && !is_capped(seg, wait)) {
 		host = smaller(host, smaller(wait, host_delay(seg, wait)));
 		*awaits = VMM_AWAITS_UNKNOWN;
 		*guest_ns = wait;
@@ -343,6 +386,10 @@ static __always_inline int sleeps(u64 timeout)
 	/* At the host's rate, what was asked is right, until that changes. */
 	if (!seg.active)
 		return 0;
+	if (is_main_loop()) {
+		vmm.network = wait == NETWORK_CAP || wait == NETWORK_SLOW;
+		vmm.woken = 0;
+	}
 	wait = new_wait(&seg, wait, &awaits, &guest_ns);
 	if (is_main_loop()) {
 		vmm.awaits = awaits;
@@ -351,6 +398,26 @@ static __always_inline int sleeps(u64 timeout)
 	rewrite(timeout, wait / NS_PER_SEC, wait % NS_PER_SEC);
 	__sync_fetch_and_add(&vmm.waits, 1);
 	return 0;
+}
+
+/*
+ * The main loop wakes up, with so many files that are ready. It may start something for the guest: if one of them is not
+ * our signal, or a timer of its own is due.
+ */
+static __always_inline void wakes_up(s32 ready)
+{
+	struct vmm_segment seg;
+	u32 nr = vmm.nr;
+	u64 due;
+
+	if (nr >= TIMEWARP_MAX_VMS)
+		return;
+	due = vmms.vm[nr].due_ns;
+	read_segment(&seg);
+	if (ready > (vmm.woken ? 1 : 0) ||
+	    (!vmm.network && due && due != ~0ULL && seg.active && due <= guest_now(&seg) + seg.mono_ns + POLL_NS))
+		count_kick();
+	tell_due(0);
 }
 
 SEC("uprobe.multi")
@@ -374,7 +441,7 @@ int vmm_site(struct pt_regs *ctx)
 		return 0;
 	case VMM_POLLED:
 		if (is_main_loop())
-			tell_due(0);
+			wakes_up(ctx->ax);
 		return 0;
 	}
 	return 0;
@@ -400,6 +467,7 @@ static __always_inline int wake_main_loop(void)
 	vmm.told = changes;
 	if (!sleeps_too_long(*(volatile u32 *)&vmm.awaits))
 		return 0;
+	vmm.woken = 1;
 	bpf_send_signal(VMM_WAKE_SIGNAL);
 	__sync_fetch_and_add(&vmm.wakes, 1);
 	return 0;
@@ -466,8 +534,20 @@ int vmm_wake(void *ctx)
 	return wake_main_loop();
 }
 
+/* A vCPU comes back from the VMM, which has done something for the guest. What wakes the main loop is none's to take */
 SEC("fentry/kvm_arch_vcpu_ioctl_run")
 int vmm_enter(void *ctx)
 {
+	if (bpf_get_current_pid_tgid() >> 32 == vmm.pid)
+		count_kick();
 	return wake_main_loop();
+}
+
+/* What a device is told without the vCPU leaving KVM: that there is work in a queue */
+SEC("fentry/ioeventfd_write")
+int vmm_kick(void *ctx)
+{
+	if (bpf_get_current_pid_tgid() >> 32 == vmm.pid)
+		count_kick();
+	return 0;
 }

@@ -205,6 +205,9 @@ const struct tw_verb tw_verb_age = {
 		"    twctl age --vm my-guest --span 1y --report report\n"
 		"    twctl age --samples report/samples.ndjson --baseline release/report.json\n"
 		"\n"
+		"skip-idle makes time pass, with slack=1s: timers of the guest that fall close\n"
+		"together fire together, late by a second at most. --param slack=0s: not late.\n"
+		"\n"
 		"Whatever ends it (Ctrl-C, the guest's end) leaves a report of what there is;\n"
 		"--resume goes on. Status 10 if there is a fault; with --baseline, if there is\n"
 		"one that is new or worse.\n",

@@ -11,11 +11,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "awake.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/layout.h"
+#include "qemu/probes.h"
 #include "session/attachment.h"
 #include "twctl.h"
 #include "when.h"
+
+/* So often it is looked whether another command has swapped the policy */
+#define SWAP_MS 500
 
 /* What the command knows of it */
 struct attachment {
@@ -24,6 +30,11 @@ struct attachment {
 	struct tw_attachment made;
 	const struct tw_member *last;	/* of its members, to end */
 	struct ring_buffer *events;	/* NULL if the policy tells none */
+	int events_fd;			/* of a policy that was swapped in; else -1 */
+	unsigned int map_id;		/* of the policy that is attached */
+	char policy[32];		/* its name */
+	int64_t ahead_ns;		/* of the guest's dates */
+	struct tw_awake awake;		/* whether it is for nothing, where it skips idle time */
 	bool done;			/* it told that it is */
 	char name[TW_TARGET_NAME_MAX + 16];
 };
@@ -35,9 +46,9 @@ static void report_event(const struct attachment *a, const struct timewarp_event
 	char date[48];
 	struct tw_json j = { .f = stdout };
 
-	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)tw_host_epoch_ns());
+	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns));
 	if (!a->args->json) {
-		printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->made.p.name, word,
+		printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->policy, word,
 		       event->number, date);
 		fflush(stdout);
 		return;
@@ -45,7 +56,7 @@ static void report_event(const struct attachment *a, const struct timewarp_event
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "policy");
 	tw_json_str(&j, "vm", a->t.vm->id);
-	tw_json_str(&j, "policy", a->made.p.name);
+	tw_json_str(&j, "policy", a->policy);
 	tw_json_str(&j, "tells", word);
 	tw_json_int(&j, "number", event->number);
 	tw_json_u64(&j, "host_ns", event->host_ns);
@@ -58,21 +69,25 @@ static void report_event(const struct attachment *a, const struct timewarp_event
 /* In a shell of its own, with nothing of ours blocked or inherited; nobody waits for it */
 static void run_command(const struct attachment *a)
 {
+	int code = 0;
 	pid_t pid = fork();
 	sigset_t none;
 
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
 	if (pid < 0)
-		tw_fprintf(stderr, "twctl: cannot run %s: %s\n", a->args->exec, strerror(errno));
+		code = errno;
+	else if (pid && waitpid(pid, &code, 0) == pid)
+		code = WIFEXITED(code) ? WEXITSTATUS(code) : EINTR;
+	if (code)
+		tw_fprintf(stderr, "twctl: cannot run %s: %s\n", a->args->exec, strerror(code));
 	if (pid)
 		return;
-	if (fork())
-		_exit(0);
+	pid = fork();
+	if (pid)
+		_exit(pid < 0 ? errno : 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setenv("TIMEWARP_VM", a->t.vm->id, 1);
-	setenv("TIMEWARP_POLICY", a->made.p.name, 1);
+	setenv("TIMEWARP_POLICY", a->policy, 1);
 	execl("/bin/sh", "sh", "-c", a->args->exec, NULL);
 	_exit(127);
 }
@@ -114,7 +129,7 @@ static int open_policy(void *arg, struct tw_policy *p, struct tw_err *e)
 {
 	const struct attachment *a = arg;
 
-	return tw_args_policy(a->args, p, e);
+	return tw_args_policy(a->args, a->ahead_ns, p, e);
 }
 
 /* --vmm: whether the VMM's clocks are to follow too */
@@ -225,7 +240,7 @@ static void report(const struct attachment *a, struct tw_state *st, bool known)
 
 	if (known)
 		tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den);
-	printf("attached %s to %s: ", a->made.p.name, a->name);
+	printf("attached %s to %s: ", a->policy, a->name);
 	if (known)
 		printf("factor %s, TSC %s; ", factor, st->tsc_mode);
 	for (i = 0; i < a->made.nr_vms; i++)
@@ -246,7 +261,7 @@ static void report_json(const struct attachment *a, struct tw_state *st, bool kn
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "attached");
 	tw_json_vm(&j, a->t.vm);
-	tw_json_str(&j, "policy", a->made.p.name);
+	tw_json_str(&j, "policy", a->policy);
 	if (a->made.nr_vms > 1) {
 		tw_json_open(&j, "group", '[');
 		for (unsigned int i = 1; i < a->made.nr_vms; i++)
@@ -317,7 +332,7 @@ static int fail_end(const struct attachment *a, const struct timewarp_exit_recor
 
 	tw_fail(e, status, "%s lives at factor 1 again", a->name);
 	e->code = -rec->code;
-	tw_fact(e, "the kernel let policy %s go (%s): %s", a->made.p.name,
+	tw_fact(e, "the kernel let policy %s go (%s): %s", a->policy,
 		tw_exit_kind_name(rec->kind), *rec->message ? rec->message : rec->reason);
 	if (rec->kind == KVM_TIMEWARP_EXIT_EJECTED)
 		return tw_cure(e, "mend the policy; twctl status --vm %s shows counters",
@@ -345,14 +360,6 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 			report_end(a, &rec, "");
 		return fail_end(a, &rec, e);
 	}
-}
-
-/* Signals of the time since it has begun */
-static bool was_interrupted(int signals)
-{
-	struct pollfd p = { .fd = signals, .events = POLLIN };
-
-	return poll(&p, 1, 0) > 0;
 }
 
 static int undo(struct attachment *a, struct tw_err *e)
@@ -398,6 +405,102 @@ static void keep_keepers(struct attachment *a, struct pollfd *keeper)
 	}
 }
 
+/* The first that still has a policy: what one of a group has, all have */
+static unsigned int current_map(const struct attachment *a, const struct tw_vm **vm)
+{
+	struct bpf_link *link;
+	unsigned int i, id = 0;
+
+	for (i = 0; !id && (link = tw_attachment_link(&a->made, i)); i++) {
+		id = tw_link_map_id(bpf_link__fd(link));
+		*vm = a->made.session[i].vm;
+	}
+	return id;
+}
+
+static void report_swapped(const struct attachment *a, const char *old)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!a->args->json) {
+		printf("%s: %s replaces %s\n", a->name, a->policy, old);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "swapped");
+	tw_json_vm(&j, a->t.vm);
+	tw_json_str(&j, "policy", a->policy);
+	tw_json_str(&j, "old_policy", old);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/* From here on, what the new policy tells is told; what it told already waits in its ring */
+static void follow_swap(struct attachment *a, const struct tw_vm *vm)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_live live;
+	struct tw_state st;
+	char old[32];
+
+	if (tw_state_read(vm->dir, &st, &ignored) || !st.attached || tw_live_open(&live, &st, &ignored)) {
+		tw_err_free(&ignored);
+		return;
+	}
+	snprintf(old, sizeof(old), "%s", a->policy);
+	snprintf(a->policy, sizeof(a->policy), "%s", st.policy);
+	a->map_id = live.map_id;
+	memset(&a->awake, 0, sizeof(a->awake));
+	ring_buffer__free(a->events);
+	a->events = NULL;
+	if (a->events_fd >= 0)
+		close(a->events_fd);
+	a->events_fd = live.events_fd;
+	live.events_fd = -1;
+	tw_live_close(&live);
+	report_swapped(a, old);
+	if (a->events_fd >= 0)
+		a->events = ring_buffer__new(a->events_fd, take_event, a, NULL);
+	if (!a->events && (a->args->exec || a->args->exit_when_done))
+		tw_fprintf(stderr, "twctl: %s does not tell when it is done: nothing is waited for but its end\n", a->policy);
+}
+
+/* Nobody says so: a swap is another process's */
+static void look_for_swap(struct attachment *a)
+{
+	const struct tw_vm *vm;
+	unsigned int id = current_map(a, &vm);
+
+	if (id && id != a->map_id)
+		follow_swap(a, vm);
+}
+
+/* A guest that never idles is not skipped, and nobody else would say so */
+static void look_for_sleep(struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_json j = { .f = stdout };
+	struct tw_state st;
+	char why[160];
+	bool known = !strcmp(a->policy, "skip-idle") && !tw_state_read(a->t.vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (!known || !tw_awake_look(&a->awake, a->t.vm, st.leaps, why, sizeof(why)))
+		return;
+	if (!a->args->json) {
+		printf("%s: %s\n", a->name, why);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "awake");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "why", why);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
 enum { SIGNALS, EVENTS, LINKS, KEEPERS = LINKS + TIMEWARP_MAX_VMS, NR_POLLED = KEEPERS + TIMEWARP_MAX_VMS };
 
 static int stay(struct attachment *a, int signals, struct tw_err *e)
@@ -409,20 +512,24 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 	for (i = 0; i < NR_POLLED; i++)
 		p[i] = (struct pollfd) { .fd = -1, .events = i < LINKS || i >= KEEPERS ? POLLIN : 0 };
 	p[SIGNALS].fd = signals;
-	if (a->events)
-		p[EVENTS].fd = ring_buffer__epoll_fd(a->events);
 	/* POLLHUP needs no asking */
 	for (n = 0; (link = tw_attachment_link(&a->made, n)); n++)
 		p[LINKS + n].fd = bpf_link__fd(link);
 	for (;;) {
 		keep_keepers(a, p + KEEPERS);
-		if (poll(p, NR_POLLED, -1) < 0 && errno != EINTR)
+		p[EVENTS].fd = a->events ? ring_buffer__epoll_fd(a->events) : -1;
+		if (poll(p, NR_POLLED, SWAP_MS) < 0 && errno != EINTR)
 			return undo(a, e);
+		/* what the old one told last, before what the new one tells first */
+		if (a->events)
+			ring_buffer__consume(a->events);
+		look_for_swap(a);
+		look_for_sleep(a);
 		if (a->events)
 			ring_buffer__consume(a->events);
 		if (!any_left(a, p + LINKS, n))
 			return hung_up(a, e);
-		if (p[SIGNALS].revents || (a->done && a->args->exit_when_done))
+		if (tw_signal_read(signals) || (a->done && a->args->exit_when_done))
 			return undo(a, e);
 	}
 }
@@ -454,8 +561,43 @@ static int find_vms(struct attachment *a, struct tw_err *e)
 	return TW_OK;
 }
 
+/* Where a date is asked for: which one it is taken to be there, before anything is moved */
+static void tell_date(const struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	size_t size = 0;
+	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
+	char date[48];
+
+	if (a->args->json || a->args->going || !tw_params_have_date(&a->made.p.params, data, size) ||
+	    !a->t.vm->dir || tw_state_read(a->t.vm->dir, &st, &ignored)) {
+		tw_err_free(&ignored);
+		return;
+	}
+	tw_fprintf(stderr, "twctl: %s is taken to be at %s%s\n", a->name,
+		   tw_format_date(date, sizeof(date), st.guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns)),
+		   a->ahead_ns ? ", by the date that its RTC was given" : "");
+}
+
+/* What is done to a VM that QEMU has stopped is lost with its kvmclock when it goes on, and its RTC is left alone with it */
+static int check_runs(const struct attachment *a, struct tw_err *e)
+{
+	unsigned int i;
+
+	for (i = 0; !a->args->going && i < a->made.nr_vms; i++) {
+		if (!tw_vmm_is_stopped(a->made.session[i].vm))
+			continue;
+		tw_fail(e, TW_REFUSED, "cannot attach to VM %s", a->made.session[i].vm->id);
+		tw_fact(e, "QEMU has stopped it");
+		return tw_cure(e, "let it go on first: virsh resume, or cont in QEMU's monitor");
+	}
+	return TW_OK;
+}
+
 static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
+	const struct tw_vm *first;
 	int status, signals;
 
 	status = tw_target_find(a->args, "attach to", &a->t, e);
@@ -464,7 +606,13 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	tw_target_name(&a->t, a->name, sizeof(a->name));
 	status = find_vms(a, e);
 	if (!status)
-		status = tw_args_policy(a->args, &a->made.p, e);
+		status = check_runs(a, e);
+	if (!status && !a->args->going)
+		a->ahead_ns = tw_dates_ahead_ns(a->t.vm);
+	if (!status)
+		status = open_policy(a, &a->made.p, e);
+	if (!status)
+		tell_date(a);
 	if (status)
 		return status;
 	/* From here on, Ctrl-C waits until there is something whole to undo; so does a reader who has gone */
@@ -476,11 +624,13 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 		a->args->going->lost(a->args->going);
 	if (status)
 		return status;
-	if (a->args->pin && was_interrupted(signals)) {
+	if (a->args->pin && tw_signal_read(signals)) {
 		tw_fail(e, TW_FAILED, "cannot attach %s to %s", a->made.p.name, a->name);
 		tw_fact(e, "it was interrupted");
 		return tw_cure(e, "nothing of it is left; attach again");
 	}
+	snprintf(a->policy, sizeof(a->policy), "%s", a->made.p.name);
+	a->map_id = current_map(a, &first);
 	report_attached(a);
 	tw_attachment_unlock(&a->made);
 	return a->args->pin ? TW_OK : stay(a, signals, e);
@@ -522,6 +672,8 @@ static int end(struct attachment *a, int status, struct tw_err *e)
 	}
 	tw_attachment_close(&a->made);
 	ring_buffer__free(a->events);
+	if (a->events_fd >= 0)
+		close(a->events_fd);
 	tw_target_close(&a->t);
 	return status;
 }
@@ -529,7 +681,7 @@ static int end(struct attachment *a, int status, struct tw_err *e)
 static int run(const struct tw_args *given, struct tw_err *e)
 {
 	struct tw_args first = *given, *args = &first;
-	struct attachment a = { .args = args };
+	struct attachment a = { .args = args, .events_fd = -1 };
 	unsigned int mode;
 	int status;
 

@@ -60,7 +60,7 @@ static void bash_verb(const struct tw_verb *v)
 	}
 	printf("\t%s:*) words=\"", v->name);
 	bash_option_names(v->options);
-	bash_option_names(tw_common_options);
+	bash_option_names(tw_common(v));
 	puts("\" ;;");
 }
 
@@ -111,10 +111,7 @@ static void fish_quoted(const char *text)
 
 static void fish_option(const struct tw_verb *v, const struct tw_option *o)
 {
-	printf("complete -c twctl");
-	if (v)
-		printf(" -n '__fish_seen_subcommand_from %s'", v->name);
-	printf(" -l %s", o->name);
+	printf("complete -c twctl -n '__fish_seen_subcommand_from %s' -l %s", v->name, o->name);
 	if (o->letter)
 		printf(" -s %c", o->letter);
 	if (takes_policy(o))
@@ -150,12 +147,13 @@ static void fish_verb(const struct tw_verb *v)
 	}
 	for (o = v->options; o && o->name; o++)
 		fish_option(v, o);
+	for (o = tw_common(v); o->name; o++)
+		fish_option(v, o);
 }
 
 static void print_fish(void)
 {
 	const struct tw_verb *const *v;
-	const struct tw_option *o;
 
 	puts("# fish completion for twctl; made by: twctl help --completion fish\n"
 	     "function __twctl_vms\n\ttwctl list --ids 2>/dev/null | string split -n ' '\nend\n"
@@ -167,8 +165,6 @@ static void print_fish(void)
 	putchar('\n');
 	for (v = tw_verbs; *v; v++)
 		fish_verb(*v);
-	for (o = tw_common_options; o->name; o++)
-		fish_option(NULL, o);
 }
 
 /* ---- zsh */
@@ -225,7 +221,7 @@ static void zsh_verb(const struct tw_verb *v)
 	printf("\t%s)\n\t\t_arguments -s", v->name);
 	for (o = v->options; o && o->name; o++)
 		zsh_option(o);
-	for (o = tw_common_options; o->name; o++)
+	for (o = tw_common(v); o->name; o++)
 		zsh_option(o);
 	if (!strcmp(v->name, "policy"))
 		puts(" \\\n\t\t'1:what:(" POLICY_VERBS ")' '*:file:_files' ;;");

@@ -32,8 +32,9 @@ static void report(const struct tw_args *args, const struct tw_target *t, int64_
 	tw_json_end(&j);
 }
 
-static void report_swept(const struct tw_args *args, const char *id)
+static void report_swept(void *arg, const char *id)
 {
+	const struct tw_args *args = arg;
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
@@ -50,19 +51,7 @@ static void report_swept(const struct tw_args *args, const char *id)
 /* What is pinned for VMs that are gone, or for one of them by its PID-FD; whether there was something */
 static bool sweep_stale(const struct tw_args *args, const char *id)
 {
-	struct tw_pins pins;
-	bool swept = false;
-	size_t i;
-
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++) {
-		if ((id && strcmp(pins.v[i].id, id)) || !tw_pins_sweep(&pins.v[i]))
-			continue;
-		report_swept(args, pins.v[i].id);
-		swept = true;
-	}
-	tw_pins_free(&pins);
-	return swept;
+	return tw_pins_sweep(id, report_swept, (void *)args);
 }
 
 static bool sweep_one(const struct tw_args *args)
@@ -158,18 +147,23 @@ static int finish_member(const struct tw_vm *vm, struct tw_err *e)
 	return status;
 }
 
-/* All go to factor 1 at one moment, and are detached then */
+static int fail_together(const struct tw_target *t, struct tw_err *e)
+{
+	tw_fail(e, TW_FAILED, "cannot detach the group of VM %s at one moment", t->vm->id);
+	tw_fact(e, "its VMs did not come to factor 1 together; each is detached, at a moment of its own");
+	return tw_cure(e, "see how far each is ahead: twctl status --all");
+}
+
+/*
+ * All go to factor 1 at one moment, and are detached then. It gets through also where they do not: one whose QEMU is
+ * held, or a host that is too busy, keeps no guest at its factor.
+ */
 static int detach_group(struct tw_target *t, volatile struct timewarp_group *map, struct tw_err *e)
 {
 	struct tw_group g = { 0 };
-	int i, status = TW_OK, n = tw_group_find(&g, map, &t->vms);
+	int i, n = tw_group_find(&g, map, &t->vms);
+	int status = tw_group_quit(map) ? TW_OK : fail_together(t, e);
 
-	if (!tw_group_quit(map)) {
-		tw_fail(e, TW_FAILED, "cannot detach a group");
-		tw_fact(e, "its VMs did not come to factor 1 together");
-		tw_cure(e, "try again when the host is less busy");
-		return fail_detach(t, e);
-	}
 	for (i = 0; i < n; i++)
 		if (detach_member(t, g.m[i].vm, e))
 			status = e->status;
@@ -218,7 +212,7 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	status = tw_target_find(args, "detach from", t, e);
 	if (status == TW_NO_VM && sweep_one(args))
 		return TW_OK;
-	if (status || tw_target_lock(t, "detach", e))
+	if (status || tw_target_lock(t, "detach", true, e))
 		return e->status;
 	status = tw_target_attached(t, "detach from", e);
 	if (status == TW_FAILED && has_left(t)) {

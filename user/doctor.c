@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock_reads.h"
 #include "diagnose.h"
 #include "host.h"
 #include "kvmstat.h"
@@ -141,6 +142,7 @@ static void note_source(struct tw_watched *w, unsigned int source, const struct 
 
 struct watch {
 	const struct tw_vm *vm;
+	struct tw_clock_reads reads;
 	uint64_t ns;
 	struct tw_facts *f;
 };
@@ -196,6 +198,7 @@ static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 
 	(void)e;
 	look_on(w->vm, t->start_ns + w->ns, f);
+	tw_clock_reads_take(&w->reads, &f->reads);
 	tw_tracer_read(t, &s);
 	tw_rows_collect(t, &s, &rows);
 	f->watched_ns = s.now_ns - t->start_ns;
@@ -216,8 +219,12 @@ static int watch_vm(const struct tw_vm *vm, uint64_t ns, struct tw_facts *f, str
 		.jump_ns = 1000,
 	};
 	struct watch w = { .vm = vm, .ns = ns, .f = f };
+	int status = tw_clock_reads_begin(&w.reads, vm, e);
 
-	return tw_watch(&opts, watch, &w, e);
+	if (!status)
+		status = tw_watch(&opts, watch, &w, e);
+	tw_clock_reads_end(&w.reads);
+	return status;
 }
 
 /* What becomes of the clocks that QEMU keeps, as status has it */
@@ -277,6 +284,9 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 		f->warp_floors = st->floors;
 	}
 	tw_err_free(&ignored);
+	if (!tw_session_stuck(vm, f->left_over))
+		*f->left_over = 0;
+	f->stopped = tw_vmm_is_stopped(vm);
 	if (f->is_qemu)
 		gather_vmm(vm, f);
 	/* left out by --vmm off */
@@ -322,6 +332,19 @@ static void print_watched(const struct tw_facts *f)
 		tw_printf("timer none was in use\n");
 }
 
+/* kvmclock and TSC are read without anybody's knowledge */
+static void print_reads(const struct tw_facts *f)
+{
+	double s = f->watched_ns / 1e9;
+
+	if (!f->reads.hpet && !f->reads.pm_timer)
+		tw_printf("clocks read: neither HPET nor ACPI PM timer\n");
+	if (f->reads.hpet)
+		tw_printf("clocks read: HPET, %.1f/s\n", f->reads.hpet / s);
+	if (f->reads.pm_timer)
+		tw_printf("clocks read: ACPI PM timer, %.1f/s\n", f->reads.pm_timer / s);
+}
+
 static void print_world(const struct tw_shares *w)
 {
 	double all = w->span_ns / 100.0;
@@ -344,6 +367,8 @@ static void print_text(const struct tw_target *t, const struct tw_facts *f,
 	print_policy(f, st);
 	if (f->is_qemu)
 		tw_printf("clocks offered: %s\n", tw_clocks_offered(&f->q, clocks, sizeof(clocks)));
+	if (f->watched_ns)
+		print_reads(f);
 	if (f->stats)
 		tw_printf("halts: %llu, polled for %llu us with success, %llu us in vain\n",
 			  f->halts, f->poll_ok_ns / 1000, f->poll_vain_ns / 1000);
@@ -400,6 +425,8 @@ static void write_watched(struct tw_json *j, const struct tw_facts *f)
 	unsigned int i;
 
 	tw_json_u64(j, "watched_ns", f->watched_ns);
+	tw_json_u64(j, "hpet_reads", f->reads.hpet);
+	tw_json_u64(j, "acpi_pm_reads", f->reads.pm_timer);
 	tw_json_shares(j, &f->world);
 	tw_json_open(j, "timers", '[');
 	for (i = 0; i < TRACE_NR_SOURCES; i++) {

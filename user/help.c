@@ -39,6 +39,11 @@ static void print_options(FILE *f, const struct tw_option *o)
 	}
 }
 
+const struct tw_option *tw_common(const struct tw_verb *v)
+{
+	return tw_common_options + v->screen;
+}
+
 static void print_verb(FILE *f, const struct tw_verb *v)
 {
 	fprintf(f, "twctl %s - %s\n\nusage: twctl %s %s\n", v->name, v->summary, v->name,
@@ -47,7 +52,7 @@ static void print_verb(FILE *f, const struct tw_verb *v)
 		fprintf(f, "\n%s", v->more);
 	fputs("\noptions:\n", f);
 	print_options(f, v->options);
-	print_options(f, tw_common_options);
+	print_options(f, tw_common(v));
 }
 
 static void print_all(FILE *f)
@@ -58,7 +63,7 @@ static void print_all(FILE *f)
 	      "usage: twctl VERB [OPTION]...\n\n", f);
 	for (v = tw_verbs; *v; v++)
 		fprintf(f, "  %-8s %s\n", (*v)->name, (*v)->summary);
-	fprintf(f, "\nEach verb: -j for JSON, -h for its help.\n%s\nExit status: %s", words, statuses);
+	fprintf(f, "\nEach verb: -h for its help, and -j for JSON, but for top.\n%s\nExit status: %s", words, statuses);
 }
 
 void tw_print_help(FILE *f, const struct tw_verb *verb)
@@ -157,7 +162,7 @@ static int print_man_of(const struct tw_verb *v)
 	man_text(v->more ? v->more : v->summary);
 	puts(".SH OPTIONS");
 	man_options(v->options);
-	man_options(tw_common_options);
+	man_options(tw_common(v));
 	if (text) {
 		puts(".SH EXAMPLES");
 		man_text(text);
@@ -224,7 +229,7 @@ static void print_json(const struct tw_verb *only)
 		tw_json_str(&j, "summary", (*v)->summary);
 		tw_json_open(&j, "options", '[');
 		write_options(&j, (*v)->options);
-		write_options(&j, tw_common_options);
+		write_options(&j, tw_common(*v));
 		tw_json_close(&j, ']');
 		tw_json_close(&j, '}');
 	}

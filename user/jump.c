@@ -3,9 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "clock_reads.h"
+#include "host.h"
 #include "parse.h"
 #include "twctl.h"
 #include "when.h"
+
+/* A guest that idles looks at its clock within that, as a rule several times */
+#define LOOK_NS 1200000000ULL
 
 static int refuse(struct tw_err *e, int status, const char *fact, const char *cure)
 {
@@ -46,21 +51,87 @@ static int check(const struct tw_args *args, struct tw_err *e)
 	return TW_OK;
 }
 
+/* Back by a span: no further than its time goes; and what that means for whoever sleeps */
+static int check_back(const struct tw_args *args, const struct tw_vm *vm, struct tw_err *e)
+{
+	struct timewarp_when when;
+	struct tw_state st;
+	const char *why;
+	char span[48];
+
+	if (!args->allow_backward || *args->operands.v[0] != '-' || !vm->dir)
+		return TW_OK;
+	tw_parse_when(moment(args), 0, &when, &why);
+	if (tw_state_read(vm->dir, &st, e))
+		return e->status;
+	if (when.ns >= st.guest_ns) {
+		tw_fail(e, TW_REFUSED, "cannot jump back by %s", TW_QUOTE(moment(args)));
+		tw_fact(e, "the guest's time began %s ago, with its host's boot",
+			tw_format_span(span, sizeof(span), st.guest_ns) + 1);
+		return tw_cure(e, "go back by less");
+	}
+	if (!args->json)
+		tw_fprintf(stderr, "twctl: who sleeps in the guest until a time of its clocks sleeps %s longer\n",
+			   tw_format_span(span, sizeof(span), when.ns) + 1);
+	return TW_OK;
+}
+
+/*
+ * A guest that goes by a clock that wraps takes no more than half of that for time that has passed: it loses the rest.
+ * How far it may leap, for the policy; NULL: as far as it is told of leaps. And whether it can go there.
+ */
+static int look(const struct tw_args *args, const char **leap, struct tw_err *e)
+{
+	struct tw_clock_reads clock = { 0 };
+	struct tw_reads reads;
+	struct tw_target t;
+	int status = tw_target_find(args, "jump with", &t, e);
+	uint64_t bears;
+
+	*leap = NULL;
+	if (!status)
+		status = check_back(args, t.vm, e);
+	if (!status)
+		status = tw_clock_reads_begin(&clock, t.vm, e);
+	if (!status) {
+		tw_sleep_until(tw_now_ns() + LOOK_NS);
+		tw_clock_reads_take(&clock, &reads);
+		bears = tw_clock_bears_ns(&reads);
+		if (bears)
+			*leap = bears == 1000000000 ? "leap=1s" : "leap=10s";
+		if (bears && !args->json)
+			tw_fprintf(stderr, "twctl: the guest goes by its %s: leaps of %s, some %s of the guest a second\n",
+				   reads.pm_timer ? "ACPI PM timer" : "HPET", *leap + 5,
+				   reads.pm_timer ? "three minutes" : "half an hour");
+	}
+	tw_clock_reads_end(&clock);
+	tw_target_close(&t);
+	return status;
+}
+
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_args attach = *args;
-	const char *params[2];
+	const char *params[3], *leap;
 	bool done = false;
+	size_t n = 0;
 	char *to;
 	int status;
 
 	if (check(args, e))
 		return e->status;
+	if (tw_host_require(TW_NEED_HOOK, e))
+		return tw_what(e, "cannot jump");
+	if (look(args, &leap, e))
+		return e->status;
 	to = tw_asprintf("to=%s", moment(args));
-	params[0] = to;
-	params[1] = "backward=1";
+	params[n++] = to;
+	if (args->allow_backward)
+		params[n++] = "backward=1";
+	if (leap)
+		params[n++] = leap;
 	attach.policy = "jump";
-	attach.params = (struct tw_strings){ .v = params, .n = args->allow_backward ? 2 : 1 };
+	attach.params = (struct tw_strings){ .v = params, .n = n };
 	attach.operands = (struct tw_strings){ 0 };
 	attach.exit_when_done = true;
 	attach.was_done = &done;
@@ -87,9 +158,11 @@ const struct tw_verb tw_verb_jump = {
 	.summary = "move a guest forward, by a span or to a date",
 	.more = "The guest goes in leaps that its watchdogs bear, with 5 ms of the host between\n"
 		"them: of 10 minutes if it has kvmclock, by which it is told of them, else of\n"
-		"10 seconds. A timer that lies on the way fires once, late. Then its clocks\n"
-		"go on at the host's rate. A year takes some five minutes; Ctrl-C leaves the\n"
-		"guest where it is by then.\n"
+		"10 seconds. One that goes by its HPET bears 10 seconds, too, one that goes by\n"
+		"its ACPI PM timer a second: jump looks for a second at what is read. A timer\n"
+		"that lies on the way fires once, late. Then its clocks go on at the host's rate.\n"
+		"A year takes some five minutes in the longest of leaps; Ctrl-C leaves the guest\n"
+		"where it is by then.\n"
 		"\n"
 		"    twctl jump --vm my-guest +30d\n"
 		"    twctl jump --vm my-guest 2038-01-19T03:14:00Z\n"

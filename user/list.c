@@ -6,6 +6,7 @@
 
 #include "host.h"
 #include "parse.h"
+#include "qemu/layout.h"
 #include "session/dir.h"
 #include "twctl.h"
 
@@ -46,23 +47,19 @@ static void print_vm(const struct tw_vm *vm)
 	}
 	if (vm->vcpus >= 0)
 		snprintf(vcpus, sizeof(vcpus), "%d", vm->vcpus);
-	tw_printf("%-11s %7d %s %s %5s %-13s %s\n", vm->id, vm->pid,
+	tw_printf("%-11s %7d %s %s %5s %-13s %s%s\n", vm->id, vm->pid,
 		     tw_cell(owner, sizeof(owner), owner_of(vm, user, sizeof(user)), 8),
-		     tw_cell(name, sizeof(name), tw_vm_title(vm), 18), vcpus, policy, factor);
+		     tw_cell(name, sizeof(name), tw_vm_title(vm), 18), vcpus, policy, factor,
+		     tw_vmm_is_stopped(vm) ? " stopped" : "");
 }
 
 /* What is pinned for VMs that are gone, one line */
 static void tell_left(void)
 {
-	struct tw_pins pins;
-	size_t i;
+	char ids[512];
 
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++)
-		tw_fprintf(stderr, "%s%s", i ? ", " : "twctl: still pinned for VMs that are gone: ", pins.v[i].id);
-	if (pins.n)
-		tw_fprintf(stderr, "; twctl detach --stale removes it\n");
-	tw_pins_free(&pins);
+	if (tw_pins_left(ids, sizeof(ids)))
+		tw_fprintf(stderr, "twctl: still pinned for VMs that are gone: %s; twctl detach --stale removes it\n", ids);
 }
 
 static void print_text(const struct tw_vms *vms)
@@ -94,6 +91,7 @@ static void write_vm(struct tw_json *j, const struct tw_vm *vm)
 	tw_json_vm(j, vm);
 	tw_json_int(j, "uid", vm->uid);
 	tw_json_str(j, "owner", owner_of(vm, user, sizeof(user)));
+	tw_json_bool(j, "stopped", tw_vmm_is_stopped(vm));
 	if (!read_state(vm, &st)) {
 		tw_json_null(j, "attached");
 	} else {
@@ -181,7 +179,8 @@ const struct tw_verb tw_verb_list = {
 	.more = "Works on a stock kernel too. A VM is named by what its first column shows\n"
 		"(PID-FD), by PID, by guest name or by UUID. Digits alone are a PID and\n"
 		"nothing else; pid:, name:, uuid: or id: in front says which. Names and UUIDs\n"
-		"are what the VM's owner has given it: OWNER is who that is.\n",
+		"are what the VM's owner has given it: OWNER is who that is. A VM that QEMU has\n"
+		"stopped (its monitor's stop, virsh suspend) is told to be.\n",
 	.options = options,
 	.run = run,
 };

@@ -391,7 +391,7 @@ static void take_signals(struct run *r, int signals)
 		/* a hang-up comes along with others, and is no second wish */
 		if (info.ssi_signo == SIGHUP && r->phase >= SHUTS_DOWN)
 			continue;
-		if (info.ssi_signo != SIGCHLD && r->qemu.pid)
+		if (info.ssi_signo != SIGCHLD && r->qemu.pid && tw_signal_counts(info.ssi_signo, info.ssi_code))
 			stop(r);
 	}
 }
@@ -430,10 +430,15 @@ static void wait_for(struct run *r, int signals)
 static void wait_for_attacher(struct run *r)
 {
 	uint64_t end = tw_now_ns() + ATTACH_ENDS_NS;
+	int sig = SIGTERM;
 
+	/* or else it is killed: its keeper does what is left to do */
 	while (r->attacher) {
-		if (tw_now_ns() > end)
-			kill(r->attacher, SIGTERM);
+		if (tw_now_ns() > end) {
+			kill(r->attacher, sig);
+			sig = SIGKILL;
+			end = tw_now_ns() + AGAIN_NS;
+		}
 		usleep(10000);
 		reap(r);
 	}

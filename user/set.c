@@ -5,6 +5,7 @@
 
 #include "host.h"
 #include "parse.h"
+#include "qemu/probes.h"
 #include "twctl.h"
 
 static int assign_all(const struct tw_args *args, struct tw_live *l, struct tw_err *e)
@@ -27,8 +28,10 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 		  struct tw_err *e)
 {
 	char name[TW_TARGET_NAME_MAX];
-	int status = assign_all(args, l, e);
+	int status;
 
+	tw_params_ahead(&l->params, tw_dates_ahead_ns(t->vm));
+	status = assign_all(args, l, e);
 	if (status)
 		return status;
 	status = tw_live_update(l, t->st.id, e);

@@ -11,15 +11,19 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/layout.h"
+#include "qemu/probes.h"
 #include "twctl.h"
 
 /* The parameters of the attached policy; they cost a look into the kernel's BTF */
-static bool open_live(const struct tw_state *st, struct tw_live *l)
+static bool open_live(const struct tw_vm *vm, const struct tw_state *st, struct tw_live *l)
 {
 	struct tw_err ignored = { 0 };
 	bool ok = st->attached && !tw_live_open(l, st, &ignored);
 
 	tw_err_free(&ignored);
+	if (ok && tw_params_have_date(&l->params, l->data, l->size))
+		tw_params_ahead(&l->params, tw_dates_ahead_ns(vm));
 	return ok;
 }
 
@@ -35,11 +39,11 @@ static void print_values(const char *title, const struct tw_params *params, cons
 			  params->v[i].help);
 }
 
-static void print_params(const struct tw_state *st)
+static void print_params(const struct tw_vm *vm, const struct tw_state *st)
 {
 	struct tw_live l;
 
-	if (!open_live(st, &l))
+	if (!open_live(vm, st, &l))
 		return;
 	if (l.group)
 		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
@@ -90,6 +94,14 @@ static void print_attached(const struct tw_state *st)
 	if (st->leaps)
 		tw_printf("  %-13s %" PRIu64 ", by %s in all (of the VM, ever)\n", "leaps", st->leaps,
 			  tw_format_span(span, sizeof(span), st->leapt_ns) + 1);
+}
+
+static void print_stuck(const struct tw_vm *vm)
+{
+	char why[TW_WHY_MAX];
+
+	if (tw_session_stuck(vm, why))
+		tw_printf("  %-13s %s\n", "left over", why);
 }
 
 /* By whom they are warped: a line each, with the clocks of it */
@@ -144,14 +156,17 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	}
 	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
-		tw_printf("not attached\n");
-		if (!stream)
+		tw_printf("not attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it" : "");
+		if (!stream) {
 			print_exit(st);
+			print_stuck(vm);
+		}
 		return;
 	}
-	tw_printf("attached\n");
+	tw_printf("attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it: its clocks part by that time" : "");
+	print_stuck(vm);
 	print_attached(st);
-	print_params(st);
+	print_params(vm, st);
 	print_clocks(vm, st);
 }
 
@@ -168,11 +183,11 @@ static void write_values(struct tw_json *j, const char *key, const struct tw_par
 	tw_json_close(j, '}');
 }
 
-static void write_params(struct tw_json *j, const struct tw_state *st)
+static void write_params(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
 {
 	struct tw_live l;
 
-	if (!open_live(st, &l))
+	if (!open_live(vm, st, &l))
 		return;
 	tw_json_int(j, "group_vms", l.group ? tw_group_count(l.group) : 1);
 	write_values(j, "parameters", &l.params, l.data, l.size);
@@ -222,14 +237,18 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
 {
 	struct tw_json j = { .f = stdout };
+	char why[TW_WHY_MAX];
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, vm);
 	tw_json_bool(&j, "attached", st->attached);
+	tw_json_bool(&j, "stopped", tw_vmm_is_stopped(vm));
+	if (!stream && tw_session_stuck(vm, why))
+		tw_json_str(&j, "left_over", why);
 	if (st->attached) {
 		write_attached(&j, st);
 		if (!stream) {
-			write_params(&j, st);
+			write_params(&j, vm, st);
 			write_clocks(&j, vm, st);
 		}
 	}

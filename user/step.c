@@ -131,7 +131,7 @@ static int step(const struct tw_args *args, struct tw_target *t, struct tw_live 
 static int locked_step(const struct tw_args *args, struct tw_target *t, struct tw_live *l, uint64_t ns,
 		       struct tw_err *e)
 {
-	int status = tw_target_lock(t, "step", e);
+	int status = tw_target_lock(t, "step", false, e);
 
 	if (status)
 		return status;

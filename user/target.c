@@ -31,14 +31,12 @@ void tw_tell_wait(const struct tw_vm *vm, const struct tw_holder *holder)
 		   *holder->verb ? holder->verb : "?", holder->pid, vm->id);
 }
 
-int tw_target_lock(struct tw_target *t, const char *doing, struct tw_err *e)
+int tw_target_lock(struct tw_target *t, const char *doing, bool over, struct tw_err *e)
 {
 	char verb[32];
-	struct tw_wait wait = { .verb = verb, .tell = tw_tell_wait, .stop = &tw_stop };
+	struct tw_wait wait = { .verb = verb, .over = over, .tell = tw_tell_wait, .stop = &tw_stop };
 
 	snprintf(verb, sizeof(verb), "%.*s", (int)strcspn(doing, " "), doing);
-	/* the way back is open at any moment */
-	wait.over = !strcmp(verb, "detach");
 	return tw_session_lock(&t->session, &wait, e);
 }
 
@@ -84,7 +82,7 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 
 	status = tw_target_find(args, doing, t, e);
 	if (!status && t->vm->dir && tw_host_has_hook())
-		status = tw_target_lock(t, doing, e);
+		status = tw_target_lock(t, doing, false, e);
 	if (!status)
 		status = tw_target_attached(t, doing, e);
 	if (!status)

@@ -459,6 +459,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_top = {
 	.name = "top",
+	.screen = true,
 	.synopsis = "[--vm VM]... [INTERVAL [COUNT]]",
 	.summary = "show what stat shows as a live screen, the worst first",
 	.more = "Works on a stock kernel. A line for each VM and source, every INTERVAL (1s; a\n"

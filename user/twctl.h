@@ -106,6 +106,7 @@ struct tw_verb {
 	const struct tw_option *options; /* ends with a row without a name; or NULL */
 	size_t max_operands;		/* beside the VM's */
 	bool vm_operand;		/* without --vm, the first operand is the VM */
+	bool screen;			/* has no -j */
 	bool command;			/* operands are a command: options end where they begin */
 	int (*run)(const struct tw_args *args, struct tw_err *e);
 };
@@ -115,6 +116,9 @@ extern const struct tw_verb *const tw_verbs[];
 
 /* Options that every verb has */
 extern const struct tw_option tw_common_options[];
+
+/* Those of a verb: a screen is no JSON, which stands first */
+const struct tw_option *tw_common(const struct tw_verb *v);
 
 const struct tw_verb *tw_find_verb(const char *name);
 
@@ -158,8 +162,8 @@ struct tw_target {
 int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
 		   struct tw_err *e);
 
-/* Takes the VM's lock; @doing begins with a verb. And lets it go before its end */
-int tw_target_lock(struct tw_target *t, const char *doing, struct tw_err *e);
+/* Takes the VM's lock; @doing begins with a verb; @over: it gets through, whoever holds it. And lets it go before its end */
+int tw_target_lock(struct tw_target *t, const char *doing, bool over, struct tw_err *e);
 void tw_target_unlock(struct tw_target *t);
 
 /* Tells on stderr that a lock is waited for, and whose */
@@ -191,8 +195,8 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 const char *tw_target_name(const struct tw_target *t, char *buf, size_t size);
 #define TW_TARGET_NAME_MAX 80
 
-/* Opens the policy that the options name and sets its parameters; 0 or an exit status */
-int tw_args_policy(const struct tw_args *args, struct tw_policy *p, struct tw_err *e);
+/* Opens the policy that the options name and sets its parameters, for a guest whose dates are so far ahead; 0 or an exit status */
+int tw_args_policy(const struct tw_args *args, int64_t ahead_ns, struct tw_policy *p, struct tw_err *e);
 
 /* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
 int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);
@@ -253,6 +257,12 @@ void tw_catch_stop(void);
  * Return: a descriptor, or -1
  */
 int tw_signal_fd(const char *doing, int sig, int flags, struct tw_err *e);
+
+/* Whether a signal is meant for us, by its si_code: Ctrl-C on a script is not, for what that has in the background */
+bool tw_signal_counts(int sig, int code);
+
+/* Whether one has come that is */
+bool tw_signal_read(int fd);
 extern volatile int tw_stop;
 
 /* Sleeps until CLOCK_MONOTONIC is there, or tw_stop */

@@ -2,11 +2,13 @@
 /* What the verbs trace, hist and stat have in common. */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "parse.h"
 #include "tracer.h"
@@ -15,16 +17,37 @@
 
 volatile int tw_stop;
 
-static void on_signal(int sig)
+/*
+ * That SIGINT is ignored means '&' in a script: Ctrl-C there, which the terminal sends to all, is for the script. Who
+ * ends it by kill -INT is meant.
+ */
+static bool in_background;
+
+static void see_background(void)
 {
-	(void)sig;
-	tw_stop = 1;
+	struct sigaction was;
+
+	if (!sigaction(SIGINT, NULL, &was) && was.sa_handler == SIG_IGN)
+		in_background = true;
+}
+
+bool tw_signal_counts(int sig, int code)
+{
+	return sig != SIGINT || !in_background || code != SI_KERNEL;
+}
+
+static void on_signal(int sig, siginfo_t *info, void *unused)
+{
+	(void)unused;
+	if (tw_signal_counts(sig, info->si_code))
+		tw_stop = 1;
 }
 
 void tw_catch_stop(void)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
 
+	see_background();
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	/* A reader that has had enough, such as head, ends it too */
@@ -41,7 +64,8 @@ int tw_signal_fd(const char *doing, int sig, int flags, struct tw_err *e)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, sig);
-	/* nohup. That SIGINT is ignored means no more than '&' in a script, which then ends it by kill -INT. */
+	see_background();
+	/* nohup */
 	if (sigaction(SIGHUP, NULL, &hup) || hup.sa_handler != SIG_IGN)
 		sigaddset(&set, SIGHUP);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | flags);
@@ -54,6 +78,17 @@ int tw_signal_fd(const char *doing, int sig, int flags, struct tw_err *e)
 	tw_fact(e, "signals cannot be waited for: %s", strerror(errno));
 	tw_cure(e, "look at the limit of open files");
 	return -1;
+}
+
+bool tw_signal_read(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct signalfd_siginfo info;
+
+	while (poll(&p, 1, 0) > 0 && read(fd, &info, sizeof(info)) == sizeof(info))
+		if (tw_signal_counts(info.ssi_signo, info.ssi_code))
+			return true;
+	return false;
 }
 
 uint64_t tw_now_ns(void)

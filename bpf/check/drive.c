@@ -296,6 +296,8 @@ static bool judge(const struct kvm_timewarp_view *in, const struct kvm_timewarp_
 	}
 	if (out->next_guest_ns > in->guest_ns && !(out->flags & KVM_TIMEWARP_HOLD))
 		known |= KVM_TIMEWARP_HOLD_NEXT;
+	if (out->flags & KVM_TIMEWARP_IF_IDLE)
+		known |= KVM_TIMEWARP_PAST_TIMERS;
 	if (out->flags & ~known) {
 		crime(BITS, in, out);
 		fine = false;
@@ -326,7 +328,7 @@ static void leap(const struct kvm_timewarp_view *in, const struct kvm_timewarp_a
 	if (out->flags & KVM_TIMEWARP_IF_IDLE) {
 		if (!tl.idle_ns || rnd() % 4 == 0)
 			return;
-		if (to > in->next_timer_ns)
+		if (to > in->next_timer_ns && !(out->flags & KVM_TIMEWARP_PAST_TIMERS))
 			to = in->next_timer_ns;
 	}
 	tl.guest_ns = to > tl.guest_ns ? to : tl.guest_ns;
@@ -343,7 +345,8 @@ static int decide(__u32 event)
 		.lost_ticks = tl.lost_ticks, .floors = tl.floors,
 		.halted_ns = rnd_size(0, tl.host_ns - tl.asked_ns),
 		.idle_ns = tl.idle_ns, .next_timer_ns = rnd_timer(),
-		.state = (tl.held ? KVM_TIMEWARP_HELD : 0) | (rnd() % 2 ? KVM_TIMEWARP_TELLS : 0) };
+		.state = (tl.held ? KVM_TIMEWARP_HELD : 0) | (rnd() % 2 ? KVM_TIMEWARP_TELLS : 0) |
+			(rnd() % 2 ? KVM_TIMEWARP_ONE_SHOT : 0) };
 	struct kvm_timewarp_view view;
 	struct kvm_timewarp_answer out = { .factor_num = tl.num, .factor_den = tl.den };
 	unsigned long long args[2] = { (unsigned long long)&view, (unsigned long long)&out };

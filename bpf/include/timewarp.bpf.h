@@ -8,7 +8,8 @@
  *				TIMEWARP_PARAM_SCHEDULE()
  *   - counters, if any:	TIMEWARP_COUNTER()
  *   - events, if any:		TIMEWARP_EVENTS(), timewarp_tell()
- *   - the VMM's timers, if they matter: TIMEWARP_VMMS(), timewarp_vmm_due_ns()
+ *   - the VMM's timers and devices, if they matter: TIMEWARP_VMMS(), timewarp_vmm_due_ns(),
+ *     timewarp_vmm_kicks()
  *   - one decision function:	TIMEWARP_DECIDE()
  *   - an exit record:		TIMEWARP_EXIT_RECORD()
  *   - the table naming them:	TIMEWARP_OPS()
@@ -52,6 +53,8 @@ typedef __u32 __wsum;
 
 /* The kernel asks a policy no sooner than this again, and counts a clamp for one that wants it */
 #define TIMEWARP_MIN_INTERVAL_NS 1000000ULL
+/* But tells it that all vCPUs have halted when they have been for as little as this */
+#define TIMEWARP_MIN_IDLE_NS 100000ULL
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -105,7 +108,7 @@ struct kvm_timewarp_view {
  * @next_host_ns: ask again at this host time, 0 for never
  * @next_guest_ns: ask again when the guest gets here, 0 for never; the earlier one counts
  * @next_idle_ns: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many host ns, at
- *		  least a millisecond; once for each time that they halt of themselves, however often
+ *		  least TIMEWARP_MIN_IDLE_NS; once for each time that they halt of themselves, however often
  *		  the timeline changes meanwhile; 0 for never
  * @next_late_ns: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
  * @leap_ns: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of where it is, or
@@ -158,8 +161,8 @@ struct kvm_timewarp_exit {
  * struct kvm_timewarp_ops - a policy; write it with TIMEWARP_OPS()
  * @decide: chooses the next segment: returns 0 having answered, or -errno to keep the
  *	    segment in force (at attach or swap: to refuse that with the errno).  Called at the
- *	    events above, at most once a millisecond and never concurrently for one VM; never for
- *	    a clock read or a timer of the guest, never after @exit.
+ *	    events above, at most once a millisecond but for KVM_TIMEWARP_IDLE, and never concurrently
+ *	    for one VM; never for a clock read or a timer of the guest, never after @exit.
  * @exit: optional; the last call that the policy gets.  Not called if the attach failed.
  * @vm_fd: set by the loader: the VM
  * @tsc_mode: set by the loader: enum kvm_timewarp_tsc_mode
@@ -300,6 +303,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	volatile __u64 name SEC(TIMEWARP_COUNTERS_SECTION) = 0
 
 #define TIMEWARP_MAP_TYPE_RINGBUF 27	/* the kernel's BPF_MAP_TYPE_RINGBUF */
+#define TIMEWARP_RB_AVAIL_DATA 0	/* and BPF_RB_AVAIL_DATA */
 
 /**
  * TIMEWARP_EVENTS - have timewarp_tell() reach the "twctl attach" in the foreground
@@ -316,12 +320,16 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	{										\
 		struct timewarp_event event = { kind, number, view->host_ns, view->guest_ns };	\
 											\
+		/* nobody may read for a while: half of the room is for words that it is done */ \
+		if (kind != TIMEWARP_EVENT_DONE &&						\
+		    bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)		\
+			return;									\
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
 	}										\
 	extern int __timewarp_events_end
 
 /**
- * TIMEWARP_VMMS - have timewarp_vmm_due_ns() know of the timers that VMMs keep themselves
+ * TIMEWARP_VMMS - have timewarp_vmm_due_ns() and timewarp_vmm_kicks() know of VMMs' timers and devices
  *
  * One in an object. twctl shares it with its probes on the VMMs, where there are some.
  */
@@ -346,6 +354,21 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 				due = one;						\
 		}									\
 		return due;								\
+	}										\
+	/* How often there was something to do for a device of their VMMs': a guest has	\
+	 * turned to it, or the VMM itself has; U64_MAX if that is not known of each	\
+	 */										\
+	static __always_inline __u64 timewarp_vmm_kicks(void)				\
+	{										\
+		__u64 sum = 0;								\
+											\
+		for (int i = 0; i < TIMEWARP_MAX_VMS; i++) {				\
+			if (timewarp_vmms.vm[i].pid)					\
+				sum += timewarp_vmms.vm[i].kicks;			\
+			else if (!i || timewarp_group.member[i].state == TIMEWARP_LIVES)	\
+				return ~0ULL;						\
+		}									\
+		return sum;								\
 	}										\
 	extern int __timewarp_vmms_end
 

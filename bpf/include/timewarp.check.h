@@ -67,6 +67,12 @@ static inline long bpf_ringbuf_output(void *map, void *data, __u64 size, __u64 f
 	return 0;
 }
 
+static inline __u64 bpf_ringbuf_query(void *map, __u64 what)
+{
+	(void)map, (void)what;
+	return 0;
+}
+
 static inline __u64 bpf_ktime_get_ns(void)
 {
 	return tw_check_now_ns;

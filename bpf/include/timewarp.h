@@ -40,6 +40,7 @@ enum kvm_timewarp_event {
 enum kvm_timewarp_state {
 	KVM_TIMEWARP_HELD = 1,		/* guest time stands still, as the policy has asked */
 	KVM_TIMEWARP_TELLS = 2,		/* leaps are told to the guest, by way of kvmclock */
+	KVM_TIMEWARP_ONE_SHOT = 4,	/* no timer of KVM's is periodic: a leap past some loses no tick */
 };
 
 /* What a policy can answer beside numbers, as bits */
@@ -47,6 +48,7 @@ enum kvm_timewarp_answer_flags {
 	KVM_TIMEWARP_HOLD = 1,		/* guest time stands still until an answer without it */
 	KVM_TIMEWARP_IF_IDLE = 2,	/* leap only if no vCPU has run since, and past no timer */
 	KVM_TIMEWARP_HOLD_NEXT = 4,	/* the same as HOLD from next_guest_ns on, to the ns */
+	KVM_TIMEWARP_PAST_TIMERS = 8,	/* with IF_IDLE: past timers too; where state has ONE_SHOT */
 };
 
 /* What a policy may do that others may not, as bits of its flags */
@@ -149,6 +151,7 @@ struct timewarp_vmm_view {
 	unsigned int pad;
 	unsigned long long due_ns;	/* its next timer in guest time, by its clock; ~0: none */
 	unsigned long long mono_ns;	/* its clock minus the timeline, as KVM continues it */
+	unsigned long long kicks;	/* times that there was something to do for its devices */
 };
 
 struct timewarp_vmms {
@@ -180,7 +183,7 @@ struct timewarp_plan {
 	unsigned int holds;		/* all are to stand, or stand */
 	unsigned int if_idle;		/* leap_ns is for VMs that are all idle */
 	unsigned int leaps_back;
-	unsigned int pad;
+	unsigned int past_timers;	/* which may be passed by leap_ns */
 	unsigned long long num, den;	/* the factor */
 	unsigned long long stop_ns;	/* where to stop, so that none is there by now */
 	unsigned long long leap_ns;	/* where the policy wants to go on from; 0 for where they stand */

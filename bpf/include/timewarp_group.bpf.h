@@ -207,7 +207,7 @@ __timewarp_part __u64 __timewarp_place(void)
 			go = m->stood_ns;
 		if (!m->idle_ns)
 			idle = 0;
-		if (plan->if_idle && m->next_timer_ns < leap)
+		if (plan->if_idle && !plan->past_timers && m->next_timer_ns < leap)
 			leap = m->next_timer_ns;
 	}
 	if (!leap || (plan->if_idle && !idle))
@@ -323,7 +323,7 @@ static __always_inline void __timewarp_follow(const struct kvm_timewarp_view *vi
 __timewarp_part int __timewarp_sum(struct kvm_timewarp_view *sum)
 {
 	__u64 halted = ~0ULL, idle = ~0ULL, timer = ~0ULL;
-	__u32 bits = KVM_TIMEWARP_HELD | KVM_TIMEWARP_TELLS;
+	__u32 bits = KVM_TIMEWARP_HELD | KVM_TIMEWARP_TELLS | KVM_TIMEWARP_ONE_SHOT;
 
 	if (!sum)
 		return 0;
@@ -413,7 +413,7 @@ static __always_inline _Bool __timewarp_is_bad(const struct kvm_timewarp_view *s
 	return !said->factor_num || !said->factor_den ||
 	       kvm_timewarp_mul_div(said->factor_num, 1, said->factor_den) > limit ||
 	       kvm_timewarp_mul_div(said->factor_den, 1, said->factor_num) > limit ||
-	       said->flags & ~7ULL ||
+	       said->flags & ~15ULL ||
 	       (said->next_host_ns && said->next_host_ns <= sum->host_ns) ||
 	       (said->next_guest_ns && said->next_guest_ns <= sum->guest_ns) ||
 	       (said->leap_ns > sum->guest_ns &&
@@ -458,6 +458,7 @@ static __always_inline _Bool __timewarp_plan(const struct kvm_timewarp_view *sum
 	plan->leap_ns = said->leap_ns;
 	plan->leaps_back = said->leap_ns && said->leap_ns < sum->guest_ns;
 	plan->if_idle = !!(said->flags & KVM_TIMEWARP_IF_IDLE);
+	plan->past_timers = !!(said->flags & KVM_TIMEWARP_PAST_TIMERS);
 	plan->holds = holds;
 	if (!moves && news)
 		__timewarp_ask_others();

@@ -72,7 +72,6 @@ const volatile bool cfg_wanted = false;	/* only VMs in the map "wanted" */
 const volatile u32 cfg_kinds = 0;		/* set of enum trace_kind */
 const volatile u32 cfg_sources = 0xffffffff;	/* set: events of these only */
 const volatile s32 cfg_vcpu = -1;		/* events of this vCPU only */
-const volatile u64 cfg_late_ns = 0;	/* delivered: only what is later */
 const volatile u64 cfg_linear_ns = 0;	/* see trace_bucket() */
 const volatile u8 cfg_bucket[TRACE_BUCKET_TABLE] = {};	/* see trace_bucket_fill() */
 const volatile bool cfg_apicv = false;	/* the CPU may deliver on its own */
@@ -474,7 +473,7 @@ static __always_inline int deliver_tick(struct unit *u, u32 source)
 		hist_add(&s->late[TRACE_ENTRY], now - injected, linear);
 	}
 	hist_add(&s->late[TRACE_TOTAL], now - due, linear);
-	if (cfg_events && now - due >= cfg_late_ns)
+	if (cfg_events)
 		event(u, TRACE_EV_DELIVERED, source, fired - due, injected - fired, now - injected);
 	return 0;
 }

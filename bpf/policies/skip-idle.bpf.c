@@ -6,17 +6,25 @@
  *	twctl attach --vm my-guest --policy skip-idle --param until=365d --exit-when-done
  *	twctl attach --vm my-guest --policy skip-idle --factor 10 --param idle=20ms --param max_skip=1s
  *
- * Busy phases run at "factor". A guest all of whose vCPUs have been halted for "idle" of the
- * host's time leaps to its next armed timer, of any kind that KVM emulates, and that timer fires. The
- * kernel looks again once the vCPUs are held: if one of them has run, or an interrupt has
- * come, nothing is skipped; and a leap ends at the next timer, whatever the policy has worked out.
+ * Busy phases run at "factor". A guest all of whose vCPUs are halted leaps to its next armed timer, of
+ * any kind that KVM emulates, and that timer fires. The kernel looks again once the vCPUs are held: if
+ * one of them has run, or an interrupt has come, nothing is skipped; and a leap ends at the next timer,
+ * whatever the policy has worked out.
  *
- * "idle" is the guard for what is on its way from outside: a disk, the network, a person. What takes
- * longer than that, the guest sees as having taken until its next timer. KVM does not know of it.
+ * "idle" is the guard for what is on its way from outside: a disk, the network, a person. When there was
+ * something to do for a device (a vCPU has left KVM, a queue was kicked, the VMM's main loop was woken for
+ * a file or a timer of its own) it leaps only once the guest has been halted, and that is over, for so long
+ * of the host's time; from then on, until there is again, at once. What takes longer than that, the guest
+ * sees as having taken until its next timer. KVM does not know of it.
+ *
+ * With "slack" a leap goes on that far past the timer, and what falls due until then fires together with
+ * it: so many leaps fewer, each timer late by no more than it. Not while a timer is periodic, as ticks
+ * would be lost.
  *
  * Timers that live in the VMM (RTC, HPET, a disk's throttle) count where its clocks follow (twctl
- * attach --vmm): no leap goes past one, nor happens while the VMM's main loop is awake. With --vmm
- * off they are on the host's time, as whatever else comes from outside.
+ * attach --vmm): no leap goes past one by more than the slack, nor happens while the VMM's main loop is awake. With --vmm
+ * off they are on the host's time, as whatever else comes from outside, and "idle" is waited for
+ * each time, as nothing is known of devices.
  *
  * A guest without a timer has nowhere to go, and waits.
  */
@@ -26,7 +34,9 @@ TIMEWARP_SUMMARY("when all vCPUs wait, guest time leaps to the next timer");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it does not skip");
 TIMEWARP_PARAM(__u64, idle, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
-	       "host time for which all vCPUs must have been halted");
+	       "host time for which all vCPUs must have been halted since a device was used");
+TIMEWARP_PARAM(__u64, slack, 0ULL, 0ULL, 10000000000ULL, "ns",
+	       "guest time by which timers may be late, so that one leap serves several");
 TIMEWARP_PARAM(__u64, max_skip, 1800000000000ULL, 1ULL, 1800000000000ULL, "ns",
 	       "guest time that is skipped at once, at most");
 TIMEWARP_PARAM(__u64, min_skip, 1000000ULL, 0ULL, 1800000000000ULL, "ns",
@@ -36,25 +46,68 @@ TIMEWARP_PARAM_WHEN(until, "a date or span of the guest at which skipping ends")
 TIMEWARP_COUNTER(skips, "", "how often it was skipped, or tried to");
 TIMEWARP_COUNTER(ended, "", "1 when 'until' has come");
 TIMEWARP_COUNTER(waited, "", "how often a VMM that was awake, or its timer, was waited for");
+TIMEWARP_COUNTER(guarded, "", "how often 'idle' was waited for, as a device had been used");
 TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(skip_exit)
 
+/* How long to wait at least: about what the VMM's main loop needs if the last leap has woken it as well */
+#define SOON_NS (5 * TIMEWARP_MIN_IDLE_NS / 2)
+
 static volatile __u64 until_ns;
+/* What timewarp_vmm_kicks() said when nothing was on its way; what it said last, and since when, in host ns */
+static volatile __u64 quiet_kicks, last_kicks, last_kicks_ns;
 
 static __always_inline __u64 earlier(__u64 a, __u64 b)
 {
 	return a < b ? a : b;
 }
 
+/* How much longer nothing must have been asked of a device, in host ns, as something may be on its way */
+static __always_inline __u64 guard(const struct kvm_timewarp_view *view, __u64 kicks)
+{
+	__u64 quiet_ns = view->idle_ns;
+
+	if (kicks != ~0ULL && kicks == quiet_kicks)
+		return 0;
+	if (kicks != ~0ULL) {
+		if (kicks != last_kicks)
+			last_kicks_ns = view->host_ns;
+		last_kicks = kicks;
+		quiet_ns = earlier(quiet_ns, view->host_ns - last_kicks_ns);
+	}
+	return quiet_ns < idle ? idle - quiet_ns : 0;
+}
+
+/* A VMM's main loop is awake, or has a timer about to be due: looks again soon */
+static __always_inline void wait_for_vmm(const struct kvm_timewarp_view *view,
+					 struct kvm_timewarp_answer *answer)
+{
+	waited++;
+	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
+}
+
 static __always_inline void skip(const struct kvm_timewarp_view *view,
 				 struct kvm_timewarp_answer *answer, __u64 end)
 {
 	__u64 vmm = timewarp_vmm_due_ns(view), timer = earlier(view->next_timer_ns, vmm);
-	__u64 to = earlier(timer, end);
+	__u64 late = slack, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), to;
 
 	if (timer == ~0ULL)
 		return;
+	if (wait) {
+		guarded++;
+		answer->next_host_ns = view->host_ns + wait;
+		return;
+	}
+	if (!vmm) {
+		wait_for_vmm(view, answer);
+		return;
+	}
+	quiet_kicks = kicks;
+	if (!(view->state & KVM_TIMEWARP_ONE_SHOT) || timer + late < timer)
+		late = 0;
+	to = earlier(timer + late, end);
 	to = earlier(to, view->guest_ns + earlier(max_skip, TIMEWARP_MAX_LEAP_NS));
 	/*
 	 * KVM tells but once that the vCPUs have halted, and they may go on waiting when this is over.
@@ -62,16 +115,16 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 	 */
 	answer->next_host_ns = view->host_ns + 2 * idle;
 	if (to <= view->guest_ns || to - view->guest_ns < min_skip) {
-		if (to == vmm) {
-			waited++;
-			answer->next_host_ns = view->host_ns + idle;
-		}
+		if (to == vmm)
+			wait_for_vmm(view, answer);
 		return;
 	}
 	answer->leap_ns = to;
 	answer->flags = KVM_TIMEWARP_IF_IDLE;
+	if (late)
+		answer->flags |= KVM_TIMEWARP_PAST_TIMERS;
 	skips++;
-	if (to != timer)
+	if (to < view->next_timer_ns)
 		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 }
 
@@ -97,12 +150,12 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 		}
 		return 0;
 	}
-	answer->next_idle_ns = idle;
+	answer->next_idle_ns = SOON_NS;
 	/* That they wait already was told, under another 'until', and is not told again */
 	if (view->event <= KVM_TIMEWARP_PARAMS)
-		answer->next_host_ns = view->host_ns + idle;
+		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 	if (view->event == KVM_TIMEWARP_IDLE ||
-	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= idle))
+	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= SOON_NS))
 		skip(view, answer, end);
 	return 0;
 }

@@ -62,6 +62,20 @@ ok "30 days are enough for the leak and the log" bash -c '
 	"$1" age --samples "$2/month.ndjson" -j | grep -o "\"mark\":\"fault\",\"matter\":\"growth\",\"subject\":\"[^\"]*\"" | sort |
 		tr "\n" " " | grep -q "orders\".*proc.orders.rss"' $here/make-recording "$twctl" "$tmp"
 
+# A disk that is soon full
+say() { perl -MJSON::PP -0777 -ne 'print map { "$_->{mark}: $_->{text}\n" } grep { $_->{subject} eq $ENV{SUBJECT} } @{ decode_json($_)->{verdicts} }' "$1"; }
+make --disk 3000000000 >"$tmp/full.ndjson"
+$twctl age --samples "$tmp/full.ndjson" --report "$tmp/full" >/dev/null
+ok "a file system that fills by a folder's growth alone is not at fault itself" same "$(faults "$tmp/full/report.json")" "$(faults "$tmp/all/report.json")"
+ok "... it is a note, with the folder's name" bash -c '[[ $0 == "note: grows by "*" reaches 3 GB on 20"*"; by guest.dir./var/log/orders" ]] || { echo "$0"; false; }' \
+	"$(SUBJECT=guest.fs./.used say "$tmp/full/report.json")"
+ok "... and the folder has the date on which it is full" bash -c '[[ $0 == "fault: grows by 310 kB a day"*"; by that guest.fs./.used reaches 3 GB on 20"* ]] || { echo "$0"; false; }' \
+	"$(SUBJECT=guest.dir./var/log/orders say "$tmp/full/report.json")"
+make --disk 3000000000 --hidden >"$tmp/hidden.ndjson"
+$twctl age --samples "$tmp/hidden.ndjson" --report "$tmp/hidden" >/dev/null
+ok "what it grows by beside the folder is its own fault" same "$(faults "$tmp/hidden/report.json")" \
+	"backup (cron) certificate /etc/ssl/orders.pem guest.dir./var/log/orders guest.fs./.used guest.proc.orders.rss stamp.service"
+
 for r in all none; do
 	ok "report.json of '$r' is what doc/age-report.schema.json says" $here/check-report json doc/age-report.schema.json "$tmp/$r/report.json"
 	ok "report.html of '$r' is well-formed and asks no network for anything" $here/check-report html "$tmp/$r/report.html"
@@ -80,8 +94,10 @@ perl -pe 's/("subject":"guest.proc.orders.rss".*?"rate":)\{[^}]*\}/$1\{"a_day":1
 	"$tmp/all/report.json" >"$tmp/slow.json"
 ok "a leak that was slower before is worse: status 10" bash -c '
 	"$0" age --samples "$1/all.ndjson" --baseline "$1/slow.json" >"$1/worse.txt"; [ $? = 10 ] && grep -q "^  worse .*orders.rss" "$1/worse.txt"' "$twctl" "$tmp"
-ok "a horizon of 100 years makes faults of what fills up in 2086" bash -c '
-	"$0" age --samples "$1/all.ndjson" --horizon 36525d -j | grep -q "\"mark\":\"fault\",\"matter\":\"growth\",\"subject\":\"guest.fs./.used\""' "$twctl" "$tmp"
+ok "what fills up beyond the horizon is no fault, and with a longer one it is" bash -c '
+	"$0" age --samples "$1/hidden.ndjson" --horizon 200d -j >"$1/near.json"; "$0" age --samples "$1/hidden.ndjson" --horizon 36525d -j >"$1/far.json"
+	fault="\"mark\":\"fault\",\"matter\":\"growth\",\"subject\":\"guest.fs./.used\""
+	! grep -q "$fault" "$1/near.json" && grep -q "$fault" "$1/far.json"' "$twctl" "$tmp"
 
 # What was interrupted
 make --cut >"$tmp/cut.ndjson"

@@ -25,6 +25,7 @@ my $day = 86400;
 sub lines { return map { decode_json($_) } split /\n/, slurp("$dir/$_[0]/samples.ndjson") // '' }
 sub samples { return grep { $_->{type} eq 'sample' } lines(@_) }
 sub ended { my ($end) = grep { $_->{type} eq 'end' } lines(@_); return $end && $end->{reason} }
+sub policy_of { my ($run) = grep { $_->{type} eq 'run' } lines(@_); return $run && $run->{policy} }
 sub report { return decode_json(slurp("$dir/$_[0]/report.json") // '{}') }
 
 # A span of three days, each six hours
@@ -36,6 +37,7 @@ my @s = samples('days');
 is(scalar @s, 13, 'there is a sample each six hours') or diag(slurp("$dir/days/samples.ndjson"));
 my @off = map { abs($s[$_]{t} - $s[0]{t} - $_ * 6 * 3600) } 0 .. $#s;
 is(scalar(grep { $_ > 60 } @off), 0, 'each within a minute of its time') or diag("@off");
+is(policy_of('days'), 'skip-idle slack=1s', 'the recording says that timers may have been late by a second');
 is(ended('days'), 'span', 'the recording says that the span was lived');
 my $lived = ($s1->{guest_ns} - $s0->{guest_ns}) / 1e9;
 cmp_ok(abs($lived - 3 * $day), '<', 600, 'the guest itself lived three days') or diag($lived);
@@ -79,6 +81,7 @@ is(state($pid)->{policy}, 'constant', 'and the other stays');
 ($rc, $out) = twctl_within(60, 'age', '--vm', 'age', '--span', '20s', '--every', '5s', '--report', "$dir/along");
 ok($rc == 0 || $rc == 10, 'without --policy it is aged with what is attached') or diag($rc, $out);
 is(scalar samples('along'), 5, 'and sampled by its own time');
+is(policy_of('along'), 'constant', 'and the recording says with what');
 is(state($pid)->{policy}, 'constant', 'which stays attached');
 detach($a);
 ($rc, $out) = twctl_within(60, 'age', '--vm', 'nosuch', '--span', '1d', '--report', "$dir/none");

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
-# skip-idle beside a disk and a network: its guard ("idle") holds for what is on its way, and what happens
-# without. Two guests on a virtual network exchange timestamps at 50x and under skip-idle, in a group. And
+# skip-idle beside a disk and a network: its guard ("idle") holds for what is on its way, what happens
+# without, and that it is not asked where nothing is; how late "slack" makes timers. Two guests on a virtual network exchange timestamps at 50x and under skip-idle, in a group. And
 # a guest in which a program of 32-bit time_t meets 2038-01-19T03:14:08.
 use strict;
 use warnings;
@@ -151,6 +151,44 @@ for my $vmm (qw(on off)) {
 }
 cmp_ok($disk_s{on}, '<', 1, "--vmm on: no leap goes past the timer of the disk's throttle");
 cmp_ok($disk_s{off}, '>', 2 * $disk_s{on}, '--vmm off: leaps do');
+
+# ---- many timers, and no device
+
+# What a guest that only sleeps, by timers that do not fall together, sees of skip-idle: how late they are, in s,
+# how many leaps there were, how often the guard was waited for, and host seconds
+sub timers {
+	my @opt = @_;
+	my $p = attach('io', '--policy', 'skip-idle', @opt) or BAIL_OUT('skip-idle did not attach');
+	my $s0 = state($pid{io});
+	my $h0 = host_s();
+	my (undef, $out) = in_guest('io', 'wakes timer 60 300000000 >/tmp/a & wakes timer 40 470000000 >/tmp/b & wakes timer 20 910000000 >/tmp/c & wait;'
+		. ' cat /tmp/a /tmp/b /tmp/c');
+	my $h1 = host_s();
+	my $s1 = state($pid{io});
+	my (undef, $told) = twctl('status', '-j', '--vm', 'io');
+	detach($p);
+	my @late = map { /^timer (\d+) (\d+)$/ ? ($2 - $1) / 1e9 : () } split /\n/, $out;
+	my ($guarded) = $told =~ /"guarded": *"?(\d+)/;
+	my $r = { n => scalar @late, least => min(@late), most => max(@late), leaps => $s1->{leaps} - $s0->{leaps},
+		guarded => $guarded // -1, host_s => $h1 - $h0, lost => $s1->{lost_ticks} - $s0->{lost_ticks} };
+	note(sprintf '%s: %d timers, %.6f to %.6f s late; %d leaps, %d times guarded, %.2f host s', "@opt", @$r{qw(n least most leaps guarded host_s)});
+	return $r;
+}
+my $exact = timers();
+is($exact->{n}, 120, 'no slack: all timers fire');
+cmp_ok($exact->{most}, '<', 0.1, 'no slack: in time');
+my $slack = timers('--param', 'slack=1s');
+is($slack->{n}, 120, 'a slack of 1 s: all timers fire');
+cmp_ok($slack->{least}, '>=', 0, 'a slack of 1 s: none early');
+cmp_ok($slack->{most}, '>', 0.3, 'a slack of 1 s: timers are late');
+cmp_ok($slack->{most}, '<', 1.1, 'a slack of 1 s: by no more than that');
+cmp_ok($slack->{leaps}, '<', $exact->{leaps} / 2, 'a slack of 1 s: which saves half of the leaps');
+is($slack->{lost}, 0, 'a slack of 1 s: no tick is lost');
+my $free = timers('--param', 'idle=60ms');
+cmp_ok($free->{guarded}, '<', $free->{leaps} / 4, 'a guest that uses no device leaps without waiting for the guard');
+my $waits = timers('--param', 'idle=60ms', '--vmm', 'off');
+cmp_ok($waits->{host_s}, '>', 0.05 * $waits->{leaps}, '--vmm off: the guard is waited for each time, as nothing is known of devices');
+cmp_ok($free->{host_s}, '<', $waits->{host_s} / 2, 'which takes the host more than twice as long');
 
 # ---- a group's clocks
 

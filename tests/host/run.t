@@ -103,6 +103,17 @@ is($status, 0, 'Ctrl-C: a guest that does not hear the power button is gone afte
 like($said, qr/has not shut down in time/, '... which is told');
 nothing_left($before, 'Ctrl-C');
 
+# ---- whoever started it is killed: QEMU, which changes its user and so loses the signal for it, does not live on
+unlink glob("$dir/agent.*"), "$dir/console";
+$p = started('--', kvm_guest('clocksource=kvm-clock', '-runas', 'nobody'));
+($pid) = qemus();
+unlike(slurp("/proc/$pid/status"), qr/^Uid:\t0\t/m, '-runas: QEMU is another user');
+kill 'KILL', $p->{pid};
+finish($p);
+ok(wait_until(20, sub { !qemus() }), 'SIGKILL to run: QEMU ends');
+ok(wait_until(20, sub { !glob '/run/timewarp/*.keeper' }), '... and its keeper');
+same_as_before($before, '... and nothing of BPF is left');
+
 # ---- another rate, another user, the guest's own end
 for (['/etc/passwd', "tester:x:4711:4711::/tmp:/bin/sh\n"], ['/etc/group', "tester:x:4711:\n"]) {
 	open my $f, '>>', $_->[0] or die "$_->[0]: $!";

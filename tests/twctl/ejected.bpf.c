@@ -8,7 +8,7 @@ TIMEWARP_EXIT_RECORD(ejected_exit)
 
 TIMEWARP_DECIDE(ejected_decide, view, answer)
 {
-	answer->factor_num = view->event == KVM_TIMEWARP_ATTACH ? 2 : 0;
+	answer->factor_num = view->event == KVM_TIMEWARP_ATTACH || view->event == KVM_TIMEWARP_SWAP ? 2 : 0;
 	answer->factor_den = 1;
 	answer->next_host_ns = view->host_ns + 1000000;
 	return 0;

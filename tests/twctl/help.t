@@ -75,6 +75,11 @@ says() {
 	said=$($twctl "$@" 2>&1 >/dev/null)
 	[ $? = 2 ] && [[ $said == *"$text"* ]] || { echo "$said"; return 1; }
 }
+for v in $verbs; do
+	$twctl help "$v" | grep -q -- --json || ok "help of $v names no -j, which it refuses" \
+		grep -q 'as JSON' <(timeout 10 $twctl "$v" -j 2>&1)
+	$twctl help "$v" | grep -q -- --json && [ "$v" = top ] && ok 'top names -j' false
+done
 ok "another shell is refused, with those that are known" says "only bash, fish and zsh" help --completion tcsh
 ok "the letter that is no option is named, not the word before it" says "'-1' is no option" jump --vm X -1d
 ok "so is a long option" says "'--nosuch' is no option" jump --vm X --nosuch +1d

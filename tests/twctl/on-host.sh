@@ -158,6 +158,19 @@ check 'that nobody reads any more: it detaches' left
 foreground --vm web --factor 100 --policy until --param until=100s --exit-when-done
 check '--exit-when-done ends with 0' ends 0 'done 0.*'
 
+foreground --vm web --factor 100 --policy until --param until=30d --exit-when-done
+"$twctl" swap --vm web --factor 100 --policy until --param until=60s >/dev/null
+check 'what a policy that was swapped in tells is told, and waited for' ends 0 'until replaces until.*|done 0'
+check 'both of it' bash -c 'grep -q "until replaces until" "$1" && grep -q "tells: done" "$1"' - "$out/text"
+foreground --vm web --factor 2 --policy until --param until=30d --exit-when-done
+"$twctl" swap --vm web --policy "$here/ejected.bpf.o" >/dev/null
+check 'and it is named when it is ejected' ends 6 'let policy ejected go'
+foreground --vm web --policy "$here/talks.bpf.o" --exit-when-done
+kill -STOP "$fg"
+sleep 1
+kill -CONT "$fg"
+check 'who is stopped while a policy tells more than there is room for hears that it is done' ends 0 'tells: done 300'
+
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \
@@ -200,6 +213,19 @@ check 'no pin is left by then' no_pins
 orphan
 check 'sweep a pin whose VM is gone by its PID-FD' says 0 'removed what was pinned' detach --vm "$id"
 check 'once, too' says 4 'no VM' detach --vm "$id"
+
+vm 1 1 -name web
+"$twctl" attach --vm web --factor 5 --pin >/dev/null
+id=$("$twctl" list --ids)
+mv "/sys/fs/bpf/timewarp/$id@"*/policy "/sys/fs/bpf/timewarp/$id"
+kill -KILL "$(keeper "$id")"
+check 'a pin of before there were directories stays while its VM lives' says 0 'nothing is left' detach --stale
+check 'and holds its policy' says 0 'factor +5 asked' status --vm web
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
+check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
+check 'no pin is left' no_pins
 
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2

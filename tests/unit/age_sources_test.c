@@ -19,6 +19,7 @@
 #include "age/recording.h"
 #include "age/source.h"
 #include "judge/jobs.h"
+#include "text.h"
 
 static char dir[] = "/tmp/age_sources.XXXXXX", path[64], file[64];
 
@@ -48,14 +49,14 @@ static void sockets_by_the_command_line(void **state)
 	tw_channels_free(&c);
 }
 
-/* A server in a process of its own: sends @hello, and to each line its answer; "%d" there is the line's id */
+/* A server in a process of its own: sends @hello, and to each line, kept in path.asked, its answer; "%d" there is the line's id */
 static pid_t serve(const char *hello, const char *const *answers)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), c;
 	char line[65536], *id;
+	FILE *f, *asked;
 	pid_t pid;
-	FILE *f;
 
 	unlink(path);
 	strcpy(a.sun_path, path);
@@ -71,7 +72,11 @@ static pid_t serve(const char *hello, const char *const *answers)
 	f = fdopen(c, "r+");
 	setvbuf(f, NULL, _IONBF, 0);
 	dprintf(c, "%s", hello);
+	snprintf(line, sizeof(line), "%s.asked", path);
+	asked = fopen(line, "w");
 	while (fgets(line, sizeof(line), f)) {
+		fputs(line, asked);
+		fflush(asked);
 		if (!*answers)
 			break;
 		id = strstr(line, "\"id\":");
@@ -208,16 +213,24 @@ static void programs_run_in_the_guest(void **state)
 		"{\"return\":{}}\n", NULL,
 	};
 	pid_t pid = serve("", answers);
+	char name[128], *asked, *out;
 	struct tw_talk t;
-	char *out;
 
 	(void)state;
 	assert_true(tw_talk_open(&t, path, true, 5000));
-	out = tw_talk_exec(&t, "echo", "1", 5000);
+	out = tw_talk_exec(&t, "echo a", "1", 5000);
 	assert_string_equal(out, "m\t1\t2\t3\t4\n \xc3\xa4");
 	free(out);
-	assert_null(tw_talk_exec(&t, "echo", "1", 5000));
+	assert_null(tw_talk_exec(&t, "echo ab", "1", 5000));
 	assert_string_equal(t.why, "the agent named no process");
+	/* the script comes as input, as arguments are logged */
+	snprintf(name, sizeof(name), "%s.asked", path);
+	asked = tw_read_file(name, NULL);
+	assert_non_null(asked);
+	assert_non_null(strstr(asked, "\"arg\":[\"-s\",\"--\",\"1\"],\"input-data\":\"ZWNobyBh\""));
+	assert_non_null(strstr(asked, "\"input-data\":\"ZWNobyBhYg==\""));
+	free(asked);
+	unlink(name);
 	done(pid, &t);
 }
 

@@ -96,6 +96,11 @@ static void each_provoked(void **state)
 		ROW("-device\0virtserialport,name=org.qemu.guest_agent.0", "guest-agent " ALWAYS),
 		ROW("-device\0{\"driver\":\"virtserialport\",\"name\":\"org.qemu.guest_agent.0\"}",
 		    "guest-agent " ALWAYS),
+		ROW("-virtfs\0local,path=/srv,mount_tag=m,security_model=none", "rtc shares " PTP),
+		ROW("-device\0vhost-user-fs-pci,chardev=c,tag=m", "rtc shares " PTP),
+		ROW("-machine\0microvm\0-machine\0acpi=off", ALWAYS),
+		ROW("-M\0type=microvm", ALWAYS),
+		ROW("-device\0i6300esb", ALWAYS "watchdog "),
 #undef ROW
 	};
 	size_t i;
@@ -128,6 +133,9 @@ static void host_provoked(void **state)
 	EXPECT(f.vcpus = 5, "overcommit " ALWAYS);
 	EXPECT(f.vcpus = -1, ALWAYS);
 	EXPECT(f.state = 'T', "stopped " ALWAYS);
+	EXPECT(f.stopped = true, "stopped " ALWAYS);
+	EXPECT((f.stopped = true, f.state = 't'), "stopped " ALWAYS);
+	EXPECT(strcpy(f.left_over, "process 7 cannot"), "left-over " ALWAYS);
 	EXPECT(f.is_qemu = false, "vmm-unknown ");
 	EXPECT(f.tsc_tolerance_ppm = 251, ALWAYS "tsc-tolerance ");
 	EXPECT(f.tsc_tolerance_ppm = 0, ALWAYS);
@@ -200,6 +208,8 @@ static void counts_provoked(void **state)
 	EXPECT((f.world.span_ns = 18000, f.world.run_ns = 900, f.world.steal_ns = 60), ALWAYS);
 	EXPECT(f.still_ns = 300000000, "was-stopped " ALWAYS);
 	EXPECT(f.still_ns = 40000000, ALWAYS);
+	EXPECT(f.reads.hpet = 3, ALWAYS "reads-hpet ");
+	EXPECT(f.reads.pm_timer = 3, ALWAYS "reads-acpi-pm ");
 	EXPECT(f.back = 1, "clock-back " ALWAYS);
 	EXPECT(f.forward = 1, "rtc clock-forward " PTP);
 	EXPECT(f.catchup = true, "tsc-catchup " ALWAYS);

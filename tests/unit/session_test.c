@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "proc.h"
 #include "qemu/keeper.h"
 #include "session/dir.h"
@@ -339,7 +340,7 @@ static void test_pins(void **unused)
 	struct tw_pins pins;
 	struct tw_proc p;
 	struct stat st;
-	size_t i;
+	char text[64];
 
 	(void)unused;
 	assert_true(tw_proc_read(getpid(), &p));
@@ -353,22 +354,64 @@ static void test_pins(void **unused)
 	assert_int_equal(mkdir("notes", 0700), 0);
 	tw_pins_stale(&pins);
 	assert_int_equal(pins.n, 3);
+	tw_pins_free(&pins);
 	assert_int_equal(tw_lock_try(&lock, ID, "attach", NULL), 0);
-	for (i = 0; i < pins.n; i++)
-		assert_int_equal(tw_pins_sweep(&pins.v[i]), strcmp(pins.v[i].id, ID) != 0);
+	assert_int_equal(tw_pins_sweep("7-7", NULL, NULL), 0);
+	assert_int_equal(tw_pins_sweep(gone.id, NULL, NULL), 1);
+	assert_false(there(&gone));
+	assert_int_equal(tw_pins_sweep(NULL, NULL, NULL), 1);
 	assert_true(there(&lives));
 	assert_false(there(&gone));
 	assert_false(there(&reused));
 	assert_true(there(&busy));
 	tw_lock_release(&lock);
-	tw_pins_free(&pins);
-	tw_pins_stale(&pins);
-	assert_int_equal(pins.n, 1);
-	assert_true(tw_pins_sweep(&pins.v[0]));
-	tw_pins_free(&pins);
+	assert_int_equal(tw_pins_left(text, sizeof(text)), 1);
+	assert_string_equal(text, ID);
+	assert_int_equal(tw_pins_sweep(NULL, NULL, NULL), 1);
+	assert_int_equal(tw_pins_left(text, sizeof(text)), 0);
 	assert_true(tw_pin_remove(&lives));
 	assert_false(tw_pin_remove(&lives));
 	rmdir("notes");
+}
+
+static void flat(const char *name, bool is_there)
+{
+	char *path = tw_asprintf("%s/%s", tw_pin_root, name);
+	int fd = is_there ? open(path, O_CREAT | O_EXCL | O_WRONLY, 0600) : -1;
+
+	assert_true(is_there ? fd >= 0 : access(path, F_OK));
+	if (fd >= 0)
+		close(fd);
+	free(path);
+}
+
+/* As twctl pinned them before a VM had a directory; of one that lives they stay */
+static void test_flat_pins(void **unused)
+{
+	char *own = tw_asprintf("%d-1023", getpid()), *path = tw_asprintf("%s/%s", tw_pin_root, own), text[128];
+	bool no_debugfs = access(TW_KVM_DEBUGFS, X_OK);
+
+	(void)unused;
+	mkdir(tw_pin_root, 0700);
+	flat("4194303-2", true);
+	flat("4194303-2-vmm", true);
+	flat("4194303-2-vmm_change", true);
+	flat("4194303-2-other", true);
+	flat(own, true);
+	assert_int_equal(tw_pins_left(text, sizeof(text)), no_debugfs ? 3 : 4);
+	assert_int_equal(tw_pins_sweep("4194303-2", NULL, NULL), 3);
+	flat("4194303-2", false);
+	flat("4194303-2-vmm", false);
+	flat("4194303-2-vmm_change", false);
+	/* of no VM: that there is a process is not enough, where it can be told */
+	assert_int_equal(tw_pins_sweep(NULL, NULL, NULL), no_debugfs ? 0 : 1);
+	assert_int_equal(!access(path, F_OK), no_debugfs);
+	unlink(path);
+	free(path);
+	path = tw_asprintf("%s/4194303-2-other", tw_pin_root);
+	assert_int_equal(unlink(path), 0);
+	free(path);
+	free(own);
 }
 
 /* Where anybody may write, somebody was there first: nothing of what a link of his names is removed */
@@ -377,7 +420,6 @@ static void test_planted_link(void **unused)
 	char *path = tw_asprintf("%s/4194303-2@4194303-1", tw_pin_root);
 	struct tw_vm vm = { .id = "4194303-2", .pid = 4194303, .start = 1 };
 	struct tw_pins pins;
-	size_t i;
 	int fd;
 
 	(void)unused;
@@ -387,10 +429,7 @@ static void test_planted_link(void **unused)
 	assert_true(fd >= 0);
 	close(fd);
 	assert_int_equal(symlink("../precious", path), 0);
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++)
-		assert_false(tw_pins_sweep(&pins.v[i]));
-	tw_pins_free(&pins);
+	assert_int_equal(tw_pins_sweep(NULL, NULL, NULL), 0);
 	assert_false(tw_pin_remove(&vm));
 	assert_true(tw_pin_make(&vm) < 0);
 	assert_int_equal(access("precious/file", F_OK), 0);
@@ -421,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_keeper),
 		cmocka_unit_test(test_no_keeper),
 		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_flat_pins),
 		cmocka_unit_test(test_planted_link),
 	};
 	int failed;

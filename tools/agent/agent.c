@@ -360,7 +360,7 @@ static int start_all(void)
 
 	while (d && (e = readdir(d))) {
 		char path[300], name[32] = "";
-		int fd, port;
+		int fd, port, pid;
 
 		snprintf(path, sizeof(path), "/sys/class/virtio-ports/%s/name", e->d_name);
 		fd = open(path, O_RDONLY);
@@ -376,8 +376,10 @@ static int start_all(void)
 			fprintf(stderr, "agent: %s: %s\n", e->d_name, strerror(errno));
 			continue;
 		}
-		count++;
-		if (fork())  {
+		pid = fork();
+		if (pid) {
+			/* nobody serves the port of one that was not started */
+			count += pid > 0;
 			close(port);
 			continue;
 		}

@@ -116,26 +116,29 @@ static const char *find_clang(void)
 	return NULL;
 }
 
-/* The compiler and the headers; 0 or an exit status */
-static int find_tools(const char *source, const char **clang, char **include, struct tw_err *e)
+/* The compiler and the headers */
+static bool find_tools(const char *source, const char **clang, char **include, struct tw_err *e)
 {
 	tw_fail(e, TW_FAILED, "cannot compile %s", TW_QUOTE(source));
 	if (access(source, R_OK)) {
 		e->code = errno;
 		tw_fact(e, "%s", strerror(errno));
-		return tw_cure(e, "check the path; twctl policy new NAME writes a first one");
+		tw_cure(e, "check the path; twctl policy new NAME writes a first one");
+		return false;
 	}
 	*clang = find_clang();
 	if (!*clang) {
 		tw_fact(e, "there is no clang");
-		return tw_cure(e, "install clang 17 or later, or name it: TIMEWARP_CLANG=...");
+		tw_cure(e, "install clang 17 or later, or name it: TIMEWARP_CLANG=...");
+		return false;
 	}
 	*include = tw_include_dir();
 	if (!*include) {
 		tw_fact(e, "there is no timewarp.bpf.h");
-		return tw_cure(e, "name its directory: TIMEWARP_INCLUDE=...");
+		tw_cure(e, "name its directory: TIMEWARP_INCLUDE=...");
+		return false;
 	}
-	return TW_OK;
+	return true;
 }
 
 static int compile(const char *const *argv, struct tw_err *e)
@@ -152,10 +155,10 @@ int tw_author_build(const char *source, const char *object, struct tw_err *e)
 {
 	const char *clang;
 	char *include;
-	int status = find_tools(source, &clang, &include, e);
+	int status;
 
-	if (status)
-		return status;
+	if (!find_tools(source, &clang, &include, e))
+		return e->status;
 	status = compile((const char *const[]){
 		clang, "-g", "-O2", "-target", "bpf", "-mcpu=v3", "-std=gnu11", "-Wall", "-Wextra",
 		"-I", include, "-c", source, "-o", object, NULL }, e);
@@ -186,11 +189,11 @@ int tw_author_drive(const char *source, const char *decisions, char **report, st
 {
 	char *include, *driver, *program, *output, *dir = NULL;
 	const char *clang;
-	int status = find_tools(source, &clang, &include, e);
+	int status;
 
 	*report = NULL;
-	if (status)
-		return status;
+	if (!find_tools(source, &clang, &include, e))
+		return e->status;
 	dir = tw_scratch_dir();
 	driver = tw_asprintf("%s/check/drive.c", include);
 	program = tw_asprintf("%s/drive", dir);

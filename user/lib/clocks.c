@@ -49,12 +49,14 @@ size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 	add(&l, "VMware pseudo counters", kvm, NULL);
 	add(&l, "steal time", kvm, NULL);
 	add(&l, "LAPIC timer", q.irqchip == TW_IRQCHIP_USER ? vmm : kvm, why);
-	add(&l, "PIT", q.irqchip == TW_IRQCHIP_KERNEL ? kvm : vmm, why);
+	if (q.pit)
+		add(&l, "PIT", q.irqchip == TW_IRQCHIP_KERNEL ? kvm : vmm, why);
 	/* of a VMM that is not QEMU, what there is cannot be told */
 	if (look.possible || strstr(vm->comm, "qemu")) {
 		if (q.hpet)
 			add(&l, "HPET", vmm, why);
-		add(&l, "ACPI PM timer", vmm, why);
+		if (q.acpi_pm)
+			add(&l, "ACPI PM timer", vmm, why);
 		add(&l, "RTC", rtc ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST, why_rtc);
 	}
 	if (q.iothread)

@@ -95,6 +95,16 @@ static void judge_vm(const struct tw_facts *f, struct list *l)
 	if (f->state == 'T' || f->state == 't')
 		add(l, "stopped", TW_WRONG, "no vCPU runs: its ticks are late, or lost, until it goes on",
 		    "kill -CONT its PID, or end the debugger", "the VMM is stopped by a signal");
+	else if (f->stopped)
+		add(l, "stopped", TW_WRONG,
+		    "its kvmclock stands, and its RTC goes on: the guest's date falls behind by that time",
+		    "virsh resume, or cont in QEMU's monitor; then policy catchup, or the guest's NTP",
+		    "QEMU has stopped the VM");
+	if (*f->left_over)
+		add(l, "left-over", TW_WRONG,
+		    "the guest's RTC, HPET and ACPI PM timer go by the last policy until that is done",
+		    "end what is in its way, such as a debugger at QEMU; it is tried again by itself",
+		    "%s", f->left_over);
 	if (f->offsets_differ == 1)
 		add(l, "tsc-offsets", TW_WRONG,
 		    "the vCPUs' TSCs do not agree, so KVM has no master clock for this VM",
@@ -211,6 +221,17 @@ static void judge_devices(const struct tw_facts *f, struct list *l)
 	if (q->hpet)
 		judge_kept(l, "hpet", f->vmm, f->vmm_why,
 			   "hpet=off in -machine (before QEMU 8: -no-hpet)", "the guest has an HPET");
+	if (f->reads.hpet)
+		add(l, "reads-hpet", TW_NOTE,
+		    "each reading takes the guest to QEMU; twctl jump takes leaps of 10 s, as this clock bears no more",
+		    "clocksource=kvm-clock or tsc, on the guest's command line, unless it has none",
+		    "the guest reads its HPET, %.1f times a second", f->reads.hpet * 1e9 / f->watched_ns);
+	if (f->reads.pm_timer)
+		add(l, "reads-acpi-pm", TW_NOTE,
+		    "each reading takes the guest to QEMU; twctl jump takes leaps of 1 s, as this clock bears no more",
+		    "clocksource=kvm-clock or tsc, on the guest's command line, unless it has none",
+		    "the guest reads its ACPI PM timer, %.1f times a second",
+		    f->reads.pm_timer * 1e9 / f->watched_ns);
 	if (q->acpi_pm)
 		judge_kept(l, "acpi-pm", f->vmm, f->vmm_why,
 			   "keep the guest from clocksource acpi_pm", "the guest has an ACPI PM timer");
@@ -264,6 +285,13 @@ static void judge_outside(const struct tw_qemu_time *q, struct list *l)
 		add(l, "guest-agent", TW_LEAK,
 		    "the host may set the guest's clock (guest-set-time, on resume in libvirt)",
 		    "stop qemu-guest-agent in the guest", "a channel of the guest agent");
+	if (q->shares)
+		add(l, "shares", TW_LEAK, "files there have the host's dates: make, backups and caches compare them with its own",
+		    "copy what is needed into the guest", "files of the host are shared with the guest (9p, virtiofs)");
+	if (q->watchdog)
+		add(l, "watchdog", TW_NOTE,
+		    "a guest that is too slow to pet it, at a high factor, is reset or powered off",
+		    "-action watchdog=none, or a lower factor", "the guest has a hardware watchdog");
 	if (q->network)
 		add(l, "network", TW_LEAK, "NTP works against the factor; TLS peers see other dates",
 		    "stop chrony, ntpd or systemd-timesyncd in the guest", "the guest has a network");

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "qemu/cmdline.h"
+#include "reads.h"
 #include "world.h"
 
 /* What became of one source's ticks while doctor watched */
@@ -40,7 +41,9 @@ struct tw_facts {
 	int vmware_backdoor;
 	int offsets_differ;		/* TSC offsets between its vCPUs */
 	int vcpus, host_cpus;
+	bool stopped;			/* by QEMU */
 	char state;			/* of the VMM's process, as in /proc/PID/stat */
+	char left_over[160];		/* what keeps QEMU's clocks from being put back after the last policy */
 	bool attached;
 	bool factor_met;		/* attached: the factor in force is the one asked for */
 	unsigned long long warp_lost_ticks, warp_floors;	/* since it was attached */
@@ -54,6 +57,7 @@ struct tw_facts {
 	struct tw_shares world;		/* meanwhile; no span: not known */
 	unsigned long long still_ns;	/* of it, looks between which no vCPU ran, waited or was halted */
 	struct tw_watched watched[TW_WATCHED_MAX];	/* by enum trace_source */
+	struct tw_reads reads;		/* meanwhile, of clocks that QEMU keeps */
 	unsigned long long back, forward;	/* jumps of its clocks meanwhile */
 	bool catchup;			/* KVM corrects its TSC by catch-up */
 	int stable;			/* its kvmclock has the stable bit */

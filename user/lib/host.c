@@ -397,9 +397,7 @@ static void check_bpffs(struct tw_check *c)
 /* What sessions have left that nobody completes, or that somebody cannot */
 static void check_left(struct tw_check *c)
 {
-	char why[TW_WHY_MAX];
-	struct tw_pins pins;
-	size_t i, len;
+	char ids[100], why[TW_WHY_MAX];
 
 	if (access(tw_pin_root, F_OK) && errno != ENOENT) {
 		fact(c, TW_UNKNOWN, "%s may not be read", tw_pin_root);
@@ -407,20 +405,13 @@ static void check_left(struct tw_check *c)
 		return;
 	}
 	fact(c, TW_PRESENT, "nothing is left of VMs that are gone");
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++) {
-		if (!i)
-			fact(c, TW_LIMITED, "pinned for VMs that are gone:");
-		len = strlen(c->fact);
-		snprintf(c->fact + len, sizeof(c->fact) - len, " %s", pins.v[i].id);
-	}
-	if (pins.n)
+	if (tw_pins_left(ids, sizeof(ids))) {
+		fact(c, TW_LIMITED, "pinned for VMs that are gone: %s", ids);
 		cure(c, "twctl detach --stale");
-	else if (tw_session_stuck(why)) {
+	} else if (tw_session_stuck(NULL, why)) {
 		fact(c, TW_LIMITED, "%.159s", why);
 		cure(c, "end what is in its way");
 	}
-	tw_pins_free(&pins);
 }
 
 static void check_clocksource(struct tw_check *c)

@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,21 +22,29 @@
 
 #define GREETING_MS 60000
 #define ANSWER_MS 10000
+/* So long QEMU may take to end in order, once who started it was killed */
+#define ORPHAN_MS 10000
 
 /* ---- who it is to be */
 
 static bool in_group(const struct passwd *pw, const char *group)
 {
-	gid_t gids[256];
 	struct group *g = getgrnam(group);
-	int n = 256, i;
+	gid_t kvm = g ? g->gr_gid : 0, *gids = NULL;
+	int n = 64, i, asked = 0;
+	bool in = false;
 
-	if (!g || getgrouplist(pw->pw_name, pw->pw_gid, gids, &n) < 0)
-		return false;
-	for (i = 0; i < n; i++)
-		if (gids[i] == g->gr_gid)
-			return true;
-	return false;
+	/* it says how many there are, where they are more than there is room for */
+	while (g && n > asked) {
+		asked = n;
+		gids = tw_grow(gids, n, sizeof(*gids));
+		if (getgrouplist(pw->pw_name, pw->pw_gid, gids, &n) >= 0)
+			break;
+	}
+	for (i = 0; gids && i < n && i < asked; i++)
+		in |= gids[i] == kvm;
+	free(gids);
+	return in;
 }
 
 void tw_owner_find(struct tw_owner *o)
@@ -135,11 +143,34 @@ int tw_launch_prepare(struct tw_launch *l, struct tw_err *e)
 	return tw_fact(e, "%s", strerror(errno));
 }
 
-/* In the child. Each vCPU's thread blocks all signals, the others those that the first one does. */
+/*
+ * It does not outlive who started it. That would be for PR_SET_PDEATHSIG to say, if a change of user (-runas) did not
+ * undo it.
+ */
+static void guard(void *arg, int parent)
+{
+	struct tw_launch *l = arg;
+	struct pollfd p[] = { { .fd = l->pidfd, .events = POLLIN }, { .fd = parent, .events = POLLIN } };
+
+	tw_keeper_is_up();
+	while (poll(p, 2, -1) < 0)
+		;
+	if (p[0].revents)
+		return;
+	syscall(SYS_pidfd_send_signal, l->pidfd, SIGTERM, NULL, 0);
+	if (!poll(p, 1, ORPHAN_MS))
+		tw_launch_kill(l);
+}
+
+/*
+ * In the child. Each vCPU's thread blocks all signals, the others those that the first one does. It waits until
+ * there is who ends it with its parent.
+ */
 static void exec_qemu(const struct tw_launch *l, const struct tw_words *command, const struct tw_owner *o,
-		      pid_t parent, int said)
+		      int guarded, int said)
 {
 	sigset_t deaf;
+	char byte;
 	int code;
 
 	sigemptyset(&deaf);
@@ -147,12 +178,10 @@ static void exec_qemu(const struct tw_launch *l, const struct tw_words *command,
 	sigaddset(&deaf, SIGHUP);
 	sigprocmask(SIG_SETMASK, &deaf, NULL);
 	fcntl(l->monitor[1], F_SETFD, 0);
-	/* a change of user would undo what comes before it */
-	if (become(o)) {
-		prctl(PR_SET_PDEATHSIG, SIGTERM);
-		if (getppid() == parent)
-			execvp(command->v[0], command->v);
-	}
+	if (read(guarded, &byte, 1) != 1)
+		_exit(126);
+	if (become(o))
+		execvp(command->v[0], command->v);
 	code = errno;
 	if (write(said, &code, sizeof(code)) != sizeof(code))
 		_exit(126);
@@ -207,24 +236,33 @@ static int check_kvm(struct tw_launch *l, struct tw_err *e)
 int tw_launch_start(struct tw_launch *l, const struct tw_words *command, const struct tw_owner *o,
 		    struct tw_err *e)
 {
-	pid_t parent = getpid();
-	int said[2], code;
+	int said[2], go[2] = { -1, -1 }, code = 0;
+	bool guarded;
 
 	if (pipe2(said, O_CLOEXEC))
 		said[0] = said[1] = -1;
-	l->pid = fork();
-	if (!l->pid)
-		exec_qemu(l, command, o, parent, said[1]);
+	l->pid = pipe2(go, O_CLOEXEC) ? -1 : fork();
+	if (!l->pid) {
+		close(go[1]);
+		exec_qemu(l, command, o, go[0], said[1]);
+	}
+	l->pidfd = l->pid < 0 ? -1 : syscall(SYS_pidfd_open, l->pid, 0);
+	guarded = l->pidfd >= 0 && !tw_keeper_start(&l->guard, &l->pidfd, 1, guard, l) && write(go[1], "", 1) == 1;
+	if (!guarded)
+		code = errno;
 	close(said[1]);
+	close(go[0]);
+	close(go[1]);
 	close(l->monitor[1]);
 	l->monitor[1] = -1;
-	if (l->pid < 0) {
-		l->pid = 0;
+	if (!guarded) {
 		close(said[0]);
+		if (l->pid > 0)
+			waitpid(l->pid, NULL, 0);
+		l->pid = 0;
 		tw_fail(e, TW_FAILED, "cannot start QEMU");
-		return tw_fact(e, "%s", strerror(errno));
+		return tw_fact(e, "%s", strerror(code));
 	}
-	l->pidfd = syscall(SYS_pidfd_open, l->pid, 0);
 	if (read(said[0], &code, sizeof(code)) == sizeof(code)) {
 		close(said[0]);
 		return cannot_exec(l, command->v[0], code, e);
@@ -283,6 +321,7 @@ void tw_launch_close(struct tw_launch *l)
 	int i;
 
 	tw_talk_close(&l->talk);
+	tw_keeper_end(&l->guard);
 	if (l->pidfd >= 0)
 		close(l->pidfd);
 	l->pidfd = -1;

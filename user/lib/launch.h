@@ -9,6 +9,7 @@
 #include "age/talk.h"
 #include "command.h"
 #include "err.h"
+#include "qemu/keeper.h"
 
 /* Who QEMU is to be */
 struct tw_owner {
@@ -29,6 +30,7 @@ void tw_folder_remove(const char *folder);
 struct tw_launch {
 	pid_t pid;		/* 0: not started, or waited for */
 	int pidfd;		/* likewise; -1 */
+	struct tw_keeper guard;	/* ends it when we are killed */
 	int monitor[2];		/* ours and QEMU's end, before it is started; -1 */
 	struct tw_talk talk;
 };

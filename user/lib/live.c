@@ -23,7 +23,7 @@
 extern const char tw_kick_bpf[], tw_kick_bpf_end[];
 
 /* fdinfo tells it to old headers and new; 0 if the link has lost its map */
-static unsigned int link_map_id(int link_fd)
+unsigned int tw_link_map_id(int link_fd)
 {
 	unsigned int id = 0;
 	char path[48];
@@ -40,7 +40,7 @@ static unsigned int link_map_id(int link_fd)
 
 int tw_link_map(int link_fd)
 {
-	unsigned int id = link_map_id(link_fd);
+	unsigned int id = tw_link_map_id(link_fd);
 
 	return id ? bpf_map_get_fd_by_id(id) : -ENOLINK;
 }
@@ -56,7 +56,7 @@ bool tw_link_defunct(int link_fd)
 	text = tw_read_file(path, NULL);
 	ops = text && strstr(text, "link_type:\tstruct_ops");
 	free(text);
-	return ops && !link_map_id(link_fd);
+	return ops && !tw_link_map_id(link_fd);
 }
 
 /* The ops table as the kernel shows it: functions as program IDs, data members as given */
@@ -142,6 +142,10 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		l->counts = read_section(fd, l->counts_size);
 		return;
 	}
+	if (info.type == BPF_MAP_TYPE_RINGBUF && !strcmp(info.name, TIMEWARP_EVENTS_MAP) && l->events_fd < 0) {
+		l->events_fd = fd;
+		return;
+	}
 	/* each object has one; that of a VM alone is not used */
 	if (!strcmp(info.name, TIMEWARP_GROUP_SECTION) && !l->group &&
 	    info.value_size == sizeof(*l->group)) {
@@ -181,7 +185,7 @@ static int read_live(struct tw_live *l)
 	char *ops;
 	int fd, ret;
 
-	l->map_id = link_map_id(l->link_fd);
+	l->map_id = tw_link_map_id(l->link_fd);
 	ops = read_ops(l->map_id);
 	if (!ops || decide < 0 || mode < 0) {
 		free(ops);
@@ -218,6 +222,7 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	memset(l, 0, sizeof(*l));
 	l->data_fd = -1;
 	l->counts_fd = -1;
+	l->events_fd = -1;
 	l->link_fd = bpf_link_get_fd_by_id(st->link_id);
 	ret = l->link_fd < 0 ? l->link_fd : read_live(l);
 	if (!ret)
@@ -230,7 +235,7 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 
 bool tw_live_is_current(const struct tw_live *l)
 {
-	return link_map_id(l->link_fd) == l->map_id;
+	return tw_link_map_id(l->link_fd) == l->map_id;
 }
 
 void tw_live_close(struct tw_live *l)
@@ -246,11 +251,14 @@ void tw_live_close(struct tw_live *l)
 		close(l->data_fd);
 	if (l->counts_fd >= 0)
 		close(l->counts_fd);
+	if (l->events_fd >= 0)
+		close(l->events_fd);
 	if (l->link_fd >= 0)
 		close(l->link_fd);
 	memset(l, 0, sizeof(*l));
 	l->data_fd = -1;
 	l->counts_fd = -1;
+	l->events_fd = -1;
 	l->link_fd = -1;
 }
 

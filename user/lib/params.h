@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "err.h"
 
@@ -31,6 +32,7 @@ struct tw_param {
 	enum tw_param_type type;
 	size_t offset;		/* in the data section */
 	size_t size;
+	int64_t ahead_ns;	/* of dates of the guest's: see tw_params_ahead() */
 };
 
 struct tw_params {
@@ -45,6 +47,12 @@ struct tw_params {
  * @params: result, valid as long as @btf; to be freed with tw_params_free()
  */
 void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params);
+
+/* A guest whose dates are not those of the host's clock and its timeline, but so far ahead; see tw_rtc_ahead_ns() */
+void tw_params_ahead(struct tw_params *params, int64_t ns);
+
+/* Whether a date of the guest's is among the values, by which it depends on what date it is there */
+bool tw_params_have_date(const struct tw_params *params, const void *data, size_t size);
 
 /* What follows "timewarp.<key>" in the first tag that starts so; belongs to @btf; NULL if none does */
 const char *tw_btf_tag(const struct btf *btf, const char *key);

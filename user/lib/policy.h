@@ -104,6 +104,7 @@ struct tw_live {
 	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
+	int events_fd;			/* of what it tells; -1 if it tells nothing */
 	struct btf *btf;
 	struct tw_params params;
 	struct tw_params counters;
@@ -151,7 +152,10 @@ int tw_link_detach(int link_fd);
 /* Whether a link has lost its policy: its VM is gone, or it was detached or ejected */
 bool tw_link_defunct(int link_fd);
 
-/* A descriptor of the struct_ops map that a link has now; -errno */
+/* The struct_ops map that a link has now, another one after a swap: its ID, 0 if it has lost it */
+unsigned int tw_link_map_id(int link_fd);
+
+/* A descriptor of that; -errno */
 int tw_link_map(int link_fd);
 
 /* libbpf speaks on stderr only if asked to */

@@ -166,6 +166,7 @@ void tw_tracer_unplaced(struct tw_strings *names)
 	*names = t.missing;
 }
 
+/* One that is not there, or is another there, is a mistake of ours that would count wrong without a word */
 static void set_var(struct tw_tracer *t, const char *name, const void *value, size_t size)
 {
 	const struct btf *btf = bpf_object__btf(t->obj);
@@ -179,8 +180,11 @@ static void set_var(struct tw_tracer *t, const char *name, const void *value, si
 
 	for (i = 0; data && sec && i < btf_vlen(sec); i++, v++)
 		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
-		    v->size == size && v->offset + size <= len)
+		    v->size == size && v->offset + size <= len) {
 			memcpy(data + v->offset, value, size);
+			return;
+		}
+	t->unset = name;
 }
 
 #define SET(t, name, type, value)				\
@@ -247,7 +251,6 @@ static void configure(struct tw_tracer *t)
 	SET(t, "cfg_kinds", uint32_t, t->opts.kinds);
 	SET(t, "cfg_sources", uint32_t, t->opts.sources);
 	SET(t, "cfg_vcpu", int32_t, t->opts.vcpu);
-	SET(t, "cfg_late_ns", uint64_t, t->opts.late_ns);
 	SET(t, "cfg_linear_ns", uint64_t, t->opts.linear_ns);
 	SET(t, "cfg_jump_ns", uint64_t, t->opts.jump_ns);
 	SET(t, "cfg_ratio_bits", uint32_t, bits);
@@ -294,6 +297,8 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 			break;
 		choose_programs(t);
 		configure(t);
+		if (t->unset)
+			break;
 		err = bpf_object__load(t->obj);
 		if (err && (err == -EPERM || err == -ENOMEM || !blame(t)))
 			break;
@@ -301,6 +306,10 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 	if (!err)
 		return TW_OK;
 	tw_fail(e, TW_UNSUPPORTED, "cannot %s", t->opts.doing);
+	if (t->unset) {
+		tw_fact(e, "the tracer has no %s: twctl and its BPF object are not of one source", t->unset);
+		return tw_cure(e, "build both anew: make clean, make");
+	}
 	e->code = -err;
 	tw_fact(e, "the kernel does not load the tracer: %s (%s)", tw_bpf_last_warning(),
 		strerror(-err));

@@ -25,7 +25,6 @@ struct tw_tracer_opts {
 	bool parts;			/* count the parts of the lateness: costs, too */
 	uint32_t kinds, sources;	/* sets: events of these */
 	int vcpu;			/* events of this one; -1: all */
-	uint64_t late_ns;		/* delivered ticks: only later ones */
 	uint64_t linear_ns;		/* width of linear buckets; 0: log2 */
 	uint64_t jump_ns;		/* smaller steps of a clock are drift */
 };
@@ -44,6 +43,7 @@ struct tw_tracer {
 	struct parked *parked;		/* units that are hidden, and will be used again */
 	size_t nr_parked;
 	uint64_t parked_ns;
+	const char *unset;		/* a variable of its program that it lacks; else NULL */
 	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
 };
 

@@ -166,26 +166,56 @@ static void draw_y_axis(FILE *f, const struct scale *s, const char *unit)
 	}
 }
 
-static void draw_tick(FILE *f, const struct scale *s, long day, int years, int months)
+static void draw_tick(FILE *f, const struct scale *s, double t, const char *label)
 {
-	double at = x_of(s, day * TW_DAY);
-	int month, of_month;
-	long year;
+	double at = x_of(s, t);
 
 	if (at < s->left || at > s->right)
 		return;
-	tw_date_of(day, &year, &month, &of_month);
-	fprintf(f, "<path class=\"tick\" d=\"M%.4g %.4gv5\"/><text class=\"x%s\" x=\"%.4g\" y=\"%.4g\">", at,
-		s->bottom, at > s->right - 30 ? " last" : "", at > s->right - 30 ? s->right : at, s->bottom + 19);
-	if (years)
-		fprintf(f, "%ld</text>\n", year);
-	else if (months)
-		fprintf(f, "%04ld-%02d</text>\n", year, month);
-	else
-		fprintf(f, "%02d-%02d</text>\n", month, of_month);
+	fprintf(f, "<path class=\"tick\" d=\"M%.4g %.4gv5\"/><text class=\"x%s\" x=\"%.4g\" y=\"%.4g\">%s</text>\n", at,
+		s->bottom, at > s->right - 30 ? " last" : "", at > s->right - 30 ? s->right : at,
+		s->bottom + 19, label);
 }
 
-/* Beginnings of years, of months or days, so that no more than eight or so are written */
+static void draw_day(FILE *f, const struct scale *s, long day, int years, int months)
+{
+	int month, of_month;
+	char label[32];
+	long year;
+
+	tw_date_of(day, &year, &month, &of_month);
+	if (years)
+		snprintf(label, sizeof(label), "%ld", year);
+	else if (months)
+		snprintf(label, sizeof(label), "%04ld-%02d", year, month);
+	else
+		snprintf(label, sizeof(label), "%02d-%02d", month, of_month);
+	draw_tick(f, s, day * TW_DAY, label);
+}
+
+/* Times of day, where there are few days; the day's own beginning has its date */
+static void draw_times(FILE *f, const struct scale *s)
+{
+	static const int steps_s[] = { 60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200 };
+	size_t i = 0;
+	char label[16];
+	double t;
+	int left;
+
+	while (i + 1 < sizeof(steps_s) / sizeof(*steps_s) && (s->t1 - s->t0) / steps_s[i] > 8)
+		i++;
+	for (t = ceil(s->t0 / steps_s[i]) * steps_s[i]; t <= s->t1; t += steps_s[i]) {
+		left = fmod(t, TW_DAY);
+		if (!left) {
+			draw_day(f, s, t / TW_DAY, 0, 0);
+			continue;
+		}
+		snprintf(label, sizeof(label), "%02d:%02d", left / 3600, left / 60 % 60);
+		draw_tick(f, s, t, label);
+	}
+}
+
+/* Beginnings of years, of months or days, or times of day, so that no more than eight or so are written */
 static void draw_x_axis(FILE *f, const struct scale *s)
 {
 	double days = (s->t1 - s->t0) / TW_DAY;
@@ -193,10 +223,14 @@ static void draw_x_axis(FILE *f, const struct scale *s)
 	int month, of_month, by;
 
 	fprintf(f, "<path class=\"axis\" d=\"M%.4g %.4gH%.4g\"/>\n", s->left, s->bottom, s->right);
+	if (days <= 3) {
+		draw_times(f, s);
+		return;
+	}
 	if (days <= 75) {
 		by = ceil(days / 8);
 		for (; day <= last; day += by > 0 ? by : 1)
-			draw_tick(f, s, day, 0, 0);
+			draw_day(f, s, day, 0, 0);
 		return;
 	}
 	by = ceil(days / 30.44 / 8);
@@ -204,7 +238,7 @@ static void draw_x_axis(FILE *f, const struct scale *s)
 	for (; day <= last; day++) {
 		tw_date_of(day, &year, &month, &of_month);
 		if (of_month == 1 && (year * 12 + month - 1) % by == 0)
-			draw_tick(f, s, day, by >= 12, 1);
+			draw_day(f, s, day, by >= 12, 1);
 	}
 }
 

@@ -17,6 +17,9 @@
 #define ATTACH_MS 60000
 #define END_MS 30000
 
+/* What a system under load does to its timers anyway; a leap then serves all that fall due within it */
+#define SLACK "slack=1s"
+
 extern char **environ;
 
 /* Runs ourselves with @argv; stderr goes to a file in memory, of which *said is the descriptor */
@@ -79,10 +82,42 @@ static int wait_attached(struct tw_drive *d, struct tw_err *e)
 	return fail(e, d, TW_FAILED, "nothing was attached within a minute", d->said);
 }
 
+/* Whether skip-idle is to have the slack that it has here, as nobody said another */
+static bool takes_slack(const char *policy, const struct tw_strings *params)
+{
+	size_t i;
+
+	for (i = 0; i < params->n; i++)
+		if (!strncmp(params->v[i], SLACK, strcspn(SLACK, "=") + 1))
+			return false;
+	return !policy || !strcmp(policy, "skip-idle");
+}
+
+char *tw_drive_title(const struct tw_vm *vm, const char *policy, const struct tw_strings *params)
+{
+	struct tw_err none = { 0 };
+	struct tw_state st;
+	char *title, *longer;
+	size_t i;
+
+	if (!tw_state_read(vm->dir, &st, &none) && st.attached)
+		return tw_strdup(st.policy);
+	tw_err_free(&none);
+	title = tw_asprintf("%s%s", policy ? policy : "skip-idle",
+			    takes_slack(policy, params) ? " " SLACK : "");
+	for (i = 0; i < params->n; i++) {
+		longer = tw_asprintf("%s %s", title, params->v[i]);
+		free(title);
+		title = longer;
+	}
+	return title;
+}
+
 int tw_drive_start(struct tw_drive *d, const struct tw_vm *vm, const char *policy,
 		   const struct tw_strings *params, double span, struct tw_err *e)
 {
-	const char **argv = tw_grow(NULL, 2 * params->n + 10, sizeof(*argv));
+	const char **argv = tw_grow(NULL, 2 * params->n + 12, sizeof(*argv));
+	bool slack = takes_slack(policy, params);
 	char *until = tw_asprintf("until=%.3fs", span);
 	struct tw_state st;
 	size_t n = 0, i;
@@ -109,6 +144,10 @@ int tw_drive_start(struct tw_drive *d, const struct tw_vm *vm, const char *polic
 	for (i = 0; i < params->n; i++) {
 		argv[n++] = "--param";
 		argv[n++] = params->v[i];
+	}
+	if (slack) {
+		argv[n++] = "--param";
+		argv[n++] = SLACK;
 	}
 	if (d->stops) {
 		argv[n++] = "--param";

@@ -31,12 +31,15 @@ struct tw_drive {
  * @e: error: what the attach said
  *
  * A policy that leaps (skip-idle) does so up to a sample and no further, so that the agent answers in
- * the time it is asked, and no sample is late.
+ * the time it is asked, and no sample is late. Where @params do not say another, skip-idle has a slack of a second.
  *
  * Return: 0 or an exit status
  */
 int tw_drive_start(struct tw_drive *d, const struct tw_vm *vm, const char *policy,
 		   const struct tw_strings *params, double span, struct tw_err *e);
+
+/* How time will pass, or does already: the policy's name, and what it is given; to be freed */
+char *tw_drive_title(const struct tw_vm *vm, const char *policy, const struct tw_strings *params);
 
 /* On to the next sample, @span guest seconds away; 0 or an exit status */
 int tw_drive_on(struct tw_drive *d, double span, struct tw_err *e);

@@ -9,6 +9,7 @@
 #include "judge/jobs.h"
 
 #define YEAR_10000 253402300800.0
+#define MINUTES_COUNT_S (7 * TW_DAY)
 
 static const char *format_date(char *buf, size_t size, double t, int minutes)
 {
@@ -31,6 +32,11 @@ static const char *format_date(char *buf, size_t size, double t, int minutes)
 const char *tw_format_day(char *buf, size_t size, double t)
 {
 	return format_date(buf, size, t, 0);
+}
+
+const char *tw_format_fine(char *buf, size_t size, double t, double span)
+{
+	return format_date(buf, size, t, span < MINUTES_COUNT_S);
 }
 
 const char *tw_format_minute(char *buf, size_t size, double t)

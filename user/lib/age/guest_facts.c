@@ -163,7 +163,7 @@ static void fact(char **f, int n, double t, struct tw_sources *s, json_t *now, s
 void tw_guest_facts(char *text, double t, struct tw_sources *s, struct tw_recorder *rec)
 {
 	json_t *now = json_object();
-	char *line, *next, *f[FIELDS_MAX];
+	char *line, *next, *f[FIELDS_MAX] = { 0 };
 
 	for (line = text; line && *line; line = next) {
 		int n = 0;

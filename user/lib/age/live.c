@@ -201,11 +201,14 @@ static int find_end(struct life *f, struct tw_err *e)
 static int begin(struct life *f, struct tw_err *e)
 {
 	int status = tw_recorder_open(f->l->path, f->l->resume, &f->rec, e);
+	char *policy;
 
 	if (status)
 		return status;
+	policy = tw_drive_title(f->l->vm, f->l->policy, f->l->params);
 	if (!f->l->resume)
-		tw_record_run(&f->rec, tw_vm_title(f->l->vm), f->l->policy ? f->l->policy : "skip-idle", f->l->every);
+		tw_record_run(&f->rec, tw_vm_title(f->l->vm), policy, f->l->every);
+	free(policy);
 	tw_sources_open(&f->sources, f->l->vm, &f->rec);
 	if (!find_date(f)) {
 		tw_fail(e, TW_NO_VM, "cannot age %s", f->l->vm->id);

@@ -125,10 +125,13 @@ void tw_report_text(FILE *f, const struct tw_recording *r, const struct tw_verdi
 	size_t i;
 
 	fprintf(f, "%s lived %s, from %s to %s (%zu samples)\n", tw_printable(name, sizeof(name), r->vm),
-		TW_PERIOD(r->end - r->start), TW_DAY_OF(r->start), TW_DAY_OF(r->end), r->samples);
+		TW_PERIOD(r->end - r->start), TW_DATE_OF(r->start, r->end - r->start),
+		TW_DATE_OF(r->end, r->end - r->start), r->samples);
 	if (r->host_seconds > 0)
 		fprintf(f, "in %s of the host's: %s guest seconds a host second\n", TW_PERIOD(r->host_seconds),
 			TW_AMOUNT((r->end - r->start) / r->host_seconds, ""));
+	if (r->policy)
+		fprintf(f, "policy %s\n", tw_printable(name, sizeof(name), r->policy));
 	fprintf(f, "%s", tw_report_counts(v, counts, sizeof(counts)));
 	if (v->compared)
 		fprintf(f, "; against the baseline %zu new or worse, %zu gone", v->fresh, v->n_gone);

@@ -65,7 +65,8 @@ static void print_summary(FILE *f, const struct tw_recording *r, const struct tw
 	fprintf(f, "<h1>");
 	tw_html_text(f, r->vm);
 	fprintf(f, " lived %s</h1>\n<p class=\"soft\">from %s to %s by its own clock (UTC), %zu samples",
-		TW_PERIOD(r->end - r->start), TW_DAY_OF(r->start), TW_DAY_OF(r->end), r->samples);
+		TW_PERIOD(r->end - r->start), TW_DATE_OF(r->start, r->end - r->start),
+		TW_DATE_OF(r->end, r->end - r->start), r->samples);
 	if (r->policy) {
 		fprintf(f, ", policy ");
 		tw_html_text(f, r->policy);

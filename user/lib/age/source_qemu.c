@@ -63,7 +63,8 @@ static void sample_blocks(struct tw_sources *s, struct tw_recorder *rec)
 	json_array_foreach(list, i, o) {
 		image = json_object_get(json_object_get(o, "inserted"), "image");
 		snprintf(name, sizeof(name), "qemu.block.%.100s.image", name_of(o));
-		gauge(rec, name, "B", "what the image takes on the host", 1, NAN, number_of(image, "actual-size"));
+		/* which is bounded by the disk's size: what fills it, the guest's own file systems tell */
+		gauge(rec, name, "B", "what the image takes on the host", 0, NAN, number_of(image, "actual-size"));
 	}
 	json_decref(list);
 }
@@ -159,6 +160,28 @@ static double count_entries(const char *path)
 	return n;
 }
 
+/* What is resident of a process's largest mapping, in kB: of QEMU's, that is the guest's memory */
+static double largest_rss(int pid)
+{
+	double size = 0, largest = 0, rss = 0, v;
+	char path[64], line[512];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "Size: %lf kB", &v) == 1)
+			size = v;
+		if (sscanf(line, "Rss: %lf kB", &v) != 1 || size <= largest)
+			continue;
+		largest = size;
+		rss = v;
+	}
+	if (f)
+		fclose(f);
+	return f ? rss : NAN;
+}
+
 static void sample_process(const struct tw_vm *vm, struct tw_recorder *rec)
 {
 	char path[64], *text, *at;
@@ -167,7 +190,8 @@ static void sample_process(const struct tw_vm *vm, struct tw_recorder *rec)
 	text = tw_read_file(path, NULL);
 	at = text ? strstr(text, "\nVmRSS:") : NULL;
 	if (at)
-		gauge(rec, "qemu.rss", "B", "resident memory of QEMU", 1, NAN, strtod(at + 7, NULL) * 1024);
+		gauge(rec, "qemu.rss", "B", "resident memory of QEMU, without the guest's", 1, NAN,
+		      (strtod(at + 7, NULL) - largest_rss(vm->pid)) * 1024);
 	free(text);
 	snprintf(path, sizeof(path), "/proc/%d/fd", vm->pid);
 	gauge(rec, "qemu.fds", "descriptors", "open descriptors of QEMU", 1, NAN, count_entries(path));

@@ -278,14 +278,34 @@ static char *decode(const char *text)
 	return out;
 }
 
+static char *encode(const char *text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t len = strlen(text), i, k;
+	char *out = tw_grow(NULL, (len + 2) / 3 * 4 + 1, 1), *to = out;
+
+	for (i = 0; i < len; i += 3) {
+		unsigned int bits = 0, n = len - i < 3 ? len - i : 3;
+
+		for (k = 0; k < 3; k++)
+			bits = bits << 8 | (k < n ? (unsigned char)text[i + k] : 0);
+		for (k = 0; k < 4; k++)
+			*to++ = k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=';
+	}
+	*to = 0;
+	return out;
+}
+
 char *tw_talk_exec(struct tw_talk *t, const char *script, const char *argument, int timeout_ms)
 {
 	long deadline = now_ms() + timeout_ms;
-	json_t *o = tw_talk_ask(t, "guest-exec", json_pack("{s:s, s:[s,s,s,s], s:b}", "path", "/bin/sh", "arg", "-c",
-							   script, "twctl", argument, "capture-output", 1),
+	char *input = encode(script), *out = NULL;
+	/* The agent logs its arguments: with the script among them, to look at a guest would fill its disk */
+	json_t *o = tw_talk_ask(t, "guest-exec", json_pack("{s:s, s:[s,s,s], s:s, s:b}", "path", "/bin/sh", "arg", "-s",
+							   "--", argument, "input-data", input, "capture-output", 1),
 				timeout_ms), *pid;
-	char *out = NULL;
 
+	free(input);
 	if (!o)
 		return NULL;
 	pid = json_incref(json_object_get(o, "pid"));

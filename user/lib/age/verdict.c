@@ -203,6 +203,7 @@ void tw_verdicts_find(const struct tw_recording *r, const struct tw_age_options 
 {
 	*v = (struct tw_verdicts){ .o = *o };
 	tw_verdicts_series(r, v);
+	tw_verdicts_wholes(r, v);
 	tw_verdicts_jobs(r, v);
 	tw_verdicts_expiry(r, v);
 	tw_verdicts_events(r, v);

@@ -93,6 +93,11 @@ struct tw_age_verdict *tw_verdicts_add(struct tw_verdicts *v, enum tw_mark mark,
 
 /* The parts: growth and levels; jobs; what expires; what failed */
 void tw_verdicts_series(const struct tw_recording *r, struct tw_verdicts *v);
+/* What grows by a part of it: that is at fault, and the whole is a note */
+void tw_verdicts_wholes(const struct tw_recording *r, struct tw_verdicts *v);
+/* Whether values in the place of a series' own would be a fault of growth */
+bool tw_verdicts_is_fault(const struct tw_series *s, const double *t, const double *y, size_t n,
+			  const struct tw_age_options *o);
 void tw_verdicts_jobs(const struct tw_recording *r, struct tw_verdicts *v);
 void tw_verdicts_expiry(const struct tw_recording *r, struct tw_verdicts *v);
 void tw_verdicts_events(const struct tw_recording *r, struct tw_verdicts *v);

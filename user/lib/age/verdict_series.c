@@ -47,27 +47,6 @@ static bool has_growth(const struct tw_judged *j)
 	return j->form == TW_FORM_TREND || j->form == TW_FORM_SAW;
 }
 
-/* Corrects both probabilities of all series for their number */
-static void correct(struct tw_verdicts *v)
-{
-	double *p = tw_doubles(v->n_series), *adjusted = tw_doubles(v->n_series);
-	size_t i;
-
-	for (i = 0; i < v->n_series; i++)
-		p[i] = has_growth(&v->series[i].j) ? v->series[i].j.p : 1;
-	tw_holm(p, v->n_series, adjusted);
-	for (i = 0; i < v->n_series; i++) {
-		v->series[i].p = adjusted[i];
-		v->series[i].grows = has_growth(&v->series[i].j) && adjusted[i] < v->o.alpha;
-		p[i] = v->series[i].j.step_p;
-	}
-	tw_holm(p, v->n_series, adjusted);
-	for (i = 0; i < v->n_series; i++)
-		v->series[i].step_p = adjusted[i];
-	free(p);
-	free(adjusted);
-}
-
 /* When it is too late, of one that grows the wrong way; free things end at 0 */
 static void exhaust(const struct tw_series *s, struct tw_seen *seen)
 {
@@ -89,6 +68,38 @@ static bool matters(const struct tw_seen *seen, double horizon)
 	return fabs(seen->j.slope.middle) * horizon >= level;
 }
 
+bool tw_verdicts_is_fault(const struct tw_series *s, const double *t, const double *y, size_t n,
+			  const struct tw_age_options *o)
+{
+	struct tw_seen seen = { .t = (double *)t, .y = (double *)y, .n = n };
+
+	seen.j = tw_judge_series(t, y, n);
+	exhaust(s, &seen);
+	return has_growth(&seen.j) && seen.j.p < o->alpha && s->worse * seen.j.slope.middle > 0 &&
+	       matters(&seen, o->horizon);
+}
+
+/* Corrects both probabilities of all series for their number */
+static void correct(struct tw_verdicts *v)
+{
+	double *p = tw_doubles(v->n_series), *adjusted = tw_doubles(v->n_series);
+	size_t i;
+
+	for (i = 0; i < v->n_series; i++)
+		p[i] = has_growth(&v->series[i].j) ? v->series[i].j.p : 1;
+	tw_holm(p, v->n_series, adjusted);
+	for (i = 0; i < v->n_series; i++) {
+		v->series[i].p = adjusted[i];
+		v->series[i].grows = has_growth(&v->series[i].j) && adjusted[i] < v->o.alpha;
+		p[i] = v->series[i].j.step_p;
+	}
+	tw_holm(p, v->n_series, adjusted);
+	for (i = 0; i < v->n_series; i++)
+		v->series[i].step_p = adjusted[i];
+	free(p);
+	free(adjusted);
+}
+
 static char *with(char *text, char *more)
 {
 	char *both = tw_asprintf("%s%s", text, more);
@@ -104,6 +115,7 @@ static char *growth_text(const struct tw_recording *r, const struct tw_series *s
 	const struct tw_slope *l = &seen->j.slope;
 	bool up = l->middle > 0;
 	double low = fmin(fabs(l->low), fabs(l->high)), high = fmax(fabs(l->low), fabs(l->high));
+	double left = seen->exhaust.likely - r->end;
 	char *text = tw_asprintf("%s%s by %s%s a day (%s to %s)", seen->j.form == TW_FORM_SAW ? "saw-teeth that " :
 				 s->counter ? "its rate " : "",
 				 seen->j.form == TW_FORM_SAW ? (up ? "grow" : "sink") : up ? "grows" : "falls",
@@ -112,13 +124,13 @@ static char *growth_text(const struct tw_recording *r, const struct tw_series *s
 				 TW_AMOUNT(high * TW_DAY, s->unit));
 
 	if (seen->j.since > r->start + (r->end - r->start) / 20)
-		text = with(text, tw_asprintf(", since %s", TW_DAY_OF(seen->j.since)));
+		text = with(text, tw_asprintf(", since %s", TW_DATE_OF(seen->j.since, r->end - r->start)));
 	if (seen->exhausts && isfinite(seen->exhaust.likely))
 		text = with(text, tw_asprintf("; %s %s on %s (%s to %s)", s->worse > 0 ? "reaches" : "is down to",
 					      TW_AMOUNT(s->has_limit ? s->limit : 0, s->unit),
-					      TW_DAY_OF(seen->exhaust.likely),
-					      TW_DAY_OF(seen->exhaust.earliest),
-					      TW_DAY_OF(seen->exhaust.latest)));
+					      TW_DATE_OF(seen->exhaust.likely, left),
+					      TW_DATE_OF(seen->exhaust.earliest, left),
+					      TW_DATE_OF(seen->exhaust.latest, left)));
 	else if (l->level)
 		text = with(text, tw_asprintf("; now %s%s", TW_AMOUNT(l->level, s->unit),
 					      s->counter ? " a day" : ""));
@@ -163,21 +175,23 @@ static void say_level(const struct tw_series *s, size_t i, struct tw_verdicts *v
 {
 	struct tw_seen *seen = &v->series[i];
 	struct tw_judged *j = &seen->j;
-	double before, after;
+	double before, after, span;
 	size_t n = j->n_changes;
 	char *text;
 
 	if (j->form != TW_FORM_STEP || !n || seen->step_p >= v->o.alpha)
 		return;
+	span = seen->t[seen->n - 1] - seen->t[0];
 	before = median_between(seen, 0, j->changes[0]);
 	after = median_between(seen, j->changes[n - 1], INFINITY);
 	text = tw_asprintf("from %s to %s%s", TW_AMOUNT(before, s->unit), TW_AMOUNT(after, s->unit),
 			   s->counter ? " a day" : "");
 	if (n == 1)
-		text = with(text, tw_asprintf(" on %s, and stayed", TW_DAY_OF(j->changes[0])));
+		text = with(text, tw_asprintf(" on %s, and stayed", TW_DATE_OF(j->changes[0], span)));
 	else
 		text = with(text, tw_asprintf(" in %zu steps from %s to %s, and stayed", n,
-					      TW_DAY_OF(j->changes[0]), TW_DAY_OF(j->changes[n - 1])));
+					      TW_DATE_OF(j->changes[0], span),
+					      TW_DATE_OF(j->changes[n - 1], span)));
 	tw_verdicts_add(v, TW_MARK_NOTE, TW_MATTER_LEVEL, s->name, j->changes[0], text)->series = i;
 }
 

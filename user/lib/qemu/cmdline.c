@@ -229,7 +229,9 @@ static void read_machine(const char *arg, struct tw_qemu_time *t)
 	struct pair p;
 
 	while (next_pair(&arg, &p)) {
-		if (!strcmp(p.key, "hpet"))
+		if (!strcmp(p.key, "microvm") || (!strcmp(p.key, "type") && !strcmp(p.value, "microvm")))
+			t->hpet = t->acpi_pm = false;
+		else if (!strcmp(p.key, "hpet"))
 			t->hpet = is_on(p.value);
 		else if (!strcmp(p.key, "acpi"))
 			t->acpi_pm = strcmp(p.value, "off") != 0;
@@ -323,6 +325,13 @@ static void read_accel(const char *arg, struct tw_qemu_time *t)
 			t->xen = true;
 }
 
+static void read_device(const char *arg, struct tw_qemu_time *t)
+{
+	t->agent |= strstr(arg, "org.qemu.guest_agent") != NULL;
+	t->shares |= strstr(arg, "virtio-9p") || strstr(arg, "vhost-user-fs");
+	t->watchdog |= strstr(arg, "i6300esb") || strstr(arg, "ib700") || strstr(arg, "diag288");
+}
+
 static void read_option(const char *option, const char *arg, struct tw_qemu_time *t)
 {
 	if (!strcmp(option, "machine") || !strcmp(option, "M"))
@@ -341,8 +350,12 @@ static void read_option(const char *option, const char *arg, struct tw_qemu_time
 		t->network = strcmp(arg, "none") != 0;
 	else if (!strcmp(option, "object"))
 		t->iothread |= strstr(arg, "iothread") != NULL;
+	else if (!strcmp(option, "virtfs"))
+		t->shares = true;
+	else if (!strcmp(option, "watchdog"))
+		t->watchdog = true;
 	else if (!strcmp(option, "device") || !strcmp(option, "chardev"))
-		t->agent |= strstr(arg, "org.qemu.guest_agent") != NULL;
+		read_device(arg, t);
 }
 
 void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t)

@@ -67,6 +67,8 @@ struct tw_qemu_time {
 	char tsc_frequency[24];		/* in Hz, or empty */
 	bool agent;			/* a channel of the guest agent */
 	bool network;
+	bool shares;			/* files of the host, by 9p or virtiofs */
+	bool watchdog;			/* a hardware watchdog */
 	bool iothread;			/* event loops beside the main one */
 };
 

@@ -46,7 +46,7 @@ bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
 bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias)
 {
 	unsigned int major, minor;
-	unsigned long from, offset, inode;
+	unsigned long from = 0, offset, inode;
 	uint64_t first;
 	struct stat st;
 	char path[48], *text, *line, *rest;

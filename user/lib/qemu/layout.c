@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "code.h"
@@ -177,9 +177,8 @@ static uint64_t find_rtc_timer(pid_t pid, uint64_t device, uint64_t list)
 static bool find_rtc(struct place *p)
 {
 	struct vmm_state *s = &p->look->state;
-	uint64_t head, clock_at, list, updated, now;
+	uint64_t head, clock_at, list, updated, base, offset;
 	pid_t pid = p->vm->pid;
-	struct timespec ts;
 	int type = -1;
 
 	if (!tw_code_symbol(&p->code, "rtc_clock", &clock_at, NULL) ||
@@ -198,10 +197,10 @@ static bool find_rtc(struct place *p)
 	list = tw_mem_u64(pid, s->timerlists + 8 * VMM_CLOCK_HOST);
 	s->rtc_periodic = find_rtc_timer(pid, s->rtc_device, list);
 	updated = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_LAST_UPDATE) : 0;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
-	/* A clock that was set last within ten years, by the host's clock of today */
-	if (!updated || updated > now || now - updated > 315360000ULL * 1000000000)
+	base = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_BASE) : 0;
+	offset = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_OFFSET) : 0;
+	/* seconds since 1970, of which QEMU's own are some centuries; when that was may lie as far off as a guest was ahead */
+	if (!updated || base >> 34 || offset >= 1000000000)
 		return no_rtc(p->look, "the RTC is laid out in a way that twctl does not know");
 	if (!add_calls(p, "qemu_clock_get_ns", "gettimeofday", VMM_CALL_REALTIME))
 		return no_rtc(p->look, "QEMU's qemu_clock_get_ns() calls no gettimeofday()");
@@ -318,4 +317,56 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 	if (p.code.elf)
 		tw_code_close(&p.code);
 	free(exe);
+}
+
+int64_t tw_rtc_ahead_ns(const struct tw_vm *vm, int64_t lead_ns)
+{
+	struct tw_vmm_look look;
+	struct tw_qemu_time q;
+	int64_t ahead;
+	uint64_t at;
+	size_t len = 0;
+	char *argv = tw_read_cmdline(vm->pid, &len);
+
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
+	free(argv);
+	if (!q.rtc_fixed)
+		return 0;
+	tw_vmm_look(vm, false, &look);
+	if (!look.possible || !look.state.rtc)
+		return 0;
+	at = look.state.rtc_periodic;
+	/* the RTC against QEMU's clock of the host; without probes, that is the host's, and the lead is in when it was set */
+	ahead = tw_mem_u64(vm->pid, at + VMM_RTC_BASE) * 1000000000 + tw_mem_u64(vm->pid, at + VMM_RTC_OFFSET) -
+		tw_mem_u64(vm->pid, at + VMM_RTC_LAST_UPDATE) - lead_ns;
+	/* it tells seconds */
+	return ahead > -2000000000 && ahead < 2000000000 ? 0 : ahead;
+}
+
+/* Whether the thread of the VM's first vCPU is in the kernel's KVM_RUN, or runs: quickly told, where it can be */
+static bool runs(const struct tw_vm *vm)
+{
+	char *path = tw_asprintf("%s/vcpu0/pid", vm->dir), *text = tw_read_file(path, NULL);
+	int tid = text ? atoi(text) : 0;
+	bool in_kvm;
+
+	free(path);
+	free(text);
+	path = tw_asprintf("/proc/%d/task/%d/syscall", vm->pid, tid);
+	text = tid > 0 ? tw_read_file(path, NULL) : NULL;
+	in_kvm = text && (!strncmp(text, "running", 7) || atoi(text) == SYS_ioctl);
+	free(path);
+	free(text);
+	return in_kvm;
+}
+
+bool tw_vmm_is_stopped(const struct tw_vm *vm)
+{
+	struct tw_vmm_look look;
+	short enabled = 1;
+
+	if (!vm->dir || runs(vm))
+		return false;
+	tw_vmm_look(vm, false, &look);
+	return look.possible && tw_mem_read(vm->pid, look.state.enabled, &enabled, sizeof(enabled)) && !enabled;
 }

@@ -17,7 +17,9 @@
  *	-5 base_rtc (s), -4 last_update (ns), -3 offset (ns), -2 irq, -1 it_shift,
  *	 0 periodic_timer, 1 next_periodic_time, 2 update_timer, 3 next_alarm_time
  */
+#define VMM_RTC_BASE (-5 * 8)
 #define VMM_RTC_LAST_UPDATE (-4 * 8)
+#define VMM_RTC_OFFSET (-3 * 8)
 #define VMM_RTC_NEXT_PERIODIC (1 * 8)
 #define VMM_RTC_UPDATE_TIMER (2 * 8)
 #define VMM_RTC_NEXT_ALARM (3 * 8)
@@ -47,6 +49,23 @@ struct tw_vmm_look {
  * Reads the program and the process; changes nothing.
  */
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look);
+
+/**
+ * tw_rtc_ahead_ns - how far the guest's dates are ahead of those that the host's clock and its timeline make
+ * @vm: the VM
+ * @lead_ns: of its timeline, as its state file has it
+ *
+ * A guest takes its date from its RTC, which is the host's, unless that was given a date (-rtc base=).
+ *
+ * Return: ns; 0 where it was not, or where it cannot be seen
+ */
+int64_t tw_rtc_ahead_ns(const struct tw_vm *vm, int64_t lead_ns);
+
+/*
+ * Whether QEMU has stopped the VM, by "stop" in its monitor, for a snapshot or a migration; false where that cannot be
+ * seen. Its kvmclock stands then, and goes on from there, whatever is done to it meanwhile.
+ */
+bool tw_vmm_is_stopped(const struct tw_vm *vm);
 
 /* Whether a process has an io_uring: QEMU's iothreads then wait by it, and not by ppoll() */
 bool tw_vmm_uring(pid_t pid);

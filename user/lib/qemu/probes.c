@@ -97,7 +97,8 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	return err;
 }
 
-static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter" };
+static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter",
+						  "vmm_kick" };
 
 static void wake(pid_t pid, unsigned long long start)
 {
@@ -310,6 +311,19 @@ bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state)
 	follows = state->fold[VMM_VIRTUAL].phase != VMM_FOLDED;
 	tw_vmm_found_close(&f);
 	return follows;
+}
+
+int64_t tw_dates_ahead_ns(const struct tw_vm *vm)
+{
+	struct tw_err ignored = { 0 };
+	struct vmm_state s;
+	struct tw_state st;
+	bool known = vm->dir && !tw_state_read(vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (!known)
+		return 0;
+	return tw_rtc_ahead_ns(vm, tw_vmm_follows(vm, &s) ? s.wall_base_ns : st.lead_ns);
 }
 
 bool tw_vmm_at_rest(const struct tw_vmm_found *f, int64_t *mono_ns, int64_t *wall_ns)

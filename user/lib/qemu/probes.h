@@ -18,7 +18,7 @@
 struct bpf_object;
 struct bpf_link;
 
-#define TW_VMM_LINKS 4
+#define TW_VMM_LINKS 5
 
 struct tw_vmm_link {
 	const char *name;		/* of its program */
@@ -27,7 +27,7 @@ struct tw_vmm_link {
 
 struct tw_vmm {
 	struct bpf_object *obj;
-	struct tw_vmm_link link[TW_VMM_LINKS];	/* the first is on the VMM, the others wake its main loop */
+	struct tw_vmm_link link[TW_VMM_LINKS];	/* the first is on the VMM, the others on KVM */
 	int view_fd;			/* what a policy can know of it: TIMEWARP_VMMS_SECTION */
 };
 
@@ -59,6 +59,9 @@ void tw_vmm_found_close(struct tw_vmm_found *found);
 
 /* Whether there are some that rewrite clocks, with a copy of their variables */
 bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state);
+
+/* tw_rtc_ahead_ns() of a VM as it stands, attached or not */
+int64_t tw_dates_ahead_ns(const struct tw_vm *vm);
 
 /* Whether the timeline has stopped; by how much the VMM's clocks are ahead then */
 bool tw_vmm_at_rest(const struct tw_vmm_found *found, int64_t *mono_ns, int64_t *wall_ns);

@@ -14,6 +14,7 @@
 
 #include "host.h"
 #include "policy.h"
+#include "proc.h"
 #include "session/lock.h"
 
 const char *tw_pin_root = TW_BPFFS "/timewarp";
@@ -112,20 +113,27 @@ int tw_pin_policy(const struct tw_vm *vm)
 	return fd < 0 ? -1 : fd;
 }
 
+/* PID-FD@PID-START; or a pin beside it, PID-FD or PID-FD-vmm..., of twctl before there were directories */
 static bool parse_name(const char *name, struct tw_pinned *p)
 {
-	int end = 0;
+	int end = 0, fd;
 
 	memset(p, 0, sizeof(*p));
-	if (sscanf(name, "%31[0-9-]@%d-%llu%n", p->id, &p->pid, &p->start, &end) != 3 || name[end])
+	if (snprintf(p->name, sizeof(p->name), "%s", name) >= (int)sizeof(p->name))
 		return false;
-	return snprintf(p->dir, sizeof(p->dir), "%s", name) < (int)sizeof(p->dir);
+	if (sscanf(name, "%31[0-9-]@%d-%llu%n", p->id, &p->pid, &p->start, &end) == 3 && !name[end])
+		return true;
+	end = 0;
+	if (sscanf(name, "%d-%d%n", &p->pid, &fd, &end) != 2 || (name[end] && strncmp(name + end, "-vmm", 4)))
+		return false;
+	p->flat = true;
+	return snprintf(p->id, sizeof(p->id), "%.*s", end, name) < (int)sizeof(p->id);
 }
 
 /* Whether a policy was pinned there that has ended */
 static bool is_defunct(const struct tw_pinned *p)
 {
-	char *path = tw_asprintf("%s/%s/" TW_PIN_POLICY, tw_pin_root, p->dir);
+	char *path = tw_asprintf("%s/%s%s", tw_pin_root, p->name, p->flat ? "" : "/" TW_PIN_POLICY);
 	int fd = bpf_obj_get(path);
 	bool defunct = fd >= 0 && tw_link_defunct(fd);
 
@@ -139,11 +147,16 @@ static bool is_defunct(const struct tw_pinned *p)
 static bool is_gone(const struct tw_pinned *p)
 {
 	char *dir = tw_asprintf("%s/%s", TW_KVM_DEBUGFS, p->id);
-	struct tw_vm vm = { .pid = p->pid, .start = p->start }, with_dir = vm;
+	struct tw_vm vm = { .pid = p->pid, .start = p->start }, with_dir;
+	struct tw_proc proc;
 	bool gone;
 
+	/* a flat one does not say of which of the processes of that PID: of the one that lives, as far as is known */
+	if (p->flat && tw_proc_read(p->pid, &proc))
+		vm.start = proc.start;
+	with_dir = vm;
 	with_dir.dir = dir;
-	gone = tw_vm_is_gone(&vm) || (tw_vm_is_gone(&with_dir) && is_defunct(p));
+	gone = tw_vm_is_gone(&vm) || (tw_vm_is_gone(&with_dir) && (p->flat || is_defunct(p)));
 	free(dir);
 	return gone;
 }
@@ -156,7 +169,7 @@ void tw_pins_stale(struct tw_pins *pins)
 
 	memset(pins, 0, sizeof(*pins));
 	while (dir && (d = readdir(dir))) {
-		if (!parse_name(d->d_name, &p) || !is_gone(&p))
+		if (*d->d_name == '.' || !parse_name(d->d_name, &p) || !is_gone(&p))
 			continue;
 		pins->v = tw_grow(pins->v, pins->n + 1, sizeof(*pins->v));
 		pins->v[pins->n++] = p;
@@ -171,7 +184,31 @@ void tw_pins_free(struct tw_pins *pins)
 	memset(pins, 0, sizeof(*pins));
 }
 
-bool tw_pins_sweep(const struct tw_pinned *p)
+size_t tw_pins_left(char *text, size_t size)
+{
+	struct tw_pins pins;
+	size_t i, len = 0, n;
+
+	*text = 0;
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n && len < size; i++)
+		len += snprintf(text + len, size - len, "%s%s", i ? ", " : "", pins.v[i].id);
+	n = pins.n;
+	tw_pins_free(&pins);
+	return n;
+}
+
+static bool remove_flat(const char *name)
+{
+	DIR *root = open_own(tw_pin_root);
+	bool removed = root && !unlinkat(dirfd(root), name, 0);
+
+	if (root)
+		closedir(root);
+	return removed;
+}
+
+static bool sweep_one(const struct tw_pinned *p)
 {
 	struct tw_lock lock;
 	bool removed;
@@ -180,9 +217,26 @@ bool tw_pins_sweep(const struct tw_pinned *p)
 	/* Another process's VM may go by the same name by now, and be under way */
 	if (tw_lock_try(&lock, p->id, "detach --stale", NULL))
 		return false;
-	path = tw_asprintf("%s/%s", tw_pin_root, p->dir);
-	removed = is_gone(p) && remove_dir(path);
+	path = tw_asprintf("%s/%s", tw_pin_root, p->name);
+	removed = is_gone(p) && (p->flat ? remove_flat(p->name) : remove_dir(path));
 	free(path);
 	tw_lock_release(&lock);
 	return removed;
+}
+
+size_t tw_pins_sweep(const char *id, void (*swept)(void *arg, const char *id), void *arg)
+{
+	struct tw_pins pins;
+	size_t i, n = 0;
+
+	tw_pins_stale(&pins);
+	for (i = 0; i < pins.n; i++) {
+		if ((id && strcmp(pins.v[i].id, id)) || !sweep_one(&pins.v[i]))
+			continue;
+		n++;
+		if (swept)
+			swept(arg, pins.v[i].id);
+	}
+	tw_pins_free(&pins);
+	return n;
 }

@@ -37,10 +37,11 @@ int tw_pin_policy(const struct tw_vm *vm);
 
 /* One that is there */
 struct tw_pinned {
-	char dir[96];
+	char name[96];			/* in the root */
 	char id[32];
 	pid_t pid;
 	unsigned long long start;
+	bool flat;			/* a pin, as twctl made them before there were directories */
 };
 
 struct tw_pins {
@@ -52,7 +53,19 @@ struct tw_pins {
 void tw_pins_stale(struct tw_pins *pins);
 void tw_pins_free(struct tw_pins *pins);
 
-/* Removes one of them, unless its VM has a session after all */
-bool tw_pins_sweep(const struct tw_pinned *p);
+/* Names them in a line; how many there are */
+size_t tw_pins_left(char *text, size_t size);
+
+/**
+ * tw_pins_sweep - remove what is left of VMs that are gone
+ * @id: of one of them; NULL: of all
+ * @swept: told what was removed; or NULL
+ * @arg: for @swept
+ *
+ * One whose VM has a session after all stays.
+ *
+ * Return: how many were removed
+ */
+size_t tw_pins_sweep(const char *id, void (*swept)(void *arg, const char *id), void *arg);
 
 #endif /* TW_SESSION_DIR_H */

@@ -181,24 +181,31 @@ static void remove_note(const struct tw_vm *vm)
 	free(path);
 }
 
-bool tw_session_stuck(char why[TW_WHY_MAX])
+static bool is_stuck(const struct tw_vm *vm, char why[TW_WHY_MAX])
 {
-	DIR *dir = opendir(tw_run_dir);
-	struct tw_vm vm = { 0 };
 	struct tw_holder keeper;
+
+	if (!tw_session_keeper(vm, &keeper) || !strcmp(keeper.verb, WAITS))
+		return false;
+	snprintf(why, TW_WHY_MAX, "process %d cannot put QEMU's clocks of VM %s back: %.80s", keeper.pid, vm->id,
+		 keeper.verb);
+	return true;
+}
+
+bool tw_session_stuck(const struct tw_vm *vm, char why[TW_WHY_MAX])
+{
+	DIR *dir = vm ? NULL : opendir(tw_run_dir);
+	struct tw_vm any = { 0 };
 	struct dirent *d;
-	bool stuck = false;
+	bool stuck = vm && is_stuck(vm, why);
 
 	while (dir && !stuck && (d = readdir(dir))) {
 		const char *dot = strstr(d->d_name, ".keeper");
 
 		if (!dot)
 			continue;
-		snprintf(vm.id, sizeof(vm.id), "%.*s", (int)(dot - d->d_name), d->d_name);
-		stuck = tw_session_keeper(&vm, &keeper) && strcmp(keeper.verb, WAITS);
-		if (stuck)
-			snprintf(why, TW_WHY_MAX, "process %d cannot put QEMU's clocks of VM %s back: %.80s", keeper.pid,
-				 vm.id, keeper.verb);
+		snprintf(any.id, sizeof(any.id), "%.*s", (int)(dot - d->d_name), d->d_name);
+		stuck = is_stuck(&any, why);
 	}
 	if (dir)
 		closedir(dir);
@@ -296,17 +303,6 @@ static bool is_pinned(const struct tw_vm *vm)
 	return fd >= 0;
 }
 
-static void sweep_stale(void)
-{
-	struct tw_pins pins;
-	size_t i;
-
-	tw_pins_stale(&pins);
-	for (i = 0; i < pins.n; i++)
-		tw_pins_sweep(&pins.v[i]);
-	tw_pins_free(&pins);
-}
-
 static bool finish_for(struct tw_session *s, long long ns, char why[TW_WHY_MAX])
 {
 	long long end = now_ns() + ns;
@@ -323,7 +319,7 @@ int tw_session_clear(struct tw_session *s, struct tw_err *e)
 {
 	char why[TW_WHY_MAX];
 
-	sweep_stale();
+	tw_pins_sweep(NULL, NULL, NULL);
 	s->others = is_attached(s->vm) || is_pinned(s->vm);
 	if (s->others || tw_session_finish(s, why))
 		return TW_OK;

@@ -84,8 +84,8 @@ bool tw_session_keep(struct tw_session *s);
  */
 bool tw_session_finish(struct tw_session *s, char why[TW_WHY_MAX]);
 
-/* Whether a keeper of some VM cannot do what it is for: which one, and why */
-bool tw_session_stuck(char why[TW_WHY_MAX]);
+/* Whether a keeper cannot do what it is for, that of a VM, or of any (NULL): which one, and why */
+bool tw_session_stuck(const struct tw_vm *vm, char why[TW_WHY_MAX]);
 
 /* Completes an error: that it could not, and who goes on; returns the status */
 int tw_session_fail(struct tw_session *s, const char *why, struct tw_err *e);

@@ -192,6 +192,33 @@ u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl)
 	return next;
 }
 
+static bool timeline_lapic_ticks(struct kvm_vcpu *vcpu)
+{
+	return kvm_lapic_timer_target_ns(vcpu) != U64_MAX &&
+	       vcpu->arch.apic->lapic_timer.timer_mode == APIC_LVT_TIMER_PERIODIC;
+}
+
+/*
+ * Whether a timer that KVM emulates is periodic, and armed: to pass it loses ticks.
+ * Those of Hyper-V are all taken for such.
+ */
+bool kvm_timeline_ticks(struct kvm_timeline *tl)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	if (kvm_pit_timer_target_ns(tl->kvm) != U64_MAX &&
+	    tl->kvm->arch.vpit->pit_state.is_periodic)
+		return true;
+
+	kvm_for_each_vcpu(i, vcpu, tl->kvm) {
+		if (timeline_lapic_ticks(vcpu) || kvm_hv_stimers_target_ns(vcpu) != U64_MAX)
+			return true;
+	}
+
+	return false;
+}
+
 /*
  * The lowest and highest factor that a VM can have in a TSC mode; AUTO is resolved.
  * Returns -EOPNOTSUPP if the mode is not possible, or KVM may not touch the guest's

@@ -91,6 +91,7 @@ struct timeline_next {
 	u64 start_tsc;		/* host TSC at which it begins, or 0; until then time stands */
 	u64 stop_ns;		/* guest time at which it comes to stand, or 0 */
 	u64 idle_since_ns;	/* leap only if vCPUs are halted since then, past no timer; or 0 */
+	bool past_timers;	/* and past timers as well */
 };
 
 /* What a change makes of the timeline. */
@@ -122,6 +123,7 @@ u64 timeline_max_ratio(const struct kvm_timeline *tl);
 u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio);
 u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns);
 u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl);
+bool kvm_timeline_ticks(struct kvm_timeline *tl);
 int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 			struct timeline_rate *min, struct timeline_rate *max);
 

@@ -336,7 +336,8 @@ static u64 timeline_idle_leap(struct kvm_timeline *tl, const struct timeline_nex
 	if (kvm_timeline_idle_since(tl) != next->idle_since_ns)
 		return 0;
 
-	return min(next->leap_ns, kvm_timeline_next_timer_ns(tl));
+	return next->past_timers ? next->leap_ns :
+				   min(next->leap_ns, kvm_timeline_next_timer_ns(tl));
 }
 
 /* Whether a segment would be no other than the one in force. */

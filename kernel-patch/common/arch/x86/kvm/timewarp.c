@@ -275,6 +275,8 @@ static bool timewarp_next(struct kvm_timewarp *tw, const struct kvm_timewarp_ops
 
 	if (answer->next_guest_ns > view->guest_ns && !(answer->flags & KVM_TIMEWARP_HOLD))
 		known |= KVM_TIMEWARP_HOLD_NEXT;
+	if (answer->flags & KVM_TIMEWARP_IF_IDLE)
+		known |= KVM_TIMEWARP_PAST_TIMERS;
 	flags = answer->flags & known;
 	if (flags != answer->flags)
 		fine = timewarp_blame(tw, "flags", answer->flags, flags);
@@ -294,6 +296,7 @@ static bool timewarp_next(struct kvm_timewarp *tw, const struct kvm_timewarp_ops
 	/* Not since ever, which would be no condition at all. */
 	if (flags & KVM_TIMEWARP_IF_IDLE)
 		next->idle_since_ns = view->host_ns - view->idle_ns ?: 1;
+	next->past_timers = flags & KVM_TIMEWARP_PAST_TIMERS;
 
 	if (answer->start_tsc)
 		fine &= timewarp_check(tw, "start_tsc", answer->start_tsc,
@@ -379,7 +382,7 @@ static bool timewarp_arm(struct kvm_timewarp *tw, const struct kvm_timewarp_view
 
 	WRITE_ONCE(tw->tl.late_limit_ns, answer->next_late_ns);
 	if (idle_ns)
-		timewarp_check(tw, "next_idle_ns", idle_ns, TIMEWARP_MIN_INTERVAL_NS, U64_MAX,
+		timewarp_check(tw, "next_idle_ns", idle_ns, TIMEWARP_MIN_IDLE_NS, U64_MAX,
 			       &idle_ns);
 	timewarp_set_idle_alarm(tw, idle_ns);
 	/* What came while it was asked has armed an alarm that is another's by now. */
@@ -427,6 +430,8 @@ static void timewarp_look(struct kvm_timewarp *tw, enum kvm_timewarp_event event
 
 	if (timeline_has_ended(tl))
 		view->state |= KVM_TIMEWARP_HELD;
+	if (!kvm_timeline_ticks(tl))
+		view->state |= KVM_TIMEWARP_ONE_SHOT;
 	view->next_timer_ns = kvm_timeline_next_timer_ns(tl);
 	view->guest_ns = __kvm_timeline_ns(tl, view->host_tsc);
 	if (since)

@@ -51,6 +51,8 @@ enum kvm_timewarp_state {
 	KVM_TIMEWARP_HELD	= 1,
 	/* Each vCPU has a kvmclock page: KVM tells of a leap, lest it be taken for a lockup. */
 	KVM_TIMEWARP_TELLS	= 2,
+	/* No timer that KVM emulates is periodic: a leap past some loses no tick. */
+	KVM_TIMEWARP_ONE_SHOT	= 4,
 };
 
 /* What a policy can answer beside numbers, in bits. */
@@ -66,6 +68,8 @@ enum kvm_timewarp_answer_flags {
 	 * late may see a later time: guest time then stands at that.
 	 */
 	KVM_TIMEWARP_HOLD_NEXT	= 4,
+	/* With IF_IDLE: past armed timers as well. */
+	KVM_TIMEWARP_PAST_TIMERS	= 8,
 };
 
 /* What a policy may do that others may not, in bits. */
@@ -117,7 +121,7 @@ struct kvm_timewarp_answer {
 	/* When to be called again, 0 for never; but no sooner than in a millisecond of the host. */
 	u64 next_host_ns;	/* host time */
 	u64 next_guest_ns;	/* guest time, which never comes while that stands still */
-	u64 next_idle_ns;	/* host ns for which all vCPUs are halted, once each time */
+	u64 next_idle_ns;	/* host ns of all vCPUs halted, 100000 at least; once each time */
 	u64 next_late_ns;	/* guest ns by which a LAPIC timer is delivered late */
 	/*
 	 * Guest time to go on from, ahead by at most KVM_TIMEWARP_MAX_LEAP_NS, or
@@ -159,8 +163,8 @@ struct kvm_timewarp_ops {
 	 *
 	 * Called in process context when an event of enum kvm_timewarp_event
 	 * happens: never for a clock read, never concurrently for one VM, never
-	 * with vCPUs held, at most once a millisecond, and not after @exit.  It
-	 * cannot sleep.
+	 * with vCPUs held, at most once a millisecond but for
+	 * KVM_TIMEWARP_IDLE, and not after @exit.  It cannot sleep.
 	 *
 	 * Return: 0 to have the answer applied, a negative errno to keep
 	 * the segment; at attach or swap the errno refuses that.

@@ -1,0 +1,206 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# What twctl says of a guest is so: dates, one after the other, and where the RTC was given one; guests that read other
+# clocks than kvmclock; VMs that QEMU has stopped; hosts that lack something; QEMU's main loop.
+# TW_PARTS="dates base stop stuck slow back probe poll wake" takes some of it.
+use strict;
+use warnings;
+use lib 'tests/host/lib';
+use Test::More;
+use JSON::PP;
+use POSIX qw(strftime);
+use Time::HiRes qw(time sleep);
+use TwHost;
+
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop stuck slow back probe poll wake';
+my $before = left_behind();
+
+sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }
+sub guest_date { return (guest_exec($_[0], 'date', '+%s'))[1] + 0 }
+
+# The date of the guest's RTC: that of a chip that is read by its ports, and not kvmclock's
+sub rtc_date { return (guest_exec($_[0], 'sh', '-c', 'cat /sys/class/rtc/rtc0/since_epoch'))[1] + 0 }
+sub uptime { return (guest_exec($_[0], 'cut', '-d ', '-f1', '/proc/uptime'))[1] + 0 }
+
+# The guest is at a date, and so is its RTC, to 2 s, once it was asked at what host time
+sub is_at {
+	my ($g, $what, $date, $asked_at) = @_;
+	my ($is, $rtc, $late) = (guest_date($g), rtc_date($g), host_s() - $asked_at);
+	ok($is >= $date - 2 && $is <= $date + $late + 2, "$what: the guest's date is " . iso($is)) or diag('asked for ' . iso($date));
+	ok(abs($rtc - $is) <= 2, "$what: and so is its RTC's") or diag(iso($rtc));
+}
+
+sub jump_to {
+	my ($g, $what, $date) = @_;
+	my $h = host_s();
+	my ($rc, $out) = twctl('jump', '--vm', $g, iso($date));
+	is($rc, 0, "$what: jump " . iso($date)) or return diag($out);
+	my ($told) = $out =~ /guest at (\S+)Z/;
+	is(substr($told // '', 0, 19), substr(iso($date), 0, 19), "$what: it tells that date") or diag($out);
+	is_at($g, $what, $date, $h);
+}
+
+if ($part{dates}) {
+	my $g = 'dates';
+	guest($g, '--smp', 1);
+	my $day = 86400;
+	my $today = int guest_date($g);
+	jump_to($g, 'one date', $today + 3 * $day);
+	jump_to($g, 'another after it', $today + 6 * $day);
+	my $p = attach($g, '--factor', 50);
+	sleep 2;
+	detach($p);
+	jump_to($g, 'after an attachment at 50x', $today + 9 * $day);
+	my ($rc, $out) = twctl('jump', '--vm', $g, iso($today + $day));
+	ok($rc == 5 && $out =~ /past the moment/, 'a date that the guest has behind it, not the host: status 5') or diag("$rc $out");
+	$p = attach($g, '--policy', 'until', '--factor', 20, '--param', 'until=' . iso($today + 9 * $day + 60), '--exit-when-done');
+	($rc, $out) = finish($p);
+	is($rc, 0, 'until a date') or diag($out);
+	my $is = guest_date($g);
+	ok($is >= $today + 9 * $day + 58 && $is < $today + 9 * $day + 64, 'until a date: it is that in the guest: ' . iso($is));
+	stop_guest($g);
+}
+
+if ($part{base}) {
+	my $g = 'base';
+	guest($g, '--smp', 1, '--qemu', '-rtc', '--qemu', 'base=2031-05-06T07:08:09,clock=host');
+	my $is = guest_date($g);
+	like(iso($is), qr/^2031-05-06T07:/, "-rtc base=: the guest began there: " . iso($is));
+	jump_to($g, '-rtc base=', $is + 3 * 86400);
+	my ($rc, $out) = twctl('jump', '--vm', $g, iso($is));
+	ok($rc == 5 && $out =~ /is taken to be at 2031-05-09T.*RTC was given/, '-rtc base=: it says what date it takes it to be') or diag("$rc $out");
+	jump_to($g, '-rtc base=, once more', $is + 6 * 86400);
+	stop_guest($g);
+}
+
+if ($part{stop}) {
+	my $g = 'stopped';
+	my $pid = guest($g, '--smp', 1);
+	qmp($g, '{"execute":"stop"}');
+	my $was = state($pid);
+	like((twctl('list'))[1], qr/stopped/, 'stopped in QEMU: list says so');
+	like((twctl('status', '--vm', $g))[1], qr/stopped/, '... and status');
+	my ($rc, $out) = twctl('doctor', '--vm', $g);
+	ok($rc == 10 && $out =~ /^wrong +stopped /m, '... and doctor') or diag("$rc $out");
+	for my $try ([ 'jump', '--vm', $g, '+1d' ], [ 'attach', '--vm', $g, '--factor', 2 ]) {
+		my ($rc, $out) = twctl_within(60, @$try);
+		ok($rc == 5 && $out =~ /stopped/, "$try->[0]: refused, with the fact: " . (split /\n/, $out)[0]) or diag("$rc $out");
+	}
+	is(state($pid)->{seq}, $was->{seq}, '... and nothing was moved');
+	qmp($g, '{"execute":"cont"}');
+	unlike((twctl('list'))[1], qr/stopped/, 'it goes on: list says nothing of it');
+	stop_guest($g);
+}
+
+# QEMU is held by a debugger when its clocks are to be put back: a process stays and tries, which is told until it can
+if ($part{stuck}) {
+	my $g = 'held';
+	my $pid = guest($g, '--smp', 1);
+	my $p = attach($g, '--factor', 20, '--vmm', 'on');
+	my $tracer = spawn('perl', '-e', 'syscall(101, 0x4206, $ARGV[0], 0, 0) < 0 and die $!; print "up\n"; $| = 1; print ""; sleep 1000', $pid);
+	ok(wait_until(10, sub { (slurp($tracer->{file}) // '') =~ /up/ }), 'QEMU is traced by another process') or diag(slurp($tracer->{file}));
+	kill 'KILL', $p->{pid};
+	finish($p);
+	my ($rc, $out);
+	ok(wait_until(30, sub { ($rc, $out) = twctl('status', '--vm', $g); $out =~ /^ +left over +process \d+ cannot put/m }),
+		'... the keeper cannot put its clocks back: status says so') or diag($out);
+	ok(length(decode_json((twctl('status', '-j', '--vm', $g))[1])->{left_over} // ''), '... with -j, too');
+	($rc, $out) = twctl('doctor', '--vm', $g);
+	ok($rc == 10 && $out =~ /^wrong +left-over /m, '... and doctor') or diag("$rc $out");
+	like((twctl('probe'))[1], qr/^left +limited +process/m, '... and probe');
+	kill 'KILL', $tracer->{pid};
+	finish($tracer);
+	ok(wait_until(20, sub { !glob '/run/timewarp/*.keeper' }), '... and once it can, it does, and ends');
+	unlike((twctl('status', '--vm', $g))[1], qr/left over/, '... and nothing is said of it any more');
+	stop_guest($g);
+}
+
+if ($part{slow}) {
+	for my $c ('hpet', 'acpi_pm') {
+		my $g = $c =~ s/_//r;
+		guest($g, '--smp', 1, '--clocksource', $c);
+		like((guest_exec($g, 'cat', '/sys/devices/system/clocksource/clocksource0/current_clocksource'))[1], qr/^$c$/, "$c: it is the guest's");
+		my ($rc, $out) = twctl('doctor', '--vm', $g, '-d', '1s');
+		like($out, $c eq 'hpet' ? qr/^clocks read: .*HPET/m : qr/^clocks read: .*ACPI PM timer/m, "$c: doctor -d names the clock that it reads") or diag($out);
+		my ($u, $d, $h) = (uptime($g), guest_date($g), host_s());
+		($rc, $out) = twctl('jump', '--vm', $g, '+10m');
+		is($rc, 0, "$c: jump +10m") or diag($out);
+		my ($u1, $d1, $r1, $took) = (uptime($g), guest_date($g), rtc_date($g), host_s() - $h);
+		ok($u1 - $u >= 599 && $u1 - $u < 602 + $took, sprintf '%s: it is up for %.1f s more, in %.1f s of the host', $c, $u1 - $u, $took);
+		ok($d1 - $d >= 599 && $d1 - $d < 602 + $took, sprintf '%s: its date is %d s further', $c, $d1 - $d);
+		ok(abs($r1 - $d1) <= 2, "$c: and its RTC's agrees") or diag("$r1 $d1");
+		stop_guest($g);
+	}
+}
+
+if ($part{back}) {
+	my $g = 'back';
+	my $pid = guest($g, '--smp', 1);
+	my ($rc, $out) = twctl('jump', '--vm', $g, '+2h');
+	is($rc, 0, 'jump +2h') or diag($out);
+	my $d = guest_date($g);
+	($rc, $out) = twctl('jump', '--vm', $g, '--allow-backward', '--', '-1h');
+	is($rc, 0, '--allow-backward -- -1h after it') or diag($out);
+	my $d1 = guest_date($g);
+	ok($d1 - $d > -3600 - 2 && $d1 - $d < -3600 + 60, "... an hour back: @{[ $d1 - $d ]} s");
+	($rc, $out) = twctl('jump', '--vm', $g, '--allow-backward', '--', '-100d');
+	ok($rc == 5 && $out !~ /name, mode or flags/ && $out =~ /time begins|began|before/, '-100d: refused, with its reason: ' . (split /\n/, $out)[0]) or diag("$rc $out");
+	stop_guest($g);
+}
+
+# A sysctl or mount that is not as it is to be: probe has a row and a cure; attach says the same
+sub lacks {
+	my ($what, $row, $set, $reset, $status) = @_;
+	is((run('sh', '-c', $set))[0], 0, "$what: set");
+	my ($rc, $out) = twctl('probe');
+	ok($out =~ /^$row\n +-> \S/m, "$what: probe has a row and a cure") or diag($out);
+	if ($status) {
+		($rc, $out) = twctl_within(60, 'attach', '--vm', 'probed', '--factor', 2, $status == 1 ? '--pin' : ());
+		ok($rc == $status && $out !~ /-524/, "$what: attach is refused with $status: " . (split /\n/, $out)[0]) or diag("$rc $out");
+	} else {
+		my $p = attach('probed', '--factor', 2);
+		ok($p, "$what: attach works") and detach($p);
+	}
+	run('sh', '-c', $reset);
+}
+
+if ($part{probe}) {
+	my $jit = '/proc/sys/net/core/bpf_jit_';
+	guest('probed', '--smp', 1);
+	lacks('BPF JIT off', 'bpf-jit +missing .*', "echo 0 >${jit}enable", "echo 1 >${jit}enable", 3);
+	my $harden = slurp("${jit}harden");
+	lacks('bpf_jit_harden=2', 'bpf-jit +limited .*', "echo 2 >${jit}harden", "echo $harden >${jit}harden", 0);
+	my $kptr = slurp('/proc/sys/kernel/kptr_restrict');
+	lacks('kptr_restrict=2', 'kptr +limited .*', 'echo 2 >/proc/sys/kernel/kptr_restrict', "echo $kptr >/proc/sys/kernel/kptr_restrict", 0);
+	lacks('no bpffs', 'bpffs +missing .*', 'mount -t tmpfs none /sys/fs/bpf', 'umount /sys/fs/bpf', 1);
+	stop_guest('probed');
+}
+
+if ($part{poll}) {
+	my $g = 'awake';
+	guest($g, '--smp', 1, '--append', 'idle=poll');
+	my $p = attach($g, '--policy', 'skip-idle');
+	ok($p && wait_until(40, sub { (slurp($p->{file}) // '') =~ /vCPU 0/ }), 'skip-idle on a guest that never halts: says what keeps it awake')
+		or diag($p ? slurp($p->{file}) : '');
+	detach($p);
+	stop_guest($g);
+}
+
+# Each change that a policy makes by itself wakes QEMU's main loop, which sleeps a second in ppoll() for its user network
+if ($part{wake}) {
+	my $g = 'wake';
+	my $pid = guest($g, '--smp', 1, '--qemu', '-nic', '--qemu', 'user,model=virtio-net-pci');
+	my $woken = sub { return (slurp("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m)[0] };
+	my $p = attach($g, '--policy', policy('random'), '--param', 'seed=3', '--param', 'changes=1000000', '--param', 'shortest=50ms', '--param', 'longest=100ms', '--vmm', 'on');
+	sleep 1;
+	my ($n0, $w0) = (state($pid)->{changes}, $woken->());
+	sleep 5;
+	my ($n1, $w1) = (state($pid)->{changes}, $woken->());
+	cmp_ok($n1 - $n0, '>', 20, 'a policy makes changes by itself: ' . ($n1 - $n0));
+	cmp_ok($w1 - $w0, '>=', ($n1 - $n0) / 2, '... and ppoll() of a QEMU with a user network returns at them: ' . ($w1 - $w0));
+	detach($p);
+	stop_guest($g);
+}
+
+same_as_before($before, 'no link, program or map is left');
+done_testing();

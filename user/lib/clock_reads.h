@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which of QEMU's clocks a guest goes by, seen by its readings. */
+#ifndef TW_CLOCK_READS_H
+#define TW_CLOCK_READS_H
+
+#include <stdint.h>
+
+#include "err.h"
+#include "reads.h"
+#include "vm.h"
+
+struct bpf_object;
+struct bpf_link;
+
+struct tw_clock_reads {
+	struct bpf_object *obj;
+	struct bpf_link *links[2];
+};
+
+/* Begins to count; 0 or an exit status. To be ended in each case */
+int tw_clock_reads_begin(struct tw_clock_reads *r, const struct tw_vm *vm, struct tw_err *e);
+
+/* What was read since; all 0 if it has not begun */
+void tw_clock_reads_take(const struct tw_clock_reads *r, struct tw_reads *reads);
+
+void tw_clock_reads_end(struct tw_clock_reads *r);
+
+/**
+ * tw_clock_bears_ns - how far a guest may leap that goes by what it reads
+ * @reads: what that is
+ *
+ * A counter that wraps tells a guest no more than half of its range, before it is read again. Of that a leap takes less
+ * than half, as two may pass before the guest has run.
+ *
+ * Return: ns of guest time; 0: any
+ */
+uint64_t tw_clock_bears_ns(const struct tw_reads *reads);
+
+#endif /* TW_CLOCK_READS_H */
