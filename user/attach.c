@@ -325,6 +325,15 @@ static void report_end(const struct attachment *a, const struct timewarp_exit_re
 	tw_json_end(&j);
 }
 
+/* Whether another command swapped the policy, and what it put in its place ended before we looked */
+static bool is_unseen(const struct attachment *a)
+{
+	struct timewarp_exit_record own;
+
+	return !strcmp(a->policy, a->made.p.name) && tw_policy_exit_record(&a->made.p, &own) &&
+	       !strcmp(own.reason, "swapped");
+}
+
 static int fail_end(const struct attachment *a, const struct timewarp_exit_record *rec,
 		    struct tw_err *e)
 {
@@ -332,7 +341,7 @@ static int fail_end(const struct attachment *a, const struct timewarp_exit_recor
 
 	tw_fail(e, status, "%s lives at factor 1 again", a->name);
 	e->code = -rec->code;
-	tw_fact(e, "the kernel let policy %s go (%s): %s", a->policy,
+	tw_fact(e, "the kernel let %s %s go (%s): %s", is_unseen(a) ? "what replaced policy" : "policy", a->policy,
 		tw_exit_kind_name(rec->kind), *rec->message ? rec->message : rec->reason);
 	if (rec->kind == KVM_TIMEWARP_EXIT_EJECTED)
 		return tw_cure(e, "mend the policy; twctl status --vm %s shows counters",

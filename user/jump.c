@@ -71,7 +71,7 @@ static int check_back(const struct tw_args *args, const struct tw_vm *vm, struct
 		return tw_cure(e, "go back by less");
 	}
 	if (!args->json)
-		tw_fprintf(stderr, "twctl: who sleeps in the guest until a time of its clocks sleeps %s longer\n",
+		tw_fprintf(stderr, "twctl: Linux shows no time twice: its clocks stand, and who sleeps in it sleeps, %s longer\n",
 			   tw_format_span(span, sizeof(span), when.ns) + 1);
 	return TW_OK;
 }

@@ -111,7 +111,7 @@ unlike(slurp("/proc/$pid/status"), qr/^Uid:\t0\t/m, '-runas: QEMU is another use
 kill 'KILL', $p->{pid};
 finish($p);
 ok(wait_until(20, sub { !qemus() }), 'SIGKILL to run: QEMU ends');
-ok(wait_until(20, sub { !glob '/run/timewarp/*.keeper' }), '... and its keeper');
+ok(wait_until(20, sub { !@{[ glob '/run/timewarp/*.keeper' ]} }), '... and its keeper');
 same_as_before($before, '... and nothing of BPF is left');
 
 # ---- another rate, another user, the guest's own end

@@ -164,7 +164,7 @@ check 'what a policy that was swapped in tells is told, and waited for' ends 0 '
 check 'both of it' bash -c 'grep -q "until replaces until" "$1" && grep -q "tells: done" "$1"' - "$out/text"
 foreground --vm web --factor 2 --policy until --param until=30d --exit-when-done
 "$twctl" swap --vm web --policy "$here/ejected.bpf.o" >/dev/null
-check 'and it is named when it is ejected' ends 6 'let policy ejected go'
+check 'and it is named when it is ejected' ends 6 'let policy ejected go|let what replaced policy until go'
 foreground --vm web --policy "$here/talks.bpf.o" --exit-when-done
 kill -STOP "$fg"
 sleep 1
