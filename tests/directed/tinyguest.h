@@ -38,6 +38,7 @@ typedef void guest_fn(struct guest_area *a);
 guest_fn guest_halt;		/* interrupts off, for ever */
 guest_fn guest_spin;		/* counts progress, without an exit */
 guest_fn guest_read;		/* reads the TSC; it may not go back, here or against another vCPU */
+guest_fn guest_ahead;		/* reads the TSC: the first in count, the longest step in worst, the last in tsc */
 guest_fn guest_passed;		/* arg passed deadlines, each must be pending at once: counts those that are */
 guest_fn guest_rewrite;		/* the same, written in a row of two: counts interrupts */
 guest_fn guest_ticks;		/* a deadline each arg TSC ticks, halting between them: counts */

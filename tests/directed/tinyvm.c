@@ -166,6 +166,8 @@ static void *vcpu_loop(void *arg)
 	struct tiny_vcpu *v = arg;
 
 	v->tid = syscall(SYS_gettid);
+	while (!v->stop && rdtsc_host() < v->start_at)
+		;
 	while (!v->stop) {
 		int ret = ioctl(v->fd, KVM_RUN, 0);
 

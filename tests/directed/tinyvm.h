@@ -32,6 +32,7 @@ struct tiny_vcpu {
 	pid_t tid;
 	bool running;
 	volatile bool stop, done;
+	volatile uint64_t start_at;	/* host TSC before which its thread spins, or 0 */
 	volatile uint64_t returns;	/* of KVM_RUN, whatever for */
 	volatile int last_errno;
 };
