@@ -771,8 +771,11 @@ static void check_line(struct clock_check *c, u64 segments)
 			if (!c->have_first) {
 				*f = *s;
 				c->have_first = true;
+				c->last = *s;
 			}
-			c->last = *s;
+			/* of one batch, the last vCPU's samples need not be the last */
+			if ((s64)(s->tsc - c->last.tsc) > 0)
+				c->last = *s;
 			line = f->page_ns + pv_scale(s->tsc - f->page_tsc, f->page_mul,
 						     f->page_shift);
 			diff = abs_diff(s->clk, line);
