@@ -230,7 +230,7 @@ static void fails(struct row *r, const char *verb, struct child *c)
 	char *text;
 	int i;
 
-	for (i = 0; i < 50; i++, usleep(10000))
+	for (i = 0; r->got.pid && i < 50; i++, usleep(10000))
 		if (tw_bare_has_ended(&r->got))
 			return;
 	text = tw_output_text(c->out);
@@ -272,6 +272,8 @@ static void set(const struct qualify *q, struct row *r, const char *factor)
 {
 	struct child c;
 
+	if (tw_bare_has_ended(&r->got))
+		return;
 	if (start_verb(q, r, "set", factor, &c) && wait_for(q, verb_ended, &c, 0) && c.pid)
 		fails(r, "set", &c);
 	if (c.pid > 0) {
@@ -362,7 +364,7 @@ static void run_case(struct qualify *q, struct row *r)
 	compose(q, r, &command);
 	if (!tw_bare_start(&r->got, &command))
 		tw_words_add(&r->got.failed, "cannot start the VMM: %s", strerror(errno));
-	else if (wait_for(q, is_up, r, 0) && (!r->mode || r->kind == CHANGES || attach(q, r, &c))) {
+	else if (wait_for(q, is_up, r, 0) && r->got.pid && (!r->mode || r->kind == CHANGES || attach(q, r, &c))) {
 		tw_bare_go(&r->got);
 		if (r->kind == CHANGES && r->mode)
 			change(q, r, &c);
