@@ -70,7 +70,9 @@ $(BUILD)/env.mk: FORCE
 	@tools/build-env >$@.new || { rm -f $@.new; exit 1; }; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
 include bpf/Makefile.inc user/Makefile.inc
-TOOL := $(ALL)
+# The VMM is what twctl qualify runs; its rule is in tests/vmm
+QUALIFY_VMM := $(BUILD)/tests/vmm/vmm
+TOOL := $(ALL) $(QUALIFY_VMM)
 include $(wildcard tests/Makefile.inc tests/*/Makefile.inc tests/*/*/Makefile.inc tools/Makefile.inc)
 
 ##@ Build
@@ -110,6 +112,7 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 	cd $(BUILD)/include && for f in $(AUTHOR_FILES:$(BUILD)/include/%=%); do \
 		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
 	install -D -m 755 tools/timewarp-reload $(PREFIXED)/sbin/timewarp-reload
+	install -D -m 755 $(QUALIFY_VMM) $(PREFIXED)/libexec/timewarp/qualify-vmm
 	install -d $(dir $(COMPLETIONS))
 	$(BUILD)/twctl help --completion bash >$(word 1,$(COMPLETIONS))
 	$(BUILD)/twctl help --completion fish >$(word 2,$(COMPLETIONS))
@@ -121,12 +124,12 @@ install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/
 
 # File by file: who put a policy of his own beside ours keeps it.
 uninstall:			## remove what make install puts there, and nothing else
-	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/sbin/timewarp-reload $(COMPLETIONS)
+	rm -f $(PREFIXED)/bin/twctl $(PREFIXED)/sbin/timewarp-reload $(PREFIXED)/libexec/timewarp/qualify-vmm $(COMPLETIONS)
 	rm -f $(addprefix $(PREFIXED)/share/man/man8/,twctl.8 timewarp-reload.8)
 	rm -f $$($(VERBS) | sed 's|.*|$(PREFIXED)/share/man/man8/twctl-&.8|')
 	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
 	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)
-	@for d in lib/timewarp/policies lib/timewarp include/timewarp/check include/timewarp/bpf include/timewarp; do \
+	@for d in libexec/timewarp lib/timewarp/policies lib/timewarp include/timewarp/check include/timewarp/bpf include/timewarp; do \
 		[ ! -d $(PREFIXED)/$$d ] || rmdir --ignore-fail-on-non-empty $(PREFIXED)/$$d; \
 		[ ! -d $(PREFIXED)/$$d ] || echo "make uninstall: $(PREFIXED)/$$d is kept: it has files that make install did not put there"; done
 

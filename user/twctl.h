@@ -28,7 +28,7 @@ struct tw_args {
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	const char *samples, *report, *baseline, *horizon, *span, *until, *workload;
 	const char *date, *vm_name, *image, *memory, *smp, *ssh, *grace;
-	bool resume, snapshot;
+	bool resume, snapshot, quick;
 	struct tw_going *going;		/* of a guest that has not run yet: twctl run */
 	struct tw_strings params;	/* --param */
 	struct tw_strings vms;		/* --vm of the verbs that take several */
@@ -137,6 +137,9 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 
 /* Prints the help of a verb, or of all if NULL */
 void tw_print_help(FILE *f, const struct tw_verb *verb);
+
+/* twctl's own version */
+const char *tw_version(void);
 
 /* Prints what completes command lines of twctl in a shell: bash, fish, zsh; 0 or TW_USAGE */
 int tw_print_completion(const char *shell, struct tw_err *e);

@@ -9,6 +9,11 @@
 #define TW_VERSION "unknown"
 #endif
 
+const char *tw_version(void)
+{
+	return TW_VERSION;
+}
+
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_json j = { .f = stdout };

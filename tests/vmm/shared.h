@@ -10,6 +10,7 @@
 #define MAX_VCPUS	8
 #define MAX_SAMPLES	256	/* clock samples of one batch, per vCPU */
 #define MAX_PINCHES	16	/* host/guest sandwiches of one batch, per vCPU */
+#define COST_READS	2000	/* costs: readings between the two halves of a sandwich */
 
 /* Guest-physical map; everything is identity-mapped. */
 #define MEM_SIZE	(16UL << 20)
@@ -61,6 +62,7 @@ enum guest_case {
 	CASE_HYPERV,
 	CASE_XEN,
 	CASE_COHERENCE,
+	CASE_COSTS,
 };
 
 /* What a batch of the case coherence reads, each between two readings of the TSC. */

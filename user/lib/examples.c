@@ -48,6 +48,10 @@ static const struct {
 	{ "doctor", "What is wrong with a guest's time, after two seconds of watching:\n"
 		    "    twctl doctor my-guest -d 2s\n" },
 	{ "probe", "What this host has, and what it lacks:\n    twctl probe\n" },
+	{ "qualify", "Two minutes, and a file to be sent in:\n"
+		     "    twctl qualify --report qualify.txt\n"
+		     "One mode again, of which something does not hold:\n"
+		     "    twctl qualify --tsc scaled\n" },
 	{ "help", "The manual page of a verb:\n    twctl help --man stat | man -l -\n"
 		  "Completion in this shell:\n    . <(twctl help --completion bash)\n" },
 };

@@ -213,6 +213,29 @@ void tw_policy_each(void (*found)(const char *name, const char *path, int fd, vo
 	free(dirs);
 }
 
+char *tw_helper_find(const char *place, const char **wrong)
+{
+	uid_t owner;
+	char *own = own_dir(&owner), *path, *slash;
+	int fd;
+
+	*wrong = NULL;
+	if (!own)
+		return NULL;
+	path = tw_asprintf("%s/%s", own, place);
+	free(own);
+	slash = strrchr(path, '/');
+	*slash = 0;
+	fd = open_trusted(path, slash + 1, wrong);
+	*slash = '/';
+	if (fd >= 0) {
+		close(fd);
+		return path;
+	}
+	free(path);
+	return NULL;
+}
+
 static char *with_header(char *dir)
 {
 	char *header = dir ? tw_asprintf("%s/" HEADER, dir) : NULL;

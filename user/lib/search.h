@@ -36,6 +36,15 @@ int tw_policy_find(const char *name, char **path, int *fd, struct tw_err *e);
 void tw_policy_each(void (*found)(const char *name, const char *path, int fd, void *arg), void *arg);
 
 /**
+ * tw_helper_find - find a program that belongs to twctl
+ * @place: from twctl's own directory on
+ * @wrong: why it is not to be run: what is asked of policies is asked of it; or NULL
+ *
+ * Return: its path, to be freed; NULL if it is not there
+ */
+char *tw_helper_find(const char *place, const char **wrong);
+
+/**
  * tw_include_dir - where timewarp.bpf.h is, and what goes with it
  *
  * $TIMEWARP_INCLUDE, else "include" beside twctl, else ../include/timewarp from there.

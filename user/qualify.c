@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * twctl qualify: whether time holds on this host's own CPU, as whoever has one can find out and tell.
+ *
+ * The bare VMM of tests/vmm judges what its guest sees. It is attached to by attach itself, in a process of its
+ * own, as twctl run does it: what is tested is what users do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "host.h"
+#include "parse.h"
+#include "tracer.h"
+#include "twctl.h"
+
+/* A case that has not ended by then is killed, and does not hold */
+#define LIMIT_S 60
+/* Four vCPUs find what two do not; a host with one CPU has two share it */
+#define LEAST_VCPUS 2
+#define MOST_VCPUS 4
+
+enum kind { CLOCKS, DEVICES, CHANGES, COSTS };
+
+struct row {
+	enum kind kind;
+	const char *mode, *factor;	/* NULL: nobody is attached */
+	char name[40];
+	struct tw_bare got;
+	bool holds;
+	struct tw_state st;		/* as it was while attached, or after the changes */
+};
+
+struct host {
+	char model[128], vendor[32], family[8], cpu_model[8], stepping[8], microcode[24], clocksource[32];
+	struct utsname kernel;
+	const char *kvm;
+	bool virtual, emulated, scales, hyperv, xen;
+	long cpus;
+	size_t other_vms;
+};
+
+struct qualify {
+	const struct tw_args *args;
+	char *vmm;
+	FILE *report;			/* or NULL */
+	struct host host;
+	struct row row[20];
+	size_t n, bad;
+	uint64_t deadline;		/* of the case that runs */
+};
+
+/* For people, and what they send in */
+static void say(const struct qualify *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(const struct qualify *q, const char *fmt, ...)
+{
+	FILE *to[] = { q->args->json ? NULL : stdout, q->report };
+	va_list ap;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		if (!to[i])
+			continue;
+		va_start(ap, fmt);
+		tw_vfprintf(to[i], fmt, ap);
+		va_end(ap);
+		fflush(to[i]);
+	}
+}
+
+/* ---- the host */
+
+static void read_key(const char *text, const char *key, char *buf, size_t size)
+{
+	const char *s = text ? strstr(text, key) : NULL, *value = s ? strstr(s, ": ") : NULL;
+
+	snprintf(buf, size, "%.*s", value ? (int)strcspn(value + 2, "\n") : 1, value ? value + 2 : "?");
+}
+
+static int kvm_has(int cap)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC), has = fd < 0 ? 0 : ioctl(fd, KVM_CHECK_EXTENSION, cap);
+
+	if (fd >= 0)
+		close(fd);
+	return has > 0 ? has : 0;
+}
+
+static void look_at_host(struct host *h)
+{
+	char *text = tw_read_file("/proc/cpuinfo", NULL), *end;
+	struct tw_vms vms;
+
+	/* its first processor speaks for all */
+	end = text ? strstr(text, "\n\n") : NULL;
+	if (end)
+		*end = 0;
+	read_key(text, "model name", h->model, sizeof(h->model));
+	read_key(text, "vendor_id", h->vendor, sizeof(h->vendor));
+	read_key(text, "cpu family", h->family, sizeof(h->family));
+	read_key(text, "model\t", h->cpu_model, sizeof(h->cpu_model));
+	read_key(text, "stepping", h->stepping, sizeof(h->stepping));
+	read_key(text, "microcode", h->microcode, sizeof(h->microcode));
+	h->virtual = text && strstr(text, " hypervisor");
+	h->emulated = strstr(h->model, "QEMU TCG");
+	free(text);
+	text = tw_read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource", NULL);
+	snprintf(h->clocksource, sizeof(h->clocksource), "%.*s", text ? (int)strcspn(text, "\n") : 1, text ? text : "?");
+	free(text);
+	uname(&h->kernel);
+	h->kvm = !access("/sys/module/kvm_amd", F_OK) ? "kvm_amd" : "kvm_intel";
+	h->cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	h->scales = kvm_has(KVM_CAP_TSC_CONTROL);
+	h->hyperv = kvm_has(KVM_CAP_HYPERV_SYNIC);
+	h->xen = kvm_has(KVM_CAP_XEN_HVM) & KVM_XEN_HVM_CONFIG_EVTCHN_SEND;
+	tw_vms_scan(&vms);
+	h->other_vms = vms.n;
+	tw_vms_free(&vms);
+}
+
+/* Nothing of who it is, nor of what else runs on it */
+static void show_host(const struct qualify *q)
+{
+	const struct host *h = &q->host;
+
+	say(q, "twctl %s, hook ABI %d%s\n", tw_version(), tw_host_abi(), q->args->quick ? ", --quick" : "");
+	say(q, "CPU      %s (%s family %s model %s stepping %s, microcode %s), %ld of them%s\n", h->model, h->vendor,
+	    h->family, h->cpu_model, h->stepping, h->microcode, h->cpus, h->virtual ? ", in a virtual machine" : "");
+	say(q, "kernel   %s, %s, clocksource %s\n", h->kernel.release, h->kvm, h->clocksource);
+	say(q, "TSC      %s\n", h->scales ? "the CPU scales its guests'" : "the CPU does not scale its guests'");
+	if (!h->hyperv || !h->xen)
+		say(q, "KVM      built without%s%s: those clocks are not tried\n", h->hyperv ? "" : " Hyper-V",
+		    h->xen ? "" : " Xen");
+	if (h->emulated)
+		say(q, "note     under QEMU's emulation, which keeps TSC_AUX from KVM: that is not judged\n");
+	if (h->other_vms)
+		say(q, "note     %zu other VMs run here: what is late and what costs are worth less\n", h->other_vms);
+	say(q, "\n");
+}
+
+/* ---- one case */
+
+struct child {
+	pid_t pid;
+	int out;
+};
+
+/* A verb in a process of its own: attach stays there */
+static bool start_verb(const struct qualify *q, struct row *r, const char *name, const char *factor, struct child *c)
+{
+	struct tw_args args = { .verbose = q->args->verbose, .factor = factor };
+	struct tw_err e = { 0 };
+	char vm[24];
+
+	snprintf(vm, sizeof(vm), "%d", r->got.pid);
+	args.vm = vm;
+	if (!strcmp(name, "attach")) {
+		args.tsc = r->mode;
+		args.vmm = "off";
+	}
+	c->out = tw_output_file();
+	c->pid = c->out < 0 ? -1 : tw_child(SIGTERM, c->out);
+	if (!c->pid) {
+		int status = tw_find_verb(name)->run(&args, &e);
+
+		if (status && *e.what)
+			tw_err_print(&e, false);
+		fflush(stdout);
+		_exit(status);
+	}
+	return c->pid > 0;
+}
+
+static bool child_has_ended(struct child *c)
+{
+	int status;
+
+	if (c->pid > 0 && waitpid(c->pid, &status, WNOHANG) == c->pid)
+		c->pid = -status;
+	return c->pid <= 0;
+}
+
+/* A look, each ten milliseconds, while there is time; or to sleep, without one */
+static bool wait_for(const struct qualify *q, bool (*there)(void *arg), void *arg, unsigned int ms)
+{
+	uint64_t end = tw_now_ns() + ms * 1000000ULL;
+
+	while (!there || !there(arg)) {
+		if (tw_stop || tw_now_ns() > q->deadline)
+			return false;
+		if (!there && tw_now_ns() >= end)
+			return true;
+		usleep(there ? 10000 : ms * 1000);
+	}
+	return true;
+}
+
+static bool is_up(void *arg) { struct row *r = arg; return tw_bare_is_up(&r->got) || tw_bare_has_ended(&r->got); }
+static bool has_ended(void *arg) { return tw_bare_has_ended(arg); }
+static bool verb_ended(void *arg) { return child_has_ended(arg); }
+
+struct attaching {
+	struct row *r;
+	struct child *c;
+};
+
+static bool is_attached(void *arg)
+{
+	struct attaching *a = arg;
+	struct tw_err ignored = { 0 };
+	bool attached = !tw_state_read(a->r->got.dir, &a->r->st, &ignored) && a->r->st.attached;
+
+	tw_err_free(&ignored);
+	return attached || child_has_ended(a->c);
+}
+
+/* Unless it is that the VM has ended: its process may take a moment longer */
+static void fails(struct row *r, const char *verb, struct child *c)
+{
+	char *text;
+	int i;
+
+	for (i = 0; r->got.pid && i < 50; i++, usleep(10000))
+		if (tw_bare_has_ended(&r->got))
+			return;
+	text = tw_output_text(c->out);
+	text[strcspn(text, "\n")] = 0;
+	tw_words_add(&r->got.failed, "twctl %s ended with status %d: %s", verb, WEXITSTATUS(-c->pid), text);
+	free(text);
+}
+
+static bool attach(const struct qualify *q, struct row *r, struct child *c)
+{
+	struct attaching a = { r, c };
+
+	if (!start_verb(q, r, "attach", r->factor, c) || !wait_for(q, is_attached, &a, 0))
+		return false;
+	if (c->pid <= 0)
+		fails(r, "attach", c);
+	return c->pid > 0;
+}
+
+/* By Ctrl-C, as users do; or it has ended by itself, with its VM */
+static void detach(const struct qualify *q, struct row *r, struct child *c)
+{
+	if (c->pid > 0) {
+		kill(c->pid, SIGINT);
+		if (!wait_for(q, verb_ended, c, 0)) {
+			kill(c->pid, SIGKILL);
+			waitpid(c->pid, NULL, 0);
+			c->pid = 0;
+		}
+	}
+	if (c->pid < 0 && !r->got.failed.n)
+		fails(r, "attach", c);
+	if (c->out >= 0)
+		close(c->out);
+	*c = (struct child){ .out = -1 };
+}
+
+static void set(const struct qualify *q, struct row *r, const char *factor)
+{
+	struct child c;
+
+	if (tw_bare_has_ended(&r->got))
+		return;
+	if (start_verb(q, r, "set", factor, &c) && wait_for(q, verb_ended, &c, 0) && c.pid)
+		fails(r, "set", &c);
+	if (c.pid > 0) {
+		kill(c.pid, SIGKILL);
+		waitpid(c.pid, NULL, 0);
+	}
+	if (c.out >= 0)
+		close(c.out);
+}
+
+/* Under a guest that reads its clocks all the time */
+static void change(const struct qualify *q, struct row *r, struct child *c)
+{
+	static const char *const factors[] = { "0.02", "3", "1/7" };
+	struct tw_err ignored = { 0 };
+	unsigned int ms = q->args->quick ? 30 : 400;
+	size_t i;
+
+	if (!wait_for(q, NULL, NULL, ms) || !attach(q, r, c))
+		return;
+	for (i = 0; i < 3; i++) {
+		wait_for(q, NULL, NULL, ms);
+		set(q, r, factors[i]);
+	}
+	wait_for(q, NULL, NULL, ms);
+	detach(q, r, c);
+	wait_for(q, NULL, NULL, ms);
+	tw_state_read(r->got.dir, &r->st, &ignored);
+	tw_err_free(&ignored);
+	tw_bare_enough(&r->got);
+}
+
+static void add_all(struct tw_words *w, const char *words)
+{
+	char *copy = tw_strdup(words), *rest = copy, *word;
+
+	while ((word = strsep(&rest, " ")))
+		tw_words_add(w, "%s", word);
+	free(copy);
+}
+
+/* Times of the guest's that fit the factor, so that each kind of timer has its turn */
+static void compose(const struct qualify *q, const struct row *r, struct tw_words *w)
+{
+	bool slow = r->factor && *r->factor == '0';
+	long vcpus = q->host.cpus < LEAST_VCPUS ? LEAST_VCPUS : q->host.cpus > MOST_VCPUS ? MOST_VCPUS : q->host.cpus;
+
+	tw_words_add(w, "%s", q->vmm);
+	tw_words_add(w, "--hold");
+	add_all(w, q->args->quick ? "--seconds 0.05" : "--seconds 1.5");
+	if (q->args->quick && !r->mode)
+		add_all(w, "--delay-us 100:500 --period-us 4000");
+	else
+		add_all(w, slow ? "--delay-us 20:100 --period-us 200" : "--delay-us 1000:5000 --period-us 20000");
+	tw_words_add(w, "--expect-attached=%d", r->mode && r->kind != CHANGES);
+	if (r->mode && r->kind != CHANGES) {
+		tw_words_add(w, "--expect-factor=%s", r->factor);
+		tw_words_add(w, "--expect-mode=%s", r->mode);
+	}
+	if (r->kind == CLOCKS || r->kind == CHANGES)
+		tw_words_add(w, "--vcpus=%ld", vcpus);
+	if (q->host.emulated)
+		tw_words_add(w, "--no-aux");
+	switch (r->kind) {
+	case CLOCKS:
+		add_all(w, "clock timers tmcct tscmsr rdtscp steal setclock");
+		break;
+	case DEVICES:
+		add_all(w, q->host.hyperv ? "--hyperv pit hyperv" : "pit");
+		if (q->host.xen)
+			add_all(w, "--xen xen");
+		break;
+	case CHANGES:
+		add_all(w, "--until - --expect-changes 5 clock");
+		break;
+	case COSTS:
+		tw_words_add(w, "costs");
+		break;
+	}
+}
+
+static void run_case(struct qualify *q, struct row *r)
+{
+	struct child c = { .out = -1 };
+	struct tw_words command = { 0 };
+
+	q->deadline = tw_now_ns() + LIMIT_S * 1000000000ULL;
+	compose(q, r, &command);
+	if (!tw_bare_start(&r->got, &command))
+		tw_words_add(&r->got.failed, "cannot start the VMM: %s", strerror(errno));
+	else if (wait_for(q, is_up, r, 0) && r->got.pid && (!r->mode || r->kind == CHANGES || attach(q, r, &c))) {
+		tw_bare_go(&r->got);
+		if (r->kind == CHANGES && r->mode)
+			change(q, r, &c);
+		if (!r->got.failed.n)
+			wait_for(q, has_ended, &r->got, 0);
+	}
+	if (r->got.pid && !r->got.failed.n && !tw_stop)
+		tw_words_add(&r->got.failed, "it has not ended after %d s, and was killed", LIMIT_S);
+	r->holds = tw_bare_judge(&r->got);
+	tw_bare_close(&r->got);
+	q->deadline += 10000000000ULL;	/* to undo */
+	detach(q, r, &c);
+	r->holds &= !r->got.failed.n;
+	tw_words_free(&command);
+}
+
+/* ---- what comes of it */
+
+static void show_row(const struct qualify *q, const struct row *r)
+{
+	const double *f = r->got.figure;
+	char late[16], held[16], bits[40] = "";
+	size_t i;
+
+	tw_short_ns(late, sizeof(late), f[TW_BARE_LATE_NS] > 0 ? f[TW_BARE_LATE_NS] : 0);
+	tw_short_ns(held, sizeof(held), r->st.held_max_ns);
+	if (r->mode && !strcmp(r->mode, "scaled") && r->kind == CLOCKS)
+		snprintf(bits, sizeof(bits), "; ratio of %u fractional bits", r->st.tsc_frac_bits);
+	say(q, "%-7s %-24s ", r->holds ? "ok" : "not ok", r->name);
+	if (!r->holds)
+		say(q, "%zu of %u checks do not hold\n", r->got.failed.n, r->got.checks);
+	else if (r->kind == CLOCKS)
+		say(q, "clocks agree to %.0f ns in %.0f readings; %.0f timers, none early or lost, late by %s of guest time at most%s\n",
+		    f[TW_BARE_APART_NS], f[TW_BARE_READINGS], f[TW_BARE_TIMERS], late, bits);
+	else if (r->kind == DEVICES)
+		say(q, "%.0f timers, none early or lost, late by %s of guest time at most\n", f[TW_BARE_TIMERS], late);
+	else if (r->kind == CHANGES)
+		say(q, "no step in %.0f readings, clocks agree to %.0f ns; vCPUs held for %s at most\n",
+		    f[TW_BARE_READINGS], f[TW_BARE_APART_NS], held);
+	else
+		say(q, "a reading takes: TSC %.1f ns, kvmclock %.1f ns\n", f[TW_BARE_TSC_READ_NS],
+		    f[TW_BARE_KVMCLOCK_READ_NS]);
+	for (i = 0; i < r->got.failed.n; i++)
+		say(q, "%-7s %-24s %s\n", "", "", r->got.failed.v[i]);
+}
+
+static void write_number(struct tw_json *j, const char *key, double value)
+{
+	if (value < 0)
+		tw_json_null(j, key);
+	else
+		tw_json_u64(j, key, value + 0.5);
+}
+
+static void write_row(struct tw_json *j, const struct row *r)
+{
+	const double *f = r->got.figure;
+	size_t i;
+
+	tw_json_open(j, NULL, '{');
+	tw_json_str(j, "name", r->name);
+	tw_json_str(j, "tsc_mode", r->mode);
+	tw_json_str(j, "factor", r->factor);
+	tw_json_bool(j, "holds", r->holds);
+	tw_json_int(j, "made", r->got.checks);
+	tw_json_open(j, "failed", '[');
+	for (i = 0; i < r->got.failed.n; i++)
+		tw_json_str(j, NULL, r->got.failed.v[i]);
+	tw_json_close(j, ']');
+	tw_json_u64(j, "held_max_ns", r->st.held_max_ns);
+	tw_json_int(j, "tsc_frac_bits", r->st.tsc_frac_bits);
+	write_number(j, "readings", f[TW_BARE_READINGS]);
+	write_number(j, "apart_ns", f[TW_BARE_APART_NS]);
+	write_number(j, "line_ns", f[TW_BARE_LINE_NS]);
+	write_number(j, "rate_off_ppb", f[TW_BARE_RATE_PPM] * 1000);
+	write_number(j, "fired", f[TW_BARE_TIMERS]);
+	write_number(j, "late_max_ns", f[TW_BARE_LATE_NS]);
+	write_number(j, "tsc_read_ps", f[TW_BARE_TSC_READ_NS] * 1000);
+	write_number(j, "kvmclock_read_ps", f[TW_BARE_KVMCLOCK_READ_NS] * 1000);
+	tw_json_close(j, '}');
+}
+
+static void print_json(const struct qualify *q)
+{
+	const struct host *h = &q->host;
+	struct tw_json j = { .f = stdout };
+	size_t i;
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_bool(&j, "qualified", !q->bad);
+	tw_json_bool(&j, "quick", q->args->quick);
+	tw_json_str(&j, "version", tw_version());
+	tw_json_int(&j, "kernel_abi", tw_host_abi());
+	tw_json_str(&j, "cpu_model", h->model);
+	tw_json_str(&j, "cpu_vendor", h->vendor);
+	tw_json_str(&j, "cpu_family", h->family);
+	tw_json_str(&j, "cpu_number", h->cpu_model);
+	tw_json_str(&j, "cpu_stepping", h->stepping);
+	tw_json_str(&j, "microcode", h->microcode);
+	tw_json_int(&j, "cpus", h->cpus);
+	tw_json_bool(&j, "in_vm", h->virtual);
+	tw_json_str(&j, "kernel", h->kernel.release);
+	tw_json_str(&j, "kvm_module", h->kvm);
+	tw_json_str(&j, "host_clocksource", h->clocksource);
+	tw_json_bool(&j, "tsc_scaling", h->scales);
+	tw_json_int(&j, "other_vms", h->other_vms);
+	tw_json_open(&j, "cases", '[');
+	for (i = 0; i < q->n; i++)
+		write_row(&j, &q->row[i]);
+	tw_json_close(&j, ']');
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/* ---- all of them */
+
+static void add(struct qualify *q, enum kind kind, const char *mode, const char *factor)
+{
+	static const char *const kinds[] = { "clocks", "devices", "changes", "costs" };
+	struct row *r = &q->row[q->n++];
+
+	r->kind = kind;
+	r->mode = mode;
+	r->factor = factor;
+	snprintf(r->name, sizeof(r->name), "%s%s%s %s", mode ? mode : "unattached", mode && kind != CHANGES ? " " : "",
+		 mode && kind != CHANGES ? factor : "", kinds[kind]);
+}
+
+static int list_cases(struct qualify *q, struct tw_err *e)
+{
+	static const char *const modes[] = { "scaled", "trapped", "offset" };
+	const char *only = q->args->tsc && strcmp(q->args->tsc, "auto") ? q->args->tsc : NULL;
+	size_t i;
+
+	if (only && !strcmp(only, "scaled") && !q->host.scales) {
+		tw_fail(e, TW_UNSUPPORTED, "cannot try TSC mode scaled");
+		tw_fact(e, "this CPU, or KVM on it, does not scale its guests' TSC");
+		return tw_cure(e, "leave out --tsc: the other modes are tried");
+	}
+
+	add(q, CLOCKS, NULL, NULL);
+	add(q, DEVICES, NULL, NULL);
+	add(q, COSTS, NULL, NULL);
+	for (i = !q->host.scales; i < 3; i++) {
+		if (only && strcmp(only, modes[i]))
+			continue;
+		add(q, CLOCKS, modes[i], "50");
+		add(q, CLOCKS, modes[i], "0.02");
+		add(q, DEVICES, modes[i], "50");
+		add(q, CHANGES, modes[i], "50");
+		add(q, COSTS, modes[i], "50");
+	}
+	return TW_OK;
+}
+
+static int interrupted(const struct qualify *q, struct tw_err *e)
+{
+	say(q, "interrupted: not all cases have run\n");
+	tw_fail(e, TW_FAILED, "cannot qualify this host");
+	tw_fact(e, "it was interrupted");
+	return tw_cure(e, "nothing of it is left; run it again");
+}
+
+static int run_all(struct qualify *q, struct tw_err *e)
+{
+	size_t i;
+
+	for (i = 0; i < q->n; i++) {
+		run_case(q, &q->row[i]);
+		if (tw_stop)
+			return interrupted(q, e);
+		show_row(q, &q->row[i]);
+		q->bad += !q->row[i].holds;
+	}
+	if (q->bad)
+		say(q, "\n%zu of %zu cases do not hold on this host\n", q->bad, q->n);
+	else
+		say(q, "\nall %zu cases hold on this host\n", q->n);
+	if (q->args->json)
+		print_json(q);
+	return q->bad ? TW_THRESHOLD : TW_OK;
+}
+
+static int open_report(struct qualify *q, struct tw_err *e)
+{
+	const char *path = q->args->report;
+	int code;
+
+	q->report = path ? fopen(path, "we") : NULL;
+	code = errno;
+	if (q->report || !path)
+		return TW_OK;
+	tw_fail(e, TW_FAILED, "cannot write the report %s", TW_QUOTE(path));
+	e->code = code;
+	return tw_fact(e, "%s", strerror(code));
+}
+
+static int begin(struct qualify *q, struct tw_err *e)
+{
+	unsigned int mode;
+
+	if (tw_args_tsc(q->args, &mode, e))
+		return e->status;
+	if (tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e))
+		return tw_what(e, "cannot qualify this host");
+	q->vmm = tw_bare_find(e);
+	look_at_host(&q->host);
+	return q->vmm && !list_cases(q, e) ? open_report(q, e) : e->status;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct qualify q = { .args = args };
+	int status = begin(&q, e);
+	size_t i;
+
+	/* whoever started this may have left it otherwise: a child is known by its PID until it is waited for */
+	signal(SIGCHLD, SIG_DFL);
+	tw_catch_stop();
+	if (!status) {
+		show_host(&q);
+		status = run_all(&q, e);
+	}
+	for (i = 0; i < q.n; i++)
+		tw_words_free(&q.row[i].got.failed);
+	if (q.report && (ferror(q.report) | fclose(q.report)) && !status) {
+		status = tw_fail(e, TW_FAILED, "cannot write the report %s", TW_QUOTE(args->report));
+		tw_fact(e, "the file system does not take it");
+	}
+	free(q.vmm);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION("report", 0, TW_TEXT, report, "FILE", "write it to a file too, to be sent in", "@file"),
+	TW_OPTION("tsc", 0, TW_TEXT, tsc, "MODE", "only this mode: scaled, trapped or offset; auto: all",
+		  "auto scaled trapped offset"),
+	TW_OPTION("quick", 0, TW_FLAG, quick, NULL, "a fraction of the time: see whether it works at all", NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_qualify = {
+	.name = "qualify",
+	.synopsis = "[--report FILE] [--tsc MODE] [--quick]",
+	.summary = "test in two minutes whether time holds on this host's CPU",
+	.more = "Runs small VMs of its own, one after the other, whose guests hold their clocks\n"
+		"and timers against the timeline: unattached, then in each TSC mode that the CPU\n"
+		"has, at 50 and at 0.02, with PIT, Hyper-V's and Xen's timers, and while policies\n"
+		"come, change and go. Then what reading a clock costs. Other VMs are left alone;\n"
+		"where some run, what is late and what costs are worth less.\n"
+		"\n"
+		"A row each: does it hold, and the worst figure; below it, what does not hold. A\n"
+		"row that begins with 'unattached' is KVM alone, without a policy. The report\n"
+		"names CPU, microcode, kernel and versions, nothing of the host's VMs, names\n"
+		"or users: send it in, whether all holds or not.\n"
+		"\n"
+		"A case that takes more than a minute is killed, and does not hold. Ctrl-C ends\n"
+		"it, with status 1, and nothing is left.\n"
+		"\n"
+		"Status 0 if all cases hold, 10 if one does not; 3 if the kernel or CPU lacks\n"
+		"something, 1 without privilege or if the VMM that it runs is not installed.\n",
+	.options = options,
+	.run = run,
+};
