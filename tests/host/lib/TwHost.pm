@@ -129,9 +129,7 @@ sub stop_guest { return run('tools/guest', 'stop', shift) }
 # rtc_guest(NAME, DRIFTFIX[, OPTION of QEMU...]): { pid, in, out, up } of a QEMU that runs tests/trace/rtc-guest.S, which
 # takes ticks of the RTC at 1024 Hz, once rtc_ticks() asks it to. Not one of tools/guest's: the caller kills it.
 # QEMU's main loop, whose timer the RTC is, runs before any vCPU: a tick that it comes too late for is not raised at all,
-# and that is one more which the guest lacks and KVM has never seen. Its vCPU runs before all others: a tick that it cannot
-# take for want of the CPU is lost as well, and were it one of those by which the guest finds out how long a period is, all
-# that it counts afterwards would be wrong.
+# and that is one more which the guest lacks and KVM has never seen.
 sub rtc_guest {
 	my ($name, $fix, @opt) = @_;
 	my %p = (up => '');
@@ -140,8 +138,7 @@ sub rtc_guest {
 		'-name', $name, '-rtc', "base=utc,driftfix=$fix", '-drive', 'format=raw,if=ide,snapshot=on,file=build/tests/trace/rtc-guest.img');
 	$p{in}->autoflush(1);
 	read $p{out}, $p{up}, 1;
-	run('chrt', '--all-tasks', '--fifo', '--pid', 1, $p{pid});
-	run('chrt', '--fifo', '--pid', 2, $p{pid});	# of that one thread
+	run('chrt', '--fifo', '--pid', 1, $p{pid});	# of that one thread
 	return \%p;
 }
 
