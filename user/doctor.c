@@ -21,21 +21,11 @@
 
 #define KVM_PARAM "/sys/module/kvm/parameters/"
 
-static void read_line(const char *path, char *buf, size_t size)
-{
-	char *text = tw_read_file(path, NULL);
-
-	*buf = 0;
-	if (text)
-		snprintf(buf, size, "%.*s", (int)strcspn(text, "\n"), text);
-	free(text);
-}
-
 static int read_switch(const char *path)
 {
 	char line[8];
 
-	read_line(path, line, sizeof(line));
+	tw_read_line(path, line, sizeof(line));
 	return !*line ? -1 : *line == 'Y' || *line == '1';
 }
 
@@ -43,7 +33,7 @@ static long read_number(const char *path)
 {
 	char line[32];
 
-	read_line(path, line, sizeof(line));
+	tw_read_line(path, line, sizeof(line));
 	return *line ? atol(line) : -1;
 }
 
@@ -67,7 +57,7 @@ static int offsets_differ(const char *dir)
 
 	if (!glob(pattern, 0, NULL, &g)) {
 		for (i = 0; i < g.gl_pathc; i++) {
-			read_line(g.gl_pathv[i], line, sizeof(line));
+			tw_read_line(g.gl_pathv[i], line, sizeof(line));
 			if (!i)
 				strcpy(first, line);
 			if (differ != 1)
@@ -257,7 +247,7 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 	if (f->is_qemu)
 		tw_qemu_time_parse(argv, len, &f->q);
 	free(argv);
-	read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
+	tw_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
 		  f->clocksource, sizeof(f->clocksource));
 	f->tsc_invariant = read_tsc_flags();
 	f->periodic_sync = read_switch(KVM_PARAM "kvmclock_periodic_sync");

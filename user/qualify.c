@@ -114,9 +114,9 @@ static void look_at_host(struct host *h)
 	h->virtual = text && strstr(text, " hypervisor");
 	h->emulated = strstr(h->model, "QEMU TCG");
 	free(text);
-	text = tw_read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource", NULL);
-	snprintf(h->clocksource, sizeof(h->clocksource), "%.*s", text ? (int)strcspn(text, "\n") : 1, text ? text : "?");
-	free(text);
+	if (!tw_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", h->clocksource,
+			  sizeof(h->clocksource)))
+		strcpy(h->clocksource, "?");
 	uname(&h->kernel);
 	h->kvm = !access("/sys/module/kvm_amd", F_OK) ? "kvm_amd" : "kvm_intel";
 	h->cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -250,22 +250,28 @@ static bool attach(const struct qualify *q, struct row *r, struct child *c)
 	return c->pid > 0;
 }
 
+/* It ends, if it is still there */
+static void close_child(struct child *c)
+{
+	if (c->pid > 0) {
+		kill(c->pid, SIGKILL);
+		waitpid(c->pid, NULL, 0);
+	}
+	if (c->out >= 0)
+		close(c->out);
+	*c = (struct child){ .out = -1 };
+}
+
 /* By Ctrl-C, as users do; or it has ended by itself, with its VM */
 static void detach(const struct qualify *q, struct row *r, struct child *c)
 {
 	if (c->pid > 0) {
 		kill(c->pid, SIGINT);
-		if (!wait_for(q, verb_ended, c, 0)) {
-			kill(c->pid, SIGKILL);
-			waitpid(c->pid, NULL, 0);
-			c->pid = 0;
-		}
+		wait_for(q, verb_ended, c, 0);
 	}
 	if (c->pid < 0 && !r->got.failed.n)
 		fails(r, "attach", c);
-	if (c->out >= 0)
-		close(c->out);
-	*c = (struct child){ .out = -1 };
+	close_child(c);
 }
 
 static void set(const struct qualify *q, struct row *r, const char *factor)
@@ -276,12 +282,7 @@ static void set(const struct qualify *q, struct row *r, const char *factor)
 		return;
 	if (start_verb(q, r, "set", factor, &c) && wait_for(q, verb_ended, &c, 0) && c.pid)
 		fails(r, "set", &c);
-	if (c.pid > 0) {
-		kill(c.pid, SIGKILL);
-		waitpid(c.pid, NULL, 0);
-	}
-	if (c.out >= 0)
-		close(c.out);
+	close_child(&c);
 }
 
 /* Under a guest that reads its clocks all the time */

@@ -52,18 +52,6 @@ static bool exists(const char *path)
 }
 
 /* The first line of a file in sysfs or procfs */
-static bool read_line(const char *path, char *buf, size_t size)
-{
-	char *text = tw_read_file(path, NULL);
-
-	if (!text)
-		return false;
-	text[strcspn(text, "\n")] = 0;
-	snprintf(buf, size, "%s", text);
-	free(text);
-	return true;
-}
-
 static void check_kernel(struct tw_check *c)
 {
 	struct utsname u;
@@ -97,7 +85,7 @@ static void check_lockdown(struct tw_check *c)
 {
 	char line[64], *open, *close;
 
-	if (!read_line("/sys/kernel/security/lockdown", line, sizeof(line))) {
+	if (!tw_read_line("/sys/kernel/security/lockdown", line, sizeof(line))) {
 		fact(c, TW_PRESENT, "no lockdown in this kernel, or securityfs is not mounted");
 		return;
 	}
@@ -127,7 +115,7 @@ static long read_sysctl(const char *path)
 {
 	char line[32];
 
-	return read_line(path, line, sizeof(line)) ? atol(line) : -1;
+	return tw_read_line(path, line, sizeof(line)) ? atol(line) : -1;
 }
 
 /* Where there is no such file, the kernel knows no other way than the JIT */
@@ -243,7 +231,7 @@ bool tw_host_switched_on(void)
 {
 	char line[16];
 
-	return !read_line(TW_SWITCH, line, sizeof(line)) || *line == 'Y' || *line == '1';
+	return !tw_read_line(TW_SWITCH, line, sizeof(line)) || *line == 'Y' || *line == '1';
 }
 
 /* A module can be replaced while the host runs; built in, it cannot */
@@ -418,7 +406,7 @@ static void check_clocksource(struct tw_check *c)
 {
 	char line[64];
 
-	if (!read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line,
+	if (!tw_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line,
 		       sizeof(line))) {
 		fact(c, TW_UNKNOWN, "the host's clocksource is not shown");
 		return;

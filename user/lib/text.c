@@ -200,6 +200,17 @@ char *tw_read_file(const char *path, size_t *len)
 	return read_path(path, READ_MAX, false, len);
 }
 
+bool tw_read_line(const char *path, char *buf, size_t size)
+{
+	char *text = tw_read_file(path, NULL);
+
+	snprintf(buf, size, "%.*s", text ? (int)strcspn(text, "\n") : 0, text ? text : "");
+	if (!text)
+		return false;
+	free(text);
+	return true;
+}
+
 static void out_of_memory(void)
 {
 	fputs("twctl: out of memory\n", stderr);
