@@ -20,11 +20,7 @@ diag("TW_SEED=$seed");
 my $g = $guests[0];
 my $pid = guest($g);
 my $before = left_behind();
-my $spins = $ENV{TW_BUSY} ? fork : 0;
-if (defined $spins && !$spins && $ENV{TW_BUSY}) {
-	1 while 1;
-}
-END { kill 'KILL', $spins if $spins }
+spawn('perl', '-e', '1 while 1') if $ENV{TW_BUSY};	# ended with the test
 
 # Who runs keeps the CPU until the scheduler's tick finds the slice used up: 4 ms at HZ=250, and 0.7 of slice. On this
 # host of one CPU, which the test and the guest share, a call may be late by that, and once more the vCPU that is to stop
