@@ -130,8 +130,11 @@ sub stop_guest { return run('tools/guest', 'stop', shift) }
 # takes ticks of the RTC at 1024 Hz, once rtc_ticks() asks it to. Not one of tools/guest's: the caller kills it.
 # QEMU's main loop, whose timer the RTC is, runs before any vCPU: a tick that it comes too late for is not raised at all,
 # and that is one more which the guest lacks and KVM has never seen.
+# From here on khugepaged rests: it copies 2 MB at a time, on Debian's kernel without a point at which it can be preempted,
+# and two ticks of each three are lost for as long as it goes on.
 sub rtc_guest {
 	my ($name, $fix, @opt) = @_;
+	put('/sys/kernel/mm/transparent_hugepage/enabled', "never\n");
 	my %p = (up => '');
 	@opt = qw(-cpu host -machine pc) if !@opt;
 	$p{pid} = open2($p{out}, $p{in}, qw(qemu-system-x86_64 -accel kvm -m 16 -nodefaults -display none -serial stdio), @opt,
