@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 #include "clock_reads.h"
@@ -234,6 +235,14 @@ static void gather_vmm(const struct tw_vm *vm, struct tw_facts *f)
 	snprintf(f->vmm_rtc_why, sizeof(f->vmm_rtc_why), "%s", look.possible ? look.why_rtc : look.why);
 }
 
+/* What NTP has found the host's clock to be off by: its rate, in 2^-16 ppm; a slew that goes on adds to it for a while */
+static double read_ntp_ppm(void)
+{
+	struct timex t = { 0 };
+
+	return adjtimex(&t) < 0 ? 0 : t.freq / 65536.0;
+}
+
 static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *st)
 {
 	struct tw_err ignored = { 0 };
@@ -250,6 +259,7 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 	tw_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
 		  f->clocksource, sizeof(f->clocksource));
 	f->tsc_invariant = read_tsc_flags();
+	f->ntp_ppm = read_ntp_ppm();
 	f->periodic_sync = read_switch(KVM_PARAM "kvmclock_periodic_sync");
 	f->vmware_backdoor = read_switch(KVM_PARAM "enable_vmware_backdoor");
 	f->min_timer_period_us = read_number(KVM_PARAM "min_timer_period_us");

@@ -126,6 +126,8 @@ static void host_provoked(void **state)
 	EXPECT(strcpy(f.clocksource, "hpet"), "host-clocksource " ALWAYS);
 	EXPECT(*f.clocksource = 0, ALWAYS);
 	EXPECT(f.tsc_invariant = 0, "rtc host-tsc " PTP);
+	EXPECT(f.ntp_ppm = 0.999, ALWAYS);
+	EXPECT(f.ntp_ppm = -1, "rtc host-ntp " PTP);
 	EXPECT(f.periodic_sync = 0, "rtc kvmclock-sync " PTP);
 	EXPECT(f.min_timer_period_us = 1000, "timer-floor " ALWAYS);
 	EXPECT(f.vmware_backdoor = 1, "rtc vmware-backdoor " PTP);

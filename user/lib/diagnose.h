@@ -36,6 +36,7 @@ struct tw_facts {
 	bool iothread_uring;		/* an event loop of QEMU waits by io_uring */
 	char clocksource[32];		/* of the host */
 	int tsc_invariant;		/* constant_tsc and nonstop_tsc in the host's cpuinfo */
+	double ntp_ppm;			/* by which the host's NTP has its clocks go faster than their source; below 0 slower */
 	int periodic_sync;		/* kvm.kvmclock_periodic_sync */
 	long min_timer_period_us;
 	int vmware_backdoor;
