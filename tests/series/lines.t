@@ -214,6 +214,8 @@ sub trap_fixes {
 	my $x86 = code("$kvm/x86.c");
 	ok(body($x86, 'kvm_guest_time_update') =~ /tgt_tsc_khz\s*=.*?\?\s*:\s*1\b|max[^;]*tgt_tsc_khz|tgt_tsc_khz[^;]*max/s,
 		'a guest TSC of less than 1 kHz is one of 1 kHz', body($x86, 'kvm_guest_time_update'));
+	my $end = body(code('virt/kvm/kvm_main.c'), 'kvm_mmu_notifier_release');
+	ok($end =~ /gfn_to_pfn_cache_invalidate/, 'no page of guest memory stays cached when it goes', $end);
 	my $start = body(code("$kvm/lapic.c"), 'start_sw_tscdeadline');
 	ok($start =~ /tsc_cycles_to_ns\(/ && $start !~ /\* 1000000ULL/, 'far TSC deadlines do not wrap', $start);
 }
