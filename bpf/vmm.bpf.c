@@ -295,6 +295,12 @@ static __always_inline u64 kicks(void)
 	return nr < TIMEWARP_MAX_VMS ? vmms.vm[nr].kicks : 0;
 }
 
+/* Whether a sleep is as long as QEMU's user network has it by rote */
+static __always_inline bool is_networks(u64 wait)
+{
+	return wait == NETWORK_CAP || wait == NETWORK_SLOW;
+}
+
 /*
  * Whether a sleep of the main loop's is no longer only because its user network polls: it has asked for that length for
  * as long, and the guest for nothing meanwhile. A timer that far away would have fired by now, or be nearer.
@@ -303,12 +309,13 @@ static __always_inline bool is_capped(const struct vmm_segment *seg, u64 wait)
 {
 	u64 now = guest_now(seg);
 
-	if (wait != NETWORK_CAP || !vmm.capped_ns || vmm.capped_kicks != kicks()) {
-		vmm.capped_ns = wait == NETWORK_CAP ? now : 0;
+	if (wait != vmm.capped_wait_ns || vmm.capped_kicks != kicks()) {
+		vmm.capped_wait_ns = is_networks(wait) ? wait : 0;
+		vmm.capped_ns = now;
 		vmm.capped_kicks = kicks();
 		return false;
 	}
-	return now - vmm.capped_ns >= NETWORK_CAP;
+	return wait && now - vmm.capped_ns >= wait;
 }
 
 /* How long to sleep instead, in host ns, for whose sake, and how long it is in guest ns */
@@ -387,7 +394,7 @@ static __always_inline int sleeps(u64 timeout)
 	if (!seg.active)
 		return 0;
 	if (is_main_loop()) {
-		vmm.network = wait == NETWORK_CAP || wait == NETWORK_SLOW;
+		vmm.network = is_networks(wait);
 		vmm.woken = 0;
 	}
 	wait = new_wait(&seg, wait, &awaits, &guest_ns);
@@ -459,7 +466,7 @@ static __always_inline bool sleeps_too_long(u32 awaits)
 
 static __always_inline int wake_main_loop(void)
 {
-	u32 changes = *(volatile u32 *)&vmm.changes;
+	u32 changes = *(volatile u32 *)&vmm.changes, nr = vmm.nr;
 
 	if (bpf_get_current_pid_tgid() >> 32 != vmm.pid || vmm.fold[VMM_VIRTUAL].phase != VMM_FOLLOW ||
 	    vmm.told == changes)
@@ -468,6 +475,8 @@ static __always_inline int wake_main_loop(void)
 	if (!sleeps_too_long(*(volatile u32 *)&vmm.awaits))
 		return 0;
 	vmm.woken = 1;
+	if (nr < TIMEWARP_MAX_VMS)
+		__sync_fetch_and_add(&vmms.vm[nr].wakes, 1);
 	bpf_send_signal(VMM_WAKE_SIGNAL);
 	__sync_fetch_and_add(&vmm.wakes, 1);
 	return 0;

@@ -9,7 +9,7 @@
  *   - counters, if any:	TIMEWARP_COUNTER()
  *   - events, if any:		TIMEWARP_EVENTS(), timewarp_tell()
  *   - the VMM's timers and devices, if they matter: TIMEWARP_VMMS(), timewarp_vmm_due_ns(),
- *     timewarp_vmm_kicks()
+ *     timewarp_vmm_kicks(), timewarp_vmm_wakes()
  *   - one decision function:	TIMEWARP_DECIDE()
  *   - an exit record:		TIMEWARP_EXIT_RECORD()
  *   - the table naming them:	TIMEWARP_OPS()
@@ -329,7 +329,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	extern int __timewarp_events_end
 
 /**
- * TIMEWARP_VMMS - have timewarp_vmm_due_ns() and timewarp_vmm_kicks() know of VMMs' timers and devices
+ * TIMEWARP_VMMS - have timewarp_vmm_due_ns(), timewarp_vmm_kicks() and timewarp_vmm_wakes() know of VMMs
  *
  * One in an object. twctl shares it with its probes on the VMMs, where there are some.
  */
@@ -368,6 +368,15 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 			else if (!i || timewarp_group.member[i].state == TIMEWARP_LIVES)	\
 				return ~0ULL;						\
 		}									\
+		return sum;								\
+	}										\
+	/* How often a change of the timeline has woken one of their VMMs */		\
+	static __always_inline __u64 timewarp_vmm_wakes(void)				\
+	{										\
+		__u64 sum = 0;								\
+											\
+		for (int i = 0; i < TIMEWARP_MAX_VMS; i++)				\
+			sum += timewarp_vmms.vm[i].wakes;				\
 		return sum;								\
 	}										\
 	extern int __timewarp_vmms_end

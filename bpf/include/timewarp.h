@@ -152,6 +152,7 @@ struct timewarp_vmm_view {
 	unsigned long long due_ns;	/* its next timer in guest time, by its clock; ~0: none */
 	unsigned long long mono_ns;	/* its clock minus the timeline, as KVM continues it */
 	unsigned long long kicks;	/* times that there was something to do for its devices */
+	unsigned long long wakes;	/* times that a change of the timeline has woken it */
 };
 
 struct timewarp_vmms {

@@ -77,8 +77,9 @@ struct vmm_state {
 	unsigned long long longest_ns;	/* that the main loop may sleep, of the host; or 0 */
 	unsigned int woken;		/* the main loop's last sleep was ended by a signal of ours, */
 	unsigned int network;		/* and was as long as its user network has it by rote */
-	unsigned long long capped_ns;	/* guest time since when the main loop sleeps as long as its user network */
-	unsigned long long capped_kicks; /* allows, or 0; "kicks" of struct timewarp_vmm_view then */
+	unsigned long long capped_wait_ns; /* the main loop sleeps so long, as its user network has it do; 0: it does not */
+	unsigned long long capped_ns;	/* since when, in guest time */
+	unsigned long long capped_kicks; /* "kicks" of struct timewarp_vmm_view then */
 	long long mono_base_ns;		/* what the timeline was ahead by before, and is in the */
 	long long wall_base_ns;		/* VMM's own offsets, or not to be shown */
 	unsigned long long seqlock;	/* int, odd while the next two change */

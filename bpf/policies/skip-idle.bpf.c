@@ -13,9 +13,9 @@
  *
  * "idle" is the guard for what is on its way from outside: a disk, the network, a person. When there was
  * something to do for a device (a vCPU has left KVM, a queue was kicked, the VMM's main loop was woken for
- * a file or a timer of its own) it leaps only once the guest has been halted, and that is over, for so long
- * of the host's time; from then on, until there is again, at once. What takes longer than that, the guest
- * sees as having taken until its next timer. KVM does not know of it.
+ * a file or a timer of its own) it leaps only once that is over for so long of the host's time; from then
+ * on, until there is again, at once. What takes longer than that, the guest sees as having taken until its
+ * next timer. KVM does not know of it.
  *
  * With "slack" a leap goes on that far past the timer, and what falls due until then fires together with
  * it: so many leaps fewer, each timer late by no more than it. Not while a timer is periodic, as ticks
@@ -23,8 +23,8 @@
  *
  * Timers that live in the VMM (RTC, HPET, a disk's throttle) count where its clocks follow (twctl
  * attach --vmm): no leap goes past one by more than the slack, nor happens while the VMM's main loop is awake. With --vmm
- * off they are on the host's time, as whatever else comes from outside, and "idle" is waited for
- * each time, as nothing is known of devices.
+ * off they are on the host's time, as whatever else comes from outside, and nothing is known of devices:
+ * it leaps only once all vCPUs have been halted for "idle", each time.
  *
  * A guest without a timer has nowhere to go, and waits.
  */
@@ -34,7 +34,7 @@ TIMEWARP_SUMMARY("when all vCPUs wait, guest time leaps to the next timer");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it does not skip");
 TIMEWARP_PARAM(__u64, idle, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
-	       "host time for which all vCPUs must have been halted since a device was used");
+	       "host time for which no device must have been used (--vmm off: all vCPUs halted)");
 TIMEWARP_PARAM(__u64, slack, 0ULL, 0ULL, 10000000000ULL, "ns",
 	       "guest time by which timers may be late, so that one leap serves several");
 TIMEWARP_PARAM(__u64, max_skip, 1800000000000ULL, 1ULL, 1800000000000ULL, "ns",
@@ -47,20 +47,59 @@ TIMEWARP_COUNTER(skips, "", "how often it was skipped, or tried to");
 TIMEWARP_COUNTER(ended, "", "1 when 'until' has come");
 TIMEWARP_COUNTER(waited, "", "how often a VMM that was awake, or its timer, was waited for");
 TIMEWARP_COUNTER(guarded, "", "how often 'idle' was waited for, as a device had been used");
+TIMEWARP_COUNTER(rate, "", "guest seconds per host second, of the last half a minute to a minute");
+TIMEWARP_COUNTER(guard_ns, "ns", "host time for which 'idle' kept it from a skip");
+TIMEWARP_COUNTER(vmm_ns, "ns", "host time for which a VMM that was awake, or its timer, did");
 TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(skip_exit)
 
-/* How long to wait at least: about what the VMM's main loop needs if the last leap has woken it as well */
+/* How long to wait at least where the last leap has woken the VMM's main loop as well: about what that needs */
 #define SOON_NS (5 * TIMEWARP_MIN_IDLE_NS / 2)
 
 static volatile __u64 until_ns;
 /* What timewarp_vmm_kicks() said when nothing was on its way; what it said last, and since when, in host ns */
 static volatile __u64 quiet_kicks, last_kicks, last_kicks_ns;
+/* What timewarp_vmm_wakes() said at the last leap, and how long to wait after it */
+static volatile __u64 leap_wakes, soon_ns = SOON_NS;
+
+/* What kept it from a leap when it last was to: 0 for nothing, and since when, in host ns */
+enum keeper { NOBODY, GUARD, VMM };
+static volatile __u64 kept_by, kept_since_ns;
+/* Of the rate: two moments, half a minute or more apart */
+#define RATE_NS 30000000000ULL
+static volatile __u64 from_host_ns, from_guest_ns, then_host_ns, then_guest_ns;
 
 static __always_inline __u64 earlier(__u64 a, __u64 b)
 {
 	return a < b ? a : b;
+}
+
+static __always_inline void keep(const struct kvm_timewarp_view *view, enum keeper keeper)
+{
+	if (kept_by == GUARD)
+		guard_ns += view->host_ns - kept_since_ns;
+	else if (kept_by == VMM)
+		vmm_ns += view->host_ns - kept_since_ns;
+	kept_by = keeper;
+	kept_since_ns = view->host_ns;
+}
+
+static __always_inline void measure(const struct kvm_timewarp_view *view)
+{
+	/* At the attach; and a guest whose clock somebody has set back */
+	if (!then_host_ns || view->guest_ns < from_guest_ns) {
+		from_host_ns = then_host_ns = view->host_ns;
+		from_guest_ns = then_guest_ns = view->guest_ns;
+	}
+	if (view->host_ns > from_host_ns)
+		rate = (view->guest_ns - from_guest_ns) / (view->host_ns - from_host_ns);
+	if (view->host_ns - then_host_ns >= RATE_NS) {
+		from_host_ns = then_host_ns;
+		from_guest_ns = then_guest_ns;
+		then_host_ns = view->host_ns;
+		then_guest_ns = view->guest_ns;
+	}
 }
 
 /* How much longer nothing must have been asked of a device, in host ns, as something may be on its way */
@@ -68,13 +107,14 @@ static __always_inline __u64 guard(const struct kvm_timewarp_view *view, __u64 k
 {
 	__u64 quiet_ns = view->idle_ns;
 
-	if (kicks != ~0ULL && kicks == quiet_kicks)
-		return 0;
 	if (kicks != ~0ULL) {
+		if (kicks == quiet_kicks)
+			return 0;
 		if (kicks != last_kicks)
 			last_kicks_ns = view->host_ns;
 		last_kicks = kicks;
-		quiet_ns = earlier(quiet_ns, view->host_ns - last_kicks_ns);
+		/* A guest that merely runs, as at its tick, has asked for nothing */
+		quiet_ns = view->host_ns - last_kicks_ns;
 	}
 	return quiet_ns < idle ? idle - quiet_ns : 0;
 }
@@ -84,6 +124,7 @@ static __always_inline void wait_for_vmm(const struct kvm_timewarp_view *view,
 					 struct kvm_timewarp_answer *answer)
 {
 	waited++;
+	keep(view, VMM);
 	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 }
 
@@ -92,11 +133,14 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 {
 	__u64 vmm = timewarp_vmm_due_ns(view), timer = earlier(view->next_timer_ns, vmm);
 	__u64 late = slack, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), to;
+	__u64 wakes = timewarp_vmm_wakes();
 
+	keep(view, NOBODY);
 	if (timer == ~0ULL)
 		return;
 	if (wait) {
 		guarded++;
+		keep(view, GUARD);
 		answer->next_host_ns = view->host_ns + wait;
 		return;
 	}
@@ -124,6 +168,9 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 	if (late)
 		answer->flags |= KVM_TIMEWARP_PAST_TIMERS;
 	skips++;
+	/* The next leap wakes the main loop as a rule if this one's forerunner did */
+	soon_ns = wakes == leap_wakes ? TIMEWARP_MIN_IDLE_NS : SOON_NS;
+	leap_wakes = wakes;
 	if (to < view->next_timer_ns)
 		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 }
@@ -141,6 +188,7 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 		until_ns = end;
 		ended = 0;
 	}
+	measure(view);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
 	if (timewarp_reached(view, answer, kind, end)) {
@@ -150,13 +198,13 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 		}
 		return 0;
 	}
-	answer->next_idle_ns = SOON_NS;
 	/* That they wait already was told, under another 'until', and is not told again */
 	if (view->event <= KVM_TIMEWARP_PARAMS)
 		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 	if (view->event == KVM_TIMEWARP_IDLE ||
-	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= SOON_NS))
+	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= soon_ns))
 		skip(view, answer, end);
+	answer->next_idle_ns = soon_ns;
 	return 0;
 }
 

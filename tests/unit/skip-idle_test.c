@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The policy skip-idle, compiled for this machine: when it leaps, with a guest that ticks and a VMM that is told of. */
+#include "../../bpf/policies/skip-idle.bpf.c"
+
+#include <stdbool.h>
+
+#include "tap.h"
+
+#define MS 1000000ULL
+#define SECOND 1000000000ULL
+
+__u64 tw_check_now_ns;
+unsigned long tw_check_told;
+
+__u32 bpf_get_prandom_u32(void)
+{
+	return 4;
+}
+
+__u64 kvm_timewarp_host_tsc(void)
+{
+	return 0;
+}
+
+int kvm_timewarp_ask(__u32 id)
+{
+	(void)id;
+	return 0;
+}
+
+__u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
+{
+	return c ? (unsigned __int128)a * b / c : ~0ULL;
+}
+
+static struct kvm_timewarp_view now;
+static struct kvm_timewarp_answer said;
+
+static void ask(__u32 event)
+{
+	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
+
+	now.event = event;
+	said = (struct kvm_timewarp_answer){ .factor_num = 1, .factor_den = 1 };
+	assert_int_equal(skip_decide(args), 0);
+}
+
+static void pass(__u64 span_ns)
+{
+	now.host_ns += span_ns;
+	now.guest_ns += span_ns;
+}
+
+/* All vCPUs have halted, and that is over long enough for the policy to be told */
+static void halts(void)
+{
+	__u64 told_ns = said.next_idle_ns;
+
+	assert_true(told_ns >= TIMEWARP_MIN_IDLE_NS);
+	pass(told_ns);
+	now.idle_ns = told_ns;
+	ask(KVM_TIMEWARP_IDLE);
+}
+
+/* The time has come that the last answer named, the guest still waiting */
+static void time_comes(void)
+{
+	__u64 span_ns = said.next_host_ns - now.host_ns;
+
+	assert_true(said.next_host_ns > now.host_ns);
+	pass(span_ns);
+	now.idle_ns += span_ns;
+	ask(KVM_TIMEWARP_HOST_TIME);
+}
+
+/* Attached to a guest with a timer a second ahead, under a VMM with none */
+static void begin(bool vmm)
+{
+	struct timewarp_vmm_view *v = (void *)&timewarp_vmms.vm[0];
+
+	factor.num = factor.den = 1;
+	idle = 5 * MS;
+	slack = 0;
+	max_skip = TIMEWARP_MAX_LEAP_NS;
+	min_skip = MS;
+	until.kind = TIMEWARP_NEVER;
+	quiet_kicks = last_kicks = last_kicks_ns = leap_wakes = kept_by = 0;
+	skips = guarded = waited = guard_ns = vmm_ns = rate = 0;
+	from_host_ns = from_guest_ns = then_host_ns = then_guest_ns = 0;
+	soon_ns = SOON_NS;
+	*v = (struct timewarp_vmm_view){ .pid = vmm, .due_ns = vmm ? ~0ULL : 0, .kicks = 7 };
+	now = (struct kvm_timewarp_view){
+		.host_ns = 1000 * SECOND, .guest_ns = 5000 * SECOND, .factor_num = 1, .factor_den = 1,
+		.next_timer_ns = 5001 * SECOND, .state = KVM_TIMEWARP_ONE_SHOT,
+	};
+	ask(KVM_TIMEWARP_ATTACH);
+	quiet_kicks = timewarp_vmm_kicks();
+}
+
+static struct timewarp_vmm_view *vm(void)
+{
+	return (void *)&timewarp_vmms.vm[0];
+}
+
+static void leaps_at_once_where_no_device_was_used(void **state)
+{
+	(void)state;
+	begin(true);
+	halts();
+	assert_int_equal(said.leap_ns, 5001 * SECOND);
+	assert_int_equal(guarded, 0);
+}
+
+/* The guest's own tick, each 4 ms, ends no guard and begins none */
+static void a_ticking_guest_waits_for_a_device_once(void **state)
+{
+	__u64 kicked_ns;
+
+	(void)state;
+	begin(true);
+	vm()->kicks++;
+	halts();
+	kicked_ns = now.host_ns;
+	assert_true(!said.leap_ns && guarded == 1 && said.next_host_ns == kicked_ns + 5 * MS);
+	pass(4 * MS);
+	now.idle_ns = 0;
+	halts();
+	assert_true(!said.leap_ns && guarded == 2 && said.next_host_ns == kicked_ns + 5 * MS);
+	time_comes();
+	assert_true(said.leap_ns && now.host_ns == kicked_ns + 5 * MS);
+	assert_int_equal(guard_ns, 5 * MS);
+}
+
+static void a_device_that_is_used_again_is_waited_for_again(void **state)
+{
+	(void)state;
+	begin(true);
+	vm()->kicks++;
+	halts();
+	pass(2 * MS);
+	now.idle_ns = 0;
+	vm()->kicks++;
+	halts();
+	assert_true(!said.leap_ns && said.next_host_ns == now.host_ns + 5 * MS);
+	time_comes();
+	assert_true(said.leap_ns);
+}
+
+static void without_probes_the_guest_must_have_halted_so_long(void **state)
+{
+	(void)state;
+	begin(false);
+	halts();
+	assert_true(!said.leap_ns && said.next_host_ns == now.host_ns + 5 * MS - now.idle_ns);
+	pass(4 * MS);
+	now.idle_ns = 0;
+	halts();
+	assert_true(!said.leap_ns && said.next_host_ns == now.host_ns + 5 * MS - now.idle_ns);
+	time_comes();
+	assert_true(said.leap_ns);
+}
+
+static void waits_longer_where_leaps_wake_the_vmm(void **state)
+{
+	(void)state;
+	begin(true);
+	assert_int_equal(said.next_idle_ns, SOON_NS);
+	halts();
+	assert_true(said.leap_ns && said.next_idle_ns == TIMEWARP_MIN_IDLE_NS);
+	now.next_timer_ns = (now.guest_ns = said.leap_ns) + SECOND;
+	vm()->wakes++;
+	halts();
+	assert_true(said.leap_ns && said.next_idle_ns == SOON_NS);
+	now.next_timer_ns = (now.guest_ns = said.leap_ns) + SECOND;
+	halts();
+	assert_true(said.leap_ns && said.next_idle_ns == TIMEWARP_MIN_IDLE_NS);
+}
+
+static void a_vmm_that_is_awake_is_waited_for(void **state)
+{
+	(void)state;
+	begin(true);
+	vm()->due_ns = 0;
+	halts();
+	assert_true(!said.leap_ns && waited == 1);
+	vm()->due_ns = ~0ULL;
+	time_comes();
+	assert_true(said.leap_ns);
+	assert_int_equal(vmm_ns, TIMEWARP_MIN_INTERVAL_NS);
+	assert_int_equal(guard_ns, 0);
+}
+
+/* A leap of a second each 10 ms for two minutes, then none */
+static void tells_the_rate_of_the_last_minute(void **state)
+{
+	__u64 i;
+
+	(void)state;
+	begin(true);
+	for (i = 0; i < 12000; i++) {
+		pass(10 * MS);
+		now.guest_ns += SECOND;
+		ask(KVM_TIMEWARP_HOST_TIME);
+		assert_true(i < 3 || (rate >= 100 && rate <= 101));
+	}
+	for (i = 0; i < 6100; i++) {
+		pass(10 * MS);
+		ask(KVM_TIMEWARP_HOST_TIME);
+	}
+	assert_int_equal(rate, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(leaps_at_once_where_no_device_was_used),
+		cmocka_unit_test(a_ticking_guest_waits_for_a_device_once),
+		cmocka_unit_test(a_device_that_is_used_again_is_waited_for_again),
+		cmocka_unit_test(without_probes_the_guest_must_have_halted_so_long),
+		cmocka_unit_test(waits_longer_where_leaps_wake_the_vmm),
+		cmocka_unit_test(a_vmm_that_is_awake_is_waited_for),
+		cmocka_unit_test(tells_the_rate_of_the_last_minute),
+	};
+
+	return RUN_TAP(tests);
+}
