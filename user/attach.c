@@ -118,10 +118,10 @@ static int open_events(void *arg, struct tw_err *e)
 
 	if (fd >= 0)
 		a->events = ring_buffer__new(fd, take_event, a, NULL);
-	if (a->events || (!a->args->exec && !a->args->exit_when_done))
+	if ((a->events && a->made.p.tells_done) || (!a->args->exec && !a->args->exit_when_done))
 		return TW_OK;
 	tw_fail(e, TW_USAGE, "cannot wait until %s is done", a->made.p.name);
-	tw_fact(e, "the policy does not tell");
+	tw_fact(e, a->events ? "what the policy tells is never that it is done" : "the policy does not tell");
 	return tw_cure(e, "leave out --exec and --exit-when-done, or take a policy such as until");
 }
 
@@ -451,6 +451,7 @@ static void follow_swap(struct attachment *a, const struct tw_vm *vm)
 	struct tw_err ignored = { 0 };
 	struct tw_live live;
 	struct tw_state st;
+	bool tells_done;
 	char old[32];
 
 	if (tw_state_read(vm->dir, &st, &ignored) || !st.attached || tw_live_open(&live, &st, &ignored)) {
@@ -467,11 +468,12 @@ static void follow_swap(struct attachment *a, const struct tw_vm *vm)
 		close(a->events_fd);
 	a->events_fd = live.events_fd;
 	live.events_fd = -1;
+	tells_done = tw_btf_tells_done(live.btf);
 	tw_live_close(&live);
 	report_swapped(a, old);
 	if (a->events_fd >= 0)
 		a->events = ring_buffer__new(a->events_fd, take_event, a, NULL);
-	if (!a->events && (a->args->exec || a->args->exit_when_done))
+	if ((!a->events || !tells_done) && (a->args->exec || a->args->exit_when_done))
 		tw_fprintf(stderr, "twctl: %s does not tell when it is done: nothing is waited for but its end\n", a->policy);
 }
 

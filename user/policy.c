@@ -196,8 +196,10 @@ static void print_policy(const struct tw_policy *p)
 		tw_printf("  %s  %s\n", p->counters.v[i].name, p->counters.v[i].help);
 	if (p->chaos)
 		tw_printf("gives the guest a bad clock on purpose: attach wants --chaos\n");
-	if (p->tells)
-		tw_printf("has events: --exec and --exit-when-done work where one of them is that it is done\n");
+	if (p->tells_done)
+		tw_printf("tells when it is done: --exec and --exit-when-done work\n");
+	else if (p->tells)
+		tw_printf("has events, but is never done: --exec and --exit-when-done do not work\n");
 }
 
 static void write_param(struct tw_json *j, const struct tw_policy *p, const struct tw_param *param)
@@ -229,6 +231,7 @@ static void write_policy(const struct tw_policy *p)
 	tw_json_str(&j, "object", p->path ? p->path : p->title);
 	tw_json_str(&j, "ops_version", p->abi);
 	tw_json_bool(&j, "tells", p->tells);
+	tw_json_bool(&j, "tells_done", p->tells_done);
 	tw_json_bool(&j, "chaos", p->chaos);
 	tw_json_open(&j, "parameters", '[');
 	for (i = 0; i < p->params.n; i++)

@@ -315,11 +315,15 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 		__uint(type, TIMEWARP_MAP_TYPE_RINGBUF);					\
 		__uint(max_entries, 4096);						\
 	} timewarp_events SEC(".maps");							\
+	/* Is in the object only where it is told somewhere, and so tells twctl */		\
+	static volatile __u64 timewarp_told_done;					\
 	static __always_inline void timewarp_tell(const struct kvm_timewarp_view *view,	\
 						  __u32 kind, __u32 number)		\
 	{										\
 		struct timewarp_event event = { kind, number, view->host_ns, view->guest_ns };	\
 											\
+		if (kind == TIMEWARP_EVENT_DONE)					\
+			timewarp_told_done++;						\
 		/* nobody may read for a while: half of the room is for words that it is done */ \
 		if (kind != TIMEWARP_EVENT_DONE &&						\
 		    bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)		\

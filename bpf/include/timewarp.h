@@ -232,6 +232,7 @@ struct timewarp_group {
 #define TIMEWARP_COUNTERS_SECTION ".data.counts"
 
 /* The ring buffer through which a policy tells its loader something */
+#define TIMEWARP_DONE_VAR "timewarp_told_done"
 #define TIMEWARP_EVENTS_MAP "timewarp_events"
 
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */

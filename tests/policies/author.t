@@ -34,6 +34,8 @@ says 0 'policy mine, 2 parameters' build mine.bpf.c
 says 0 '^counters:$' inspect ./mine.bpf.o
 says 0 "\"ops_version\":\"$abi\"" -j inspect ./mine.bpf.o
 says 1 'there is no' inspect nosuch
+says 0 '^has events, but is never done' inspect freeze
+says 0 '^tells when it is done' inspect until
 says 0 '^ramp ' list
 for p in bpf/policies/*.bpf.c bpf/policies/examples/*.bpf.c; do
 	says 0 'crimes 0$' check "$root/$p" --count 2000

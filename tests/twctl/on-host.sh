@@ -171,6 +171,8 @@ sleep 1
 kill -CONT "$fg"
 check 'who is stopped while a policy tells more than there is room for hears that it is done' ends 0 'tells: done 300'
 
+check 'who waits for a policy that is never done is told so' says 2 'never that it is done' \
+	attach --vm web --policy freeze --exit-when-done
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \

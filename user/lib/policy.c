@@ -178,6 +178,7 @@ static int read_object(struct tw_policy *p, struct tw_err *e)
 	p->abi = tw_btf_tag(bpf_object__btf(p->obj), "abi=");
 	p->chaos = tw_btf_tag(bpf_object__btf(p->obj), "chaos=");
 	p->tells = bpf_object__find_map_by_name(p->obj, TIMEWARP_EVENTS_MAP);
+	p->tells_done = tw_btf_tells_done(bpf_object__btf(p->obj));
 	return TW_OK;
 }
 
@@ -524,6 +525,11 @@ int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, str
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot swap in %s on %s", p->name, vm->id);
 	return explain_attach(e, -err, p, vm);
+}
+
+bool tw_btf_tells_done(const struct btf *btf)
+{
+	return btf__find_by_name_kind(btf, TIMEWARP_DONE_VAR, BTF_KIND_VAR) >= 0;
 }
 
 int tw_policy_events(const struct tw_policy *p)

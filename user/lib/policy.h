@@ -33,12 +33,16 @@ struct tw_policy {
 	const char *summary;		/* what it says about itself; NULL if nothing */
 	const char *abi;		/* version of the ops; NULL if it does not say */
 	bool tells;			/* has TIMEWARP_EVENTS() */
+	bool tells_done;		/* tells TIMEWARP_EVENT_DONE somewhere */
 	bool chaos;			/* has TIMEWARP_CHAOS_SUMMARY() */
 	unsigned long long withheld;	/* enum kvm_timewarp_flags that the user has not allowed */
 	char name[16];			/* as it calls itself */
 	char *given;			/* "a=1 b=2", as it was assigned; NULL if nothing was */
 	char *log;			/* of the verifier */
 };
+
+/* Whether a policy of this BTF tells somewhere that it is done */
+bool tw_btf_tells_done(const struct btf *btf);
 
 /**
  * tw_policy_open - open a policy's object without loading it
