@@ -33,6 +33,8 @@ sub start {
 		POSIX::dup2(fileno $slave, $_) for 0, 1, 2;
 		$ENV{TERM} = $type;
 		delete @ENV{qw(LINES COLUMNS)};
+		# As at a login: a test that a script has in the background ignores these, and so would what it starts
+		$SIG{$_} = 'DEFAULT' for qw(INT QUIT);
 		exec @cmd or POSIX::_exit(127);
 	}
 	return $self;
