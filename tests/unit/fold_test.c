@@ -189,7 +189,7 @@ static bool fold_for(unsigned int us)
 
 static void kill_at_random(bool writes)
 {
-	unsigned int round, kills = 0, readings = 0;
+	unsigned int round, tries, kills = 0, readings = 0;
 
 	for (round = 0; round < 60; round++) {
 		pid_t pid = fake_start(m, 2);
@@ -197,7 +197,8 @@ static void kill_at_random(bool writes)
 
 		m->writes = writes;
 		usleep(1000);
-		while (!fold_for(100 + random() % 3000))
+		/* A little more time at each try: on a busy machine none may come to its end in three milliseconds */
+		for (tries = 0; !fold_for(100 + random() % (3000 + 100 * tries)); tries++)
 			kills++;
 		assert_true(tw_fold_is_done(&m->s));
 		readings = m->readings;
