@@ -5,34 +5,14 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "policy_kernel.h"
 #include "tap.h"
 
 #define SECOND 1000000000ULL
 
-__u64 tw_check_now_ns;
-unsigned long tw_check_told;
-
 __u32 bpf_get_prandom_u32(void)
 {
 	return (__u32)rand() ^ (__u32)rand() << 15;
-}
-
-__u64 kvm_timewarp_host_tsc(void)
-{
-	return 0;
-}
-
-int kvm_timewarp_ask(__u32 id)
-{
-	(void)id;
-	return 0;
-}
-
-__u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
-{
-	unsigned __int128 q = c ? (unsigned __int128)a * b / c : 0;
-
-	return !c || q > ~0ULL ? ~0ULL : (__u64)q;
 }
 
 static struct kvm_timewarp_view now;

@@ -4,33 +4,15 @@
 
 #include <stdbool.h>
 
+#include "policy_kernel.h"
 #include "tap.h"
 
 #define MS 1000000ULL
 #define SECOND 1000000000ULL
 
-__u64 tw_check_now_ns;
-unsigned long tw_check_told;
-
 __u32 bpf_get_prandom_u32(void)
 {
 	return 4;
-}
-
-__u64 kvm_timewarp_host_tsc(void)
-{
-	return 0;
-}
-
-int kvm_timewarp_ask(__u32 id)
-{
-	(void)id;
-	return 0;
-}
-
-__u64 kvm_timewarp_mul_div(__u64 a, __u64 b, __u64 c)
-{
-	return c ? (unsigned __int128)a * b / c : ~0ULL;
 }
 
 static struct kvm_timewarp_view now;
