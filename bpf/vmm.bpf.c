@@ -315,7 +315,7 @@ static __always_inline bool is_capped(const struct vmm_segment *seg, u64 wait)
 		vmm.capped_kicks = kicks();
 		return false;
 	}
-	return wait && now - vmm.capped_ns >= wait;
+	return now - vmm.capped_ns >= wait;
 }
 
 /* How long to sleep instead, in host ns, for whose sake, and how long it is in guest ns */
@@ -478,7 +478,6 @@ static __always_inline int wake_main_loop(void)
 	if (nr < TIMEWARP_MAX_VMS)
 		__sync_fetch_and_add(&vmms.vm[nr].wakes, 1);
 	bpf_send_signal(VMM_WAKE_SIGNAL);
-	__sync_fetch_and_add(&vmm.wakes, 1);
 	return 0;
 }
 

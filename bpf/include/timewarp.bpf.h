@@ -322,11 +322,10 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	{										\
 		struct timewarp_event event = { kind, number, view->host_ns, view->guest_ns };	\
 											\
-		if (kind == TIMEWARP_EVENT_DONE)					\
-			timewarp_told_done++;						\
 		/* nobody may read for a while: half of the room is for words that it is done */ \
-		if (kind != TIMEWARP_EVENT_DONE &&						\
-		    bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)		\
+		if (kind == TIMEWARP_EVENT_DONE)						\
+			timewarp_told_done++;						\
+		else if (bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)	\
 			return;									\
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
 	}										\

@@ -232,8 +232,9 @@ struct timewarp_group {
 #define TIMEWARP_COUNTERS_SECTION ".data.counts"
 
 /* The ring buffer through which a policy tells its loader something */
-#define TIMEWARP_DONE_VAR "timewarp_told_done"
 #define TIMEWARP_EVENTS_MAP "timewarp_events"
+/* A variable that is in the object of a policy which tells somewhere that it is done */
+#define TIMEWARP_DONE_VAR "timewarp_told_done"
 
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */
 #define TIMEWARP_TAG_PREFIX "timewarp."

@@ -95,7 +95,6 @@ struct vmm_state {
 	struct vmm_move move[VMM_MAX_MOVES];
 	unsigned long long clocks;	/* counters: readings rewritten */
 	unsigned long long waits;	/* time-outs rewritten */
-	unsigned long long wakes;	/* times that the main loop was woken for a change */
 	unsigned long long failures;	/* writes that the VMM's memory did not take */
 };
 

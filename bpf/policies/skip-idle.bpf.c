@@ -75,6 +75,7 @@ static __always_inline __u64 earlier(__u64 a, __u64 b)
 	return a < b ? a : b;
 }
 
+/* It is kept from a leap, or is not; what it was kept by until now has taken that long */
 static __always_inline void keep(const struct kvm_timewarp_view *view, enum keeper keeper)
 {
 	if (kept_by == GUARD)
@@ -132,8 +133,7 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 				 struct kvm_timewarp_answer *answer, __u64 end)
 {
 	__u64 vmm = timewarp_vmm_due_ns(view), timer = earlier(view->next_timer_ns, vmm);
-	__u64 late = slack, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), to;
-	__u64 wakes = timewarp_vmm_wakes();
+	__u64 late = slack, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), wakes, to;
 
 	keep(view, NOBODY);
 	if (timer == ~0ULL)
@@ -168,6 +168,7 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 	if (late)
 		answer->flags |= KVM_TIMEWARP_PAST_TIMERS;
 	skips++;
+	wakes = timewarp_vmm_wakes();
 	/* The next leap wakes the main loop as a rule if this one's forerunner did */
 	soon_ns = wakes == leap_wakes ? TIMEWARP_MIN_IDLE_NS : SOON_NS;
 	leap_wakes = wakes;
