@@ -257,7 +257,7 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 		tw_qemu_time_parse(argv, len, &f->q);
 	free(argv);
 	tw_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-		  f->clocksource, sizeof(f->clocksource));
+		     f->clocksource, sizeof(f->clocksource));
 	f->tsc_invariant = read_tsc_flags();
 	f->ntp_ppm = read_ntp_ppm();
 	f->periodic_sync = read_switch(KVM_PARAM "kvmclock_periodic_sync");

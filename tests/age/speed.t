@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # How fast an unmodified Debian that has nothing to do lives under skip-idle, on a test host, with QEMU's user network:
-# see tests/age/speed-live.t, which runs there. Prints the figures; a quarter of an hour.
+# see tests/age/speed-live.t, which runs there. Prints the figures; some five minutes.
 set -o pipefail
 cd "$(dirname "$0")/../.." || exit 125
 # shellcheck source=tools/lib.sh

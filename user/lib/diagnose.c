@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "diagnose.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,12 +56,12 @@ static void judge_host(const struct tw_facts *f, struct list *l)
 		add(l, "host-tsc", TW_NOTE,
 		    "the host's TSC may change its rate or stop in deep sleep, and KVM cannot tell",
 		    NULL, "the host's CPU does not report constant_tsc and nonstop_tsc");
-	if (f->ntp_ppm >= 1 || f->ntp_ppm <= -1)
+	if (fabs(f->ntp_ppm) >= 1)
 		add(l, "host-ntp", TW_NOTE,
 		    "kvmclock and the TSC are not corrected with it: a guest without NTP of its own drifts by that",
 		    "NTP in a guest that nobody warps",
-		    "the host's NTP has its clock go %.3f ppm %s, %.3f s a day", f->ntp_ppm < 0 ? -f->ntp_ppm : f->ntp_ppm,
-		    f->ntp_ppm < 0 ? "slower" : "faster", (f->ntp_ppm < 0 ? -f->ntp_ppm : f->ntp_ppm) * 0.0864);
+		    "the host's NTP has its clock go %.3f ppm %s, %.3f s a day", fabs(f->ntp_ppm),
+		    f->ntp_ppm < 0 ? "slower" : "faster", fabs(f->ntp_ppm) * 0.0864);
 	if (!f->periodic_sync)
 		add(l, "kvmclock-sync", TW_NOTE,
 		    "kvmclock's rate is not brought up to the host's NTP every five minutes",

@@ -51,7 +51,6 @@ static bool exists(const char *path)
 	return access(path, F_OK) == 0;
 }
 
-/* The first line of a file in sysfs or procfs */
 static void check_kernel(struct tw_check *c)
 {
 	struct utsname u;
@@ -407,7 +406,7 @@ static void check_clocksource(struct tw_check *c)
 	char line[64];
 
 	if (!tw_read_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line,
-		       sizeof(line))) {
+			  sizeof(line))) {
 		fact(c, TW_UNKNOWN, "the host's clocksource is not shown");
 		return;
 	}

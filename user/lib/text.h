@@ -57,11 +57,11 @@ const char *tw_cell(char *buf, size_t size, const char *text, int width);
  * Return: its contents with a NUL byte appended, to be freed; NULL with errno set, EFBIG from 64 MiB on
  */
 char *tw_read_file(const char *path, size_t *len);
-
-/* The first line of such a file, without its end; false, and an empty one, if it cannot be read */
-bool tw_read_line(const char *path, char *buf, size_t size);
 /* Likewise what is left of an open file */
 char *tw_read_fd(int fd, size_t *len);
+
+/* The first line of a file, without its end; false, and an empty one, if it cannot be read */
+bool tw_read_line(const char *path, char *buf, size_t size);
 
 /*
  * The command line of a process: words, each with a NUL byte behind it.  A process can make it as long
