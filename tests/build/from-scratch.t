@@ -11,6 +11,7 @@ git ls-files -z | xargs -0 cp --parents -t "$dir" || exit 1
 # As a user who has no cache of his own would have it from the distribution, or from who set this machine up.
 eval "$(tools/build-env)" || exit 1
 cp -rL "$TW_LIBBPF" "$dir/libbpf"
+cp "$TW_BPFTOOL" "$dir/bpftool"
 as_user() {
 	if [ "$(id -u)" = 0 ]; then
 		setpriv --reuid nobody --regid nogroup --clear-groups env HOME=/nonexistent "$@"
@@ -20,7 +21,7 @@ as_user() {
 }
 [ "$(id -u)" != 0 ] || chown -R nobody:nogroup "$dir"
 cd "$dir" || exit 1
-ok "make alone builds, as any user, with flags of his own" as_user make -j2 TW_LIBBPF="$dir/libbpf" TW_CLANG="$TW_CLANG" \
+ok "make alone builds, as any user, with flags of his own" as_user make -j2 TW_LIBBPF="$dir/libbpf" TW_BPFTOOL="$dir/bpftool" TW_CLANG="$TW_CLANG" \
 	CFLAGS='-O1 -g' LDFLAGS=-Wl,-z,now
 ok "it is twctl" says 0 "twctl $(cat VERSION)" build/twctl version
 ok "linked as asked" says 0 NOW readelf -d build/twctl

@@ -16,6 +16,7 @@ chmod +x "$dir"/bin/*
 # In a build directory of its own, as that of this tree has what it needs already; without clang nor a cache.
 bare() { env PATH="$dir/bin:$PATH" TIMEWARP_CACHE="$dir/cache" PKG_CONFIG_LIBDIR="$dir" make BUILD="$dir/build" "$@"; }
 ok "make alone says what is missing and names make setup" says 2 "run: make setup" bare
+ok "each thing that is missing on a line of its own" says 2 "build-env: missing: bpftool of" bare
 ok "make unit does so too" says 2 "run: make setup" bare unit
 ok "make alone installs nothing" finds_nothing cat "$dir"/installs*
 heads() { make help | grep '^[A-Z]' | sort | uniq -d; }

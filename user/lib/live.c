@@ -12,6 +12,7 @@
 
 #include "group.h"
 #include "host.h"
+#include "kick.skel.h"
 #include "policy_priv.h"
 #include "qemu/probes.h"
 #include "text.h"
@@ -19,8 +20,6 @@
 #define MAX_MAPS 64
 /* at two a millisecond */
 #define KICK_TRIES 4000
-
-extern const char tw_kick_bpf[], tw_kick_bpf_end[];
 
 /* fdinfo tells it to old headers and new; 0 if the link has lost its map */
 unsigned int tw_link_map_id(int link_fd)
@@ -262,51 +261,39 @@ void tw_live_close(struct tw_live *l)
 	l->link_fd = -1;
 }
 
-static int run_kick(const struct bpf_object *obj, const char *program, unsigned int id)
+static int run_kick(const struct bpf_program *prog, unsigned int id)
 {
 	struct timewarp_kick_args args = { .id = id };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
-	const struct bpf_program *prog = bpf_object__find_program_by_name(obj, program);
 	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
 
 	return err ? err : (int)opts.retval;
 }
 
 /* Loaded once: a stepper kicks a thousand times */
-static struct bpf_object *load_kick(void)
+static const struct tw_kick_bpf *load_kick(void)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "kick");
-	static struct bpf_object *loaded;
-	struct bpf_object *obj;
-	int err;
+	static const struct tw_kick_bpf *loaded;
 
-	if (loaded)
-		return loaded;
-	obj = bpf_object__open_mem(tw_kick_bpf, tw_kick_bpf_end - tw_kick_bpf, &opts);
-	if (!obj)
-		return NULL;
-	err = bpf_object__load(obj);
-	if (!err)
-		return loaded = obj;
-	bpf_object__close(obj);
-	errno = -err;
-	return NULL;
+	if (!loaded)
+		loaded = tw_kick_bpf__open_and_load();
+	return loaded;
 }
 
 /* Has the kernel ask the policy of a timeline; 0, or -errno of the policy or the kernel */
 static int kick(unsigned int id, bool *loaded)
 {
-	struct bpf_object *obj = load_kick();
+	const struct tw_kick_bpf *skel = load_kick();
 
-	*loaded = obj;
-	return obj ? run_kick(obj, "kick", id) : -errno;
+	*loaded = skel;
+	return skel ? run_kick(skel->progs.kick, id) : -errno;
 }
 
 int tw_live_ask(unsigned int id)
 {
-	struct bpf_object *obj = load_kick();
+	const struct tw_kick_bpf *skel = load_kick();
 
-	return obj ? run_kick(obj, "ask", id) : -errno;
+	return skel ? run_kick(skel->progs.ask, id) : -errno;
 }
 
 /* The same for all VMs of a group: who leads it may be busy with a plan, or be another by then */

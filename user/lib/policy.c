@@ -33,8 +33,8 @@ static int keep_warning(enum libbpf_print_level level, const char *fmt, va_list 
 	va_list copy;
 	char *text;
 
-	/* The last word, "failed to load object", says less than the one before it */
-	if (level == LIBBPF_WARN && !strstr(fmt, "failed to load object")) {
+	/* The last words, "failed to load object" and "... BPF skeleton", say less than the one before them */
+	if (level == LIBBPF_WARN && strncmp(fmt, "libbpf: failed to load ", 23)) {
 		va_copy(copy, ap);
 		vsnprintf(last_warning, sizeof(last_warning), fmt, copy);
 		va_end(copy);
