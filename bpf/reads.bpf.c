@@ -16,7 +16,7 @@ char LICENSE[] SEC("license") = "GPL";
 #define PM_TIMER 0x608
 #define PM_TIMER_OVMF 0xb008
 
-volatile struct tw_reads reads SEC(TW_READS_SECTION) = {};
+volatile struct tw_reads reads = {};
 
 static __always_inline _Bool is_its(void)
 {

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What bpf/reads.bpf.c counts, and user/lib/reads.c reads. */
+/* What bpf/reads.bpf.c counts, and user/lib/clock_reads.c reads. */
 #ifndef TW_READS_BPF_H
 #define TW_READS_BPF_H
-
-#define TW_READS_SECTION ".data.reads"
 
 struct tw_reads {
 	unsigned int pid;		/* of the VM's process */

@@ -9,12 +9,8 @@
 #include "reads.h"
 #include "vm.h"
 
-struct bpf_object;
-struct bpf_link;
-
 struct tw_clock_reads {
-	struct bpf_object *obj;
-	struct bpf_link *links[2];
+	struct tw_reads_bpf *skel;	/* its programs and variables */
 };
 
 /* Begins to count; 0 or an exit status. To be ended in each case */
