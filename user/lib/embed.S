@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* BPF objects inside twctl, byte for byte as they are built: -DCONSTANT_BPF=, -DTRACE_BPF=, -DVMM_BPF= */
+/* BPF objects inside twctl, byte for byte as they are built: -DCONSTANT_BPF=, -DTRACE_BPF= */
 	.section .rodata
 	.macro	embed name, file
 	.balign	8
@@ -11,6 +11,5 @@
 
 	embed	tw_constant_bpf, CONSTANT_BPF
 	embed	tw_trace_bpf, TRACE_BPF
-	embed	tw_vmm_bpf, VMM_BPF
 
 	.section .note.GNU-stack, "", @progbits

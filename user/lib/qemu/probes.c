@@ -21,8 +21,7 @@
 #include "qemu/image.h"
 #include "state.h"
 #include "text.h"
-
-extern const char tw_vmm_bpf[], tw_vmm_bpf_end[];
+#include "vmm.skel.h"
 
 /* ---- attaching */
 
@@ -33,15 +32,6 @@ static int explain(struct tw_err *e, const char *doing, int err)
 	tw_fact(e, "%s: %s", doing,
 		*tw_bpf_last_warning() ? tw_bpf_last_warning() : strerror(-err));
 	return tw_cure(e, "leave them on host time: --vmm off");
-}
-
-static void *initial_value(struct bpf_object *obj, const char *section, size_t expected)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(obj, section);
-	size_t size = 0;
-	void *data = map ? bpf_map__initial_value(map, &size) : NULL;
-
-	return size == expected ? data : NULL;
 }
 
 /*
@@ -67,38 +57,28 @@ static void set_bases(const struct tw_vm *vm, struct vmm_state *s, struct vmm_se
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		unsigned int nr, int view_fd)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_of_running_kvm());
 	struct bpf_map *view;
-	int err;
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "vmm");
-	struct vmm_segments *segments;
 	struct vmm_state *s;
+	int err;
 
-	opts.btf_custom_path = tw_btf_of_running_kvm();
-	v->obj = bpf_object__open_mem(tw_vmm_bpf, tw_vmm_bpf_end - tw_vmm_bpf, &opts);
-	if (!v->obj)
+	v->skel = tw_vmm_bpf__open_opts(&opts);
+	if (!v->skel)
 		return -errno;
-	s = initial_value(v->obj, VMM_SECTION, sizeof(*s));
-	segments = initial_value(v->obj, VMM_SEGMENTS_SECTION, sizeof(*segments));
-	if (!s || !segments)
-		return -EINVAL;
+	s = &v->skel->data_vmm->vmm;
 	*s = look->state;
 	s->awaits = VMM_AWAITS_UNKNOWN;		/* until it is seen to sleep */
 	s->nr = nr;
-	set_bases(vm, s, segments);
-	view = bpf_object__find_map_by_name(v->obj, TIMEWARP_VMMS_SECTION);
-	if (!view)
-		return -EINVAL;
+	set_bases(vm, s, &v->skel->data_segments->segments);
+	view = v->skel->maps.data_vmms;
 	err = view_fd < 0 ? 0 : bpf_map__reuse_fd(view, view_fd);
 	if (err)
 		return err;
-	err = bpf_object__load(v->obj);
+	err = tw_vmm_bpf__load(v->skel);
 	if (!err)
 		v->view_fd = bpf_map__fd(view);
 	return err;
 }
-
-static const char *const programs[TW_VMM_LINKS] = { VMM_PROGRAM, "vmm_change", "vmm_wake", "vmm_enter",
-						  "vmm_kick" };
 
 static void wake(pid_t pid, unsigned long long start)
 {
@@ -138,23 +118,14 @@ static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_
 {
 	LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = look->offset, .cookies = look->cookie,
 		    .cnt = look->nr_sites);
-	struct bpf_program *prog;
+	struct tw_vmm_bpf *skel = v->skel;
 	char path[48];
-	int i;
 
 	/* by what was looked at, whatever its name leads to by now */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", program);
-	for (i = 0; i < TW_VMM_LINKS; i++) {
-		struct tw_vmm_link *l = &v->link[i];
-
-		l->name = programs[i];
-		prog = bpf_object__find_program_by_name(v->obj, l->name);
-		l->link = i ? bpf_program__attach(prog) :
-			      bpf_program__attach_uprobe_multi(prog, vm->pid, path, NULL, &opts);
-		if (!l->link)
-			return -errno;
-	}
-	return 0;
+	skel->links.vmm_site = bpf_program__attach_uprobe_multi(skel->progs.vmm_site, vm->pid, path, NULL, &opts);
+	/* the others, which are on KVM */
+	return skel->links.vmm_site ? tw_vmm_bpf__attach(skel) : -errno;
 }
 
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
@@ -172,7 +143,8 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	err = attach_all(v, vm, look, program);
 	close(program);
 	if (err)
-		return explain(e, v->link[0].link ? "the probes on KVM do not attach" : "the probes do not attach", err);
+		return explain(e, v->skel->links.vmm_site ? "the probes on KVM do not attach" : "the probes do not attach",
+			       err);
 	/* its sleep, if it sleeps, was not looked at */
 	wake(vm->pid, vm->start);
 	return TW_OK;
@@ -180,12 +152,23 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 
 void tw_vmm_close(struct tw_vmm *v)
 {
-	int i;
-
-	for (i = 0; i < TW_VMM_LINKS; i++)
-		bpf_link__destroy(v->link[i].link);
-	bpf_object__close(v->obj);
+	tw_vmm_bpf__destroy(v->skel);
 	memset(v, 0, sizeof(*v));
+}
+
+_Static_assert(sizeof(((struct tw_vmm_bpf *)NULL)->links) == TW_VMM_LINKS * sizeof(struct bpf_link *),
+	       "each program of vmm.bpf.c has a link");
+
+struct bpf_link *tw_vmm_link(const struct tw_vmm *v, unsigned int i, const char **name)
+{
+	const struct bpf_prog_skeleton *prog;
+
+	*name = NULL;
+	if (!v->skel)
+		return NULL;
+	prog = &v->skel->skeleton->progs[i];
+	*name = prog->name;
+	return *prog->link;
 }
 
 /* ---- finding them again */

@@ -15,19 +15,12 @@
 #include "vm.h"
 #include "vmm_state.h"
 
-struct bpf_object;
 struct bpf_link;
 
 #define TW_VMM_LINKS 5
 
-struct tw_vmm_link {
-	const char *name;		/* of its program */
-	struct bpf_link *link;
-};
-
 struct tw_vmm {
-	struct bpf_object *obj;
-	struct tw_vmm_link link[TW_VMM_LINKS];	/* the first is on the VMM, the others on KVM */
+	struct tw_vmm_bpf *skel;	/* its programs, variables and links */
 	int view_fd;			/* what a policy can know of it: TIMEWARP_VMMS_SECTION */
 };
 
@@ -46,6 +39,9 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 		  unsigned int nr, int view_fd, struct tw_err *e);
 
 void tw_vmm_close(struct tw_vmm *v);
+
+/* One of TW_VMM_LINKS links, and its program's name; NULL if it is not attached */
+struct bpf_link *tw_vmm_link(const struct tw_vmm *v, unsigned int i, const char **name);
 
 /* Probes that are attached, by whichever process: their variables, shared with them */
 struct tw_vmm_found {

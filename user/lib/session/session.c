@@ -271,13 +271,16 @@ static void keep(void *arg, int parent)
 
 bool tw_session_keep(struct tw_session *s)
 {
-	const struct tw_vmm_link *l = s->vmm.link;
+	const struct bpf_link *link;
 	int fds[TW_VMM_LINKS];
+	const char *name;
 	size_t i, n = 0;
 
-	for (i = 0; i < TW_VMM_LINKS; i++)
-		if (l[i].link)
-			fds[n++] = bpf_link__fd(l[i].link);
+	for (i = 0; i < TW_VMM_LINKS; i++) {
+		link = tw_vmm_link(&s->vmm, i, &name);
+		if (link)
+			fds[n++] = bpf_link__fd(link);
+	}
 	tw_keeper_end(&s->keeper);
 	return !tw_keeper_start(&s->keeper, fds, n, keep, s);
 }
@@ -348,9 +351,13 @@ static int fail_begin(struct tw_session *s, const char *what, int err, struct tw
 static int pin_probes(struct tw_session *s)
 {
 	int err = tw_pin_make(s->vm), i;
+	struct bpf_link *link;
+	const char *name;
 
-	for (i = 0; !err && i < TW_VMM_LINKS; i++)
-		err = tw_pin_link(s->vm, s->vmm.link[i].link, s->vmm.link[i].name);
+	for (i = 0; !err && i < TW_VMM_LINKS; i++) {
+		link = tw_vmm_link(&s->vmm, i, &name);
+		err = tw_pin_link(s->vm, link, name);
+	}
 	return err;
 }
 
