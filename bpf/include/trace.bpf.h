@@ -12,6 +12,7 @@
 #include <bpf/bpf_core_read.h>
 #include "trace.h"
 #include "trace_math.h"
+#include "trace_unit.h"
 
 #define BPF_NOEXIST 1
 #define BPF_RB_NO_WAKEUP 1
@@ -22,41 +23,6 @@
 /* An address as one of a type's, without a call for each load; not on 6.1 */
 extern void *bpf_rdonly_cast(const void *obj, u32 type) __ksym __weak;
 
-/* A tick on its way into the guest */
-struct tick {
-	u64 deadline_ns;
-	u64 fired_ns;
-	u64 injected_ns;
-};
-
-/*
- * What is known of a unit while it lives; place 0 is unused.
- * Written by the vCPU's own thread, by its timer, and by whoever raises the VM's interrupts.
- */
-struct unit {
-	u32 id;
-	u32 fired;			/* set of sources: a tick in fired[] waits for its injection */
-	u32 injected;			/* set of sources: ... in injected[] for its entry */
-	u32 stats[TRACE_NR_SOURCES];	/* index in the map "stats"; 0: none yet */
-	u64 armed;			/* LAPIC: last deadline seen, to tell arming from re-starting */
-	u64 target;			/* LAPIC, periodic: deadline that expired last, timer's clock */
-	u32 lvtt;			/* LAPIC: as it was when last looked at */
-	struct tick fired_tick[TRACE_NR_SOURCES];
-	struct tick injected_tick[TRACE_NR_SOURCES];
-	u8 injected_vector[TRACE_NR_SOURCES];
-	bool master_valid, master;
-	bool xen_starting;
-	u32 pit_pending;		/* PIT: as left by the last event */
-	u32 rtc_lowered_by;		/* RTC: the thread that acknowledged for the guest */
-	u32 rtc_coalesced;		/* RTC: not yet made up for */
-	u32 lines;			/* set: lines of the VMM's timers that are high, by chip */
-	u64 line_ns[4];			/* when they were raised last */
-	u32 segments;			/* VM: changes of its timeline; vCPU: as its clock has them */
-	u32 old_version;		/* kvmclock: of the record that the guest had last */
-	s64 old_kvmclock_offset;
-	u64 stimer_exp[4];		/* Hyper-V: 100 ns units of the guest's reference counter */
-};
-
 /* An interrupt that somebody is raising at this moment, by thread */
 struct raise {
 	u64 kvm;
@@ -66,31 +32,31 @@ struct raise {
 	struct tick tick;
 };
 
-/* Settings, by twctl before loading */
+/* Settings, by twctl before loading.  It has these variables by a skeleton, which knows __u32, not u32. */
 const volatile bool cfg_events = false;	/* fill the ring buffer */
 const volatile bool cfg_wanted = false;	/* only VMs in the map "wanted" */
-const volatile u32 cfg_kinds = 0;		/* set of enum trace_kind */
-const volatile u32 cfg_sources = 0xffffffff;	/* set: events of these only */
-const volatile s32 cfg_vcpu = -1;		/* events of this vCPU only */
-const volatile u64 cfg_linear_ns = 0;	/* see trace_bucket() */
-const volatile u8 cfg_bucket[TRACE_BUCKET_TABLE] = {};	/* see trace_bucket_fill() */
+const volatile __u32 cfg_kinds = 0;		/* set of enum trace_kind */
+const volatile __u32 cfg_sources = 0xffffffff;	/* set: events of these only */
+const volatile __s32 cfg_vcpu = -1;		/* events of this vCPU only */
+const volatile __u64 cfg_linear_ns = 0;	/* see trace_bucket() */
+const volatile __u8 cfg_bucket[TRACE_BUCKET_TABLE] = {};	/* see trace_bucket_fill() */
 const volatile bool cfg_apicv = false;	/* the CPU may deliver on its own */
 const volatile bool cfg_parts = true;	/* count each part of the lateness, not only the sum */
-const volatile u64 cfg_jump_ns = 1000;	/* less is drift */
-const volatile u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
-const volatile u64 cfg_tk_fast = 0;	/* where the kernel has tk_fast_mono */
+const volatile __u64 cfg_jump_ns = 1000;	/* less is drift */
+const volatile __u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
+const volatile __u64 cfg_tk_fast = 0;	/* where the kernel has tk_fast_mono */
 const volatile bool cfg_irq_entry = false;	/* irqchips are given a route's entry (6.17) */
 
 /* Set by twctl once all programs are attached: the beginning of what is counted */
-u32 running;
+__u32 running;
 
 /* Counters, read by twctl */
-u32 next_unit;
-u32 next_stats;
-u32 raising;		/* how many threads raise an interrupt just now */
-u32 pic_waiting;	/* how many ticks a PIC has that no vCPU has taken */
-u64 events_lost;	/* the ring buffer was full */
-u64 units_lost;	/* a map was full: not counted at all */
+__u32 next_unit;
+__u32 next_stats;
+__u32 raising;		/* how many threads raise an interrupt just now */
+__u32 pic_waiting;	/* how many ticks a PIC has that no vCPU has taken */
+__u64 events_lost;	/* the ring buffer was full */
+__u64 units_lost;	/* a map was full: not counted at all */
 
 /*
  * Every tick comes by here several times, and a look-up in a hash costs hundreds of instructions, in an
@@ -101,7 +67,7 @@ u64 units_lost;	/* a map was full: not counted at all */
 #define IGNORED 0xffff		/* instead of a number: the user asked for others */
 #define CACHE_BITS 13
 
-u64 cache[1 << CACHE_BITS] SEC(".bss.cache");
+__u64 cache[1 << CACHE_BITS] SEC(".bss.cache");
 struct unit units[TRACE_MAX_UNITS] SEC(".bss.units");
 struct trace_stats stats[TRACE_MAX_STATS] SEC(".bss.stats");
 

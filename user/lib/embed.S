@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* BPF objects inside twctl, byte for byte as they are built: -DCONSTANT_BPF=, -DTRACE_BPF= */
+/* BPF objects inside twctl, byte for byte as they are built: -DCONSTANT_BPF= */
 	.section .rodata
 	.macro	embed name, file
 	.balign	8
@@ -10,6 +10,5 @@
 	.endm
 
 	embed	tw_constant_bpf, CONSTANT_BPF
-	embed	tw_trace_bpf, TRACE_BPF
 
 	.section .note.GNU-stack, "", @progbits

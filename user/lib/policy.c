@@ -62,6 +62,12 @@ const char *tw_bpf_last_warning(void)
 	return last_warning;
 }
 
+void tw_bpf_show(const char *log)
+{
+	if (bpf_verbose)
+		tw_put_lines(stderr, log);
+}
+
 static const struct btf_member *find_member(const struct btf *btf, const struct btf_type *t,
 					    const char *name)
 {

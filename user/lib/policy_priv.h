@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Between policy.c and live.c alone. */
+/* Between policy.c and those of the library that load programs. */
 #ifndef TW_POLICY_PRIV_H
 #define TW_POLICY_PRIV_H
 
@@ -16,5 +16,8 @@ int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm);
 
 /* libbpf's last warning, without its prefix; "" if there was none */
 const char *tw_bpf_last_warning(void);
+
+/* Shows what the kernel says of a program, where libbpf's words are shown as well */
+void tw_bpf_show(const char *log);
 
 #endif /* TW_POLICY_PRIV_H */

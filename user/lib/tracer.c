@@ -19,8 +19,11 @@
 #include "btf.h"
 #include "qemu/cmdline.h"
 #include "trace_math.h"
+#include "trace_unit.h"
+#include "trace.skel.h"
 
-extern const char tw_trace_bpf[], tw_trace_bpf_end[];
+/* For each program; a page of it is there only once the kernel writes to it */
+#define LOG_SIZE (1024 * 1024)
 
 static uint64_t monotonic_ns(void)
 {
@@ -122,16 +125,17 @@ static bool left_out(const struct tw_tracer *t, const char *name)
 }
 
 /* Of two programs for two kinds of CPU, one is always without a place: no loss */
-static bool is_other_cpu(const char *func)
+static bool is_other_cpu(const struct tw_trace_bpf *skel, const struct bpf_program *p)
 {
-	return !strcmp(func, "svm_inject_irq") || !strcmp(func, "vmx_inject_irq");
+	return p == skel->progs.svm_entry || p == skel->progs.vmx_entry;
 }
 
 static void choose_programs(struct tw_tracer *t)
 {
+	const struct tw_trace_bpf *skel = t->skel;
 	struct bpf_program *p;
 
-	bpf_object__for_each_program(p, t->obj) {
+	bpf_object__for_each_program(p, skel->obj) {
 		const char *sec = bpf_program__section_name(p), *func = strchr(sec, '/');
 		bool wanted = !left_out(t, bpf_program__name(p));
 
@@ -139,16 +143,16 @@ static void choose_programs(struct tw_tracer *t)
 		if (!strncmp(sec, "fentry/", 7) || !strncmp(sec, "fexit/", 6)) {
 			if (!kernel_has_func(func)) {
 				wanted = false;
-				if (!is_other_cpu(func))
+				if (!is_other_cpu(skel, p))
 					leave_out(t, bpf_program__name(p));
 			}
-		} else if (!strcmp(func, "kvm_entry")) {
+		} else if (p == skel->progs.apicv_entry) {
 			wanted = wanted && has_apicv();
 		} else if (!strncmp(func, "kvm_timewarp_", 13)) {
 			/* A kernel without the patch has no timelines: no loss */
 			wanted = wanted && kernel_has_tracepoint(func);
 		}
-		if (!t->opts.armed && !strcmp(bpf_program__name(p), "lapic_armed"))
+		if (!t->opts.armed && p == skel->progs.lapic_armed)
 			wanted = false;
 		bpf_program__set_autoload(p, wanted);
 	}
@@ -156,42 +160,13 @@ static void choose_programs(struct tw_tracer *t)
 
 void tw_tracer_unplaced(struct tw_strings *names)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "tw_trace");
-	struct tw_tracer t = { 0 };
+	struct tw_tracer t = { .skel = tw_trace_bpf__open() };
 
-	t.obj = bpf_object__open_mem(tw_trace_bpf, tw_trace_bpf_end - tw_trace_bpf, &opts);
-	if (t.obj)
+	if (t.skel)
 		choose_programs(&t);
-	bpf_object__close(t.obj);
+	tw_trace_bpf__destroy(t.skel);
 	*names = t.missing;
 }
-
-/* One that is not there, or is another there, is a mistake of ours that would count wrong without a word */
-static void set_var(struct tw_tracer *t, const char *name, const void *value, size_t size)
-{
-	const struct btf *btf = bpf_object__btf(t->obj);
-	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, ".rodata");
-	int id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
-	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
-	size_t len = 0;
-	char *data = map ? bpf_map__initial_value(map, &len) : NULL;
-	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
-	int i;
-
-	for (i = 0; data && sec && i < btf_vlen(sec); i++, v++)
-		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
-		    v->size == size && v->offset + size <= len) {
-			memcpy(data + v->offset, value, size);
-			return;
-		}
-	t->unset = name;
-}
-
-#define SET(t, name, type, value)				\
-	do {							\
-		type v_ = (value);				\
-		set_var(t, name, &v_, sizeof(v_));		\
-	} while (0)
 
 /* The type that a function of KVM's takes a pointer to as its first argument */
 static bool kernel_func_takes(const char *func, const char *type)
@@ -238,78 +213,82 @@ static uint64_t kernel_variable(const char *name)
 
 static void configure(struct tw_tracer *t)
 {
-	unsigned char bucket[TRACE_BUCKET_TABLE];
-	uint32_t bits = 0;
+	struct tw_trace_bpf__rodata *cfg = t->skel->rodata;
 
 	/* Where the CPU cannot scale, the ratio is 1 and its form does not matter */
 	if (!access("/sys/module/kvm_intel", F_OK))
-		bits = 48;
+		cfg->cfg_ratio_bits = 48;
 	else if (!access("/sys/module/kvm_amd", F_OK))
-		bits = 32;
-	SET(t, "cfg_events", bool, t->opts.events);
-	SET(t, "cfg_wanted", bool, t->nr_wanted > 0);
-	SET(t, "cfg_kinds", uint32_t, t->opts.kinds);
-	SET(t, "cfg_sources", uint32_t, t->opts.sources);
-	SET(t, "cfg_vcpu", int32_t, t->opts.vcpu);
-	SET(t, "cfg_linear_ns", uint64_t, t->opts.linear_ns);
-	SET(t, "cfg_jump_ns", uint64_t, t->opts.jump_ns);
-	SET(t, "cfg_ratio_bits", uint32_t, bits);
-	SET(t, "cfg_tk_fast", uint64_t, t->tk_fast);
-	SET(t, "cfg_parts", bool, t->opts.parts);
-	trace_bucket_fill(bucket);
-	set_var(t, "cfg_bucket", bucket, sizeof(bucket));
-	SET(t, "cfg_apicv", bool, has_apicv());
-	SET(t, "cfg_irq_entry", bool,
-	    kernel_func_takes("kvm_ioapic_set_irq", "kvm_kernel_irq_routing_entry"));
+		cfg->cfg_ratio_bits = 32;
+	cfg->cfg_events = t->opts.events;
+	cfg->cfg_wanted = t->nr_wanted > 0;
+	cfg->cfg_kinds = t->opts.kinds;
+	cfg->cfg_sources = t->opts.sources;
+	cfg->cfg_vcpu = t->opts.vcpu;
+	cfg->cfg_linear_ns = t->opts.linear_ns;
+	cfg->cfg_jump_ns = t->opts.jump_ns;
+	cfg->cfg_tk_fast = t->tk_fast;
+	cfg->cfg_parts = t->opts.parts;
+	trace_bucket_fill(cfg->cfg_bucket);
+	cfg->cfg_apicv = has_apicv();
+	cfg->cfg_irq_entry = kernel_func_takes("kvm_ioapic_set_irq", "kvm_kernel_irq_routing_entry");
 }
 
-/* The program that a failed load was about, from libbpf's words: prog 'NAME': failed to load */
+static void give_logs(struct tw_tracer *t)
+{
+	struct bpf_program *p;
+	char *log;
+
+	if (!t->logs)
+		t->logs = tw_grow(NULL, t->skel->skeleton->prog_cnt, LOG_SIZE);
+	log = t->logs;
+	bpf_object__for_each_program(p, t->skel->obj) {
+		*log = 0;
+		bpf_program__set_log_buf(p, log, LOG_SIZE);
+		log += LOG_SIZE;
+	}
+}
+
+/* The program that a failed load was about has words of the kernel's in its log */
 static bool blame(struct tw_tracer *t)
 {
-	const char *w = tw_bpf_last_warning(), *s = strstr(w, "prog '"), *end;
-	char name[64];
+	struct bpf_program *p;
+	size_t size;
 
-	if (!s)
-		return false;
-	s += 6;
-	end = strchr(s, '\'');
-	if (!end || end - s >= (long)sizeof(name))
-		return false;
-	snprintf(name, sizeof(name), "%.*s", (int)(end - s), s);
-	if (left_out(t, name))
-		return false;
-	leave_out(t, name);
-	return true;
+	bpf_object__for_each_program(p, t->skel->obj) {
+		const char *log = bpf_program__log_buf(p, &size);
+
+		if (!*log || left_out(t, bpf_program__name(p)))
+			continue;
+		leave_out(t, bpf_program__name(p));
+		tw_bpf_show(log);
+		return true;
+	}
+	return false;
 }
 
 static int load(struct tw_tracer *t, struct tw_err *e)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "tw_trace");
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_of_running_kvm());
 	int err = -1, tries;
 
-	opts.btf_custom_path = tw_btf_of_running_kvm();
 	t->tk_fast = kernel_variable("tk_fast_mono");
 	/* Each round leaves out one program that this kernel refuses */
 	for (tries = 0; err && tries < 24; tries++) {
-		bpf_object__close(t->obj);
-		t->obj = bpf_object__open_mem(tw_trace_bpf, tw_trace_bpf_end - tw_trace_bpf, &opts);
-		if (!t->obj)
+		tw_trace_bpf__destroy(t->skel);
+		t->skel = tw_trace_bpf__open_opts(&opts);
+		if (!t->skel)
 			break;
 		choose_programs(t);
 		configure(t);
-		if (t->unset)
-			break;
-		err = bpf_object__load(t->obj);
+		give_logs(t);
+		err = tw_trace_bpf__load(t->skel);
 		if (err && (err == -EPERM || err == -ENOMEM || !blame(t)))
 			break;
 	}
 	if (!err)
 		return TW_OK;
 	tw_fail(e, TW_UNSUPPORTED, "cannot %s", t->opts.doing);
-	if (t->unset) {
-		tw_fact(e, "the tracer has no %s: twctl and its BPF object are not of one source", t->unset);
-		return tw_cure(e, "build both anew: make clean, make");
-	}
 	e->code = -err;
 	tw_fact(e, "the kernel does not load the tracer: %s (%s)", tw_bpf_last_warning(),
 		strerror(-err));
@@ -322,22 +301,21 @@ static int load(struct tw_tracer *t, struct tw_err *e)
  */
 static int attach(struct tw_tracer *t, struct tw_err *e)
 {
-	struct bpf_program *p = NULL;
+	const struct bpf_object_skeleton *s = t->skel->skeleton;
+	int i, attached = 0;
 
-	while ((p = bpf_object__prev_program(t->obj, p))) {
-		struct bpf_link *link;
+	for (i = s->prog_cnt - 1; i >= 0; i--) {
+		struct bpf_prog_skeleton *p = &s->progs[i];
 
-		if (!bpf_program__autoload(p))
+		if (!bpf_program__autoload(*p->prog))
 			continue;
-		link = bpf_program__attach(p);
-		if (!link) {
-			leave_out(t, bpf_program__name(p));
-			continue;
-		}
-		t->links = tw_grow(t->links, t->nr_links + 1, sizeof(*t->links));
-		t->links[t->nr_links++] = link;
+		*p->link = bpf_program__attach(*p->prog);
+		if (*p->link)
+			attached++;
+		else
+			leave_out(t, p->name);
 	}
-	if (t->nr_links)
+	if (attached)
 		return TW_OK;
 	tw_fail(e, TW_UNSUPPORTED, "cannot %s", t->opts.doing);
 	tw_fact(e, "none of the tracer's programs can be attached to this kernel's KVM");
@@ -368,7 +346,7 @@ static int find_vms(struct tw_tracer *t, struct tw_err *e)
 
 static void fill_wanted(struct tw_tracer *t)
 {
-	int fd = bpf_object__find_map_fd_by_name(t->obj, "wanted");
+	int fd = bpf_map__fd(t->skel->maps.wanted);
 	uint32_t one = 1;
 	size_t i;
 
@@ -378,49 +356,6 @@ static void fill_wanted(struct tw_tracer *t)
 		snprintf(key, sizeof(key), "%s", t->wanted[i]->id);
 		bpf_map_update_elem(fd, key, &one, 0);
 	}
-}
-
-/*
- * One of the programs' variables, mapped: as it is now.  NULL if it is not there, or of another size.
- * Small ones are in ".bss"; each large one has a section of its own.
- */
-static void *bss_place(const struct tw_tracer *t, const char *section, const char *name, size_t size)
-{
-	const struct btf *btf = bpf_object__btf(t->obj);
-	struct bpf_map *map = bpf_object__find_map_by_name(t->obj, section);
-	int id = btf__find_by_name_kind(btf, section, BTF_KIND_DATASEC), i;
-	const struct btf_type *sec = id > 0 ? btf__type_by_id(btf, id) : NULL;
-	const struct btf_var_secinfo *v = sec ? btf_var_secinfos(sec) : NULL;
-	size_t len = 0;
-	char *data = map ? bpf_map__initial_value(map, &len) : NULL;
-
-	for (i = 0; data && sec && i < btf_vlen(sec); i++, v++)
-		if (!strcmp(btf__name_by_offset(btf, btf__type_by_id(btf, v->type)->name_off), name) &&
-		    v->size == size && v->offset + size <= len)
-			return data + v->offset;
-	return NULL;
-}
-
-static uint32_t bss_u32(const struct tw_tracer *t, const char *name)
-{
-	const volatile uint32_t *v = bss_place(t, ".bss", name, sizeof(*v));
-
-	return v ? *v : 0;
-}
-
-static uint64_t bss_u64(const struct tw_tracer *t, const char *name)
-{
-	const volatile uint64_t *v = bss_place(t, ".bss", name, sizeof(*v));
-
-	return v ? *v : 0;
-}
-
-static void let_run(const struct tw_tracer *t)
-{
-	volatile uint32_t *running = bss_place(t, ".bss", "running", sizeof(*running));
-
-	if (running)
-		*running = 1;
 }
 
 int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, struct tw_err *e)
@@ -442,7 +377,7 @@ int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, stru
 	fill_wanted(t);
 	status = attach(t, e);
 	t->start_ns = monotonic_ns();
-	let_run(t);
+	t->skel->bss->running = 1;
 	return status;
 }
 
@@ -450,10 +385,8 @@ void tw_tracer_stop(struct tw_tracer *t)
 {
 	size_t i;
 
-	for (i = 0; i < t->nr_links; i++)
-		bpf_link__destroy(t->links[i]);
-	free(t->links);
-	bpf_object__close(t->obj);
+	tw_trace_bpf__destroy(t->skel);
+	free(t->logs);
 	for (i = 0; i < t->missing.n; i++)
 		free((char *)t->missing.v[i]);
 	free(t->missing.v);
@@ -529,11 +462,9 @@ static void complete(struct trace_stats *s)
 
 void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
 {
-	const struct trace_stats *stats = bss_place(t, ".bss.stats", "stats",
-						    TRACE_MAX_STATS * sizeof(*stats));
-	int infos = bpf_object__find_map_fd_by_name(t->obj, "infos");
-	int clocks = bpf_object__find_map_fd_by_name(t->obj, "clocks");
-	uint32_t n = bss_u32(t, "next_unit"), id;
+	const struct trace_stats *stats = t->skel->bss_stats->stats;
+	int infos = bpf_map__fd(t->skel->maps.infos), clocks = bpf_map__fd(t->skel->maps.clocks);
+	uint32_t n = t->skel->bss->next_unit, id;
 	unsigned int source;
 
 	memset(s, 0, sizeof(*s));
@@ -552,7 +483,7 @@ void tw_tracer_read(const struct tw_tracer *t, struct tw_snapshot *s)
 		for (source = 0; source < TRACE_NR_SOURCES; source++) {
 			uint32_t k = u->info.stats[source];
 
-			if (!k || k >= TRACE_MAX_STATS || !stats)
+			if (!k || k >= TRACE_MAX_STATS)
 				continue;
 			u->stats[source] = tw_grow(NULL, 1, sizeof(*stats));
 			*u->stats[source] = stats[k];
@@ -606,8 +537,8 @@ bool tw_tracer_all_gone(const struct tw_tracer *t, const struct tw_snapshot *s)
 
 void tw_tracer_losses(const struct tw_tracer *t, uint64_t *events, uint64_t *units)
 {
-	*events = bss_u64(t, "events_lost");
-	*units = bss_u64(t, "units_lost");
+	*events = t->skel->bss->events_lost;
+	*units = t->skel->bss->units_lost;
 }
 
 /*
@@ -620,33 +551,25 @@ struct parked {
 
 static void give_away(const struct tw_tracer *t, const struct parked *p)
 {
-	struct bpf_map *units = bpf_object__find_map_by_name(t->obj, ".bss.units");
-	struct trace_stats *stats = bss_place(t, ".bss.stats", "stats", TRACE_MAX_STATS * sizeof(*stats));
-	int free_units = bpf_object__find_map_fd_by_name(t->obj, "free_units");
-	int free_stats = bpf_object__find_map_fd_by_name(t->obj, "free_stats");
-	int clocks = bpf_object__find_map_fd_by_name(t->obj, "clocks");
+	const struct tw_trace_bpf *skel = t->skel;
+	struct trace_stats *stats = skel->bss_stats->stats;
 	struct trace_clocks none = { 0 };
-	size_t len = 0, size;
-	char *unit = units ? bpf_map__initial_value(units, &len) : NULL;
 	int i;
 
-	if (!unit || !stats)
-		return;
-	size = len / TRACE_MAX_UNITS;
-	memset(unit + p->id * size, 0, size);
-	bpf_map_update_elem(clocks, &p->id, &none, BPF_ANY);
+	memset(&skel->bss_units->units[p->id], 0, sizeof(*skel->bss_units->units));
+	bpf_map_update_elem(bpf_map__fd(skel->maps.clocks), &p->id, &none, BPF_ANY);
 	for (i = 0; i < TRACE_NR_SOURCES; i++) {
 		if (!p->stats[i] || p->stats[i] >= TRACE_MAX_STATS)
 			continue;
 		memset(&stats[p->stats[i]], 0, sizeof(*stats));
-		bpf_map_update_elem(free_stats, NULL, &p->stats[i], BPF_ANY);
+		bpf_map_update_elem(bpf_map__fd(skel->maps.free_stats), NULL, &p->stats[i], BPF_ANY);
 	}
-	bpf_map_update_elem(free_units, NULL, &p->id, BPF_ANY);
+	bpf_map_update_elem(bpf_map__fd(skel->maps.free_units), NULL, &p->id, BPF_ANY);
 }
 
 static void park(struct tw_tracer *t, const struct tw_unit *u)
 {
-	int infos = bpf_object__find_map_fd_by_name(t->obj, "infos");
+	int infos = bpf_map__fd(t->skel->maps.infos);
 	struct trace_info none = { 0 };
 	struct parked *p;
 
@@ -692,5 +615,5 @@ void tw_tracer_recycle(struct tw_tracer *t, const struct tw_snapshot *s)
 
 int tw_tracer_ring_fd(const struct tw_tracer *t)
 {
-	return bpf_object__find_map_fd_by_name(t->obj, "ring");
+	return bpf_map__fd(t->skel->maps.ring);
 }

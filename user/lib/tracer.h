@@ -12,8 +12,6 @@
 #include "trace.h"
 #include "vm.h"
 
-struct bpf_object;
-struct bpf_link;
 struct ring_buffer;
 
 struct tw_tracer_opts {
@@ -30,9 +28,8 @@ struct tw_tracer_opts {
 };
 
 struct tw_tracer {
-	struct bpf_object *obj;
-	struct bpf_link **links;
-	size_t nr_links;
+	struct tw_trace_bpf *skel;	/* its programs, variables and links */
+	char *logs;			/* what the kernel says of each program that it refuses */
 	struct tw_strings missing;	/* programs that this kernel has no place for */
 	struct tw_vms vms;		/* of the host, at the start */
 	struct tw_vm **wanted;		/* those that were named; NULL: all */
@@ -43,7 +40,6 @@ struct tw_tracer {
 	struct parked *parked;		/* units that are hidden, and will be used again */
 	size_t nr_parked;
 	uint64_t parked_ns;
-	const char *unset;		/* a variable of its program that it lacks; else NULL */
 	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
 };
 
