@@ -36,6 +36,10 @@ none 'no header includes itself in a circle' < <(
 none 'a verb knows the others by the table alone' < <(
 	edges | awk '$1 !~ "^user/lib/" && $1 ~ /\.c$/ && $2 !~ "^user/(lib/|twctl.h)"')
 
+# Objects that users give are not known when twctl is compiled
+none 'only policies are opened, and looked into, by name: what is of twctl itself has a skeleton' < <(
+	grep -rnE 'bpf_object__(open_mem|open_file|find_)' user | grep -vE '^user/lib/(policy|group)\.c:')
+
 # What these print is their own (help, completion), goes to files of a format of its own, or is the one function itself
 own='user/(help|completion)\.c|user/lib/(metrics|perfetto|print|json|text)\.c'
 none 'whatever is printed for people goes through tw_fprintf(), which escapes' < <(

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "constant.skel.h"
 #include "host.h"
 #include "parse.h"
 #include "policy_priv.h"
@@ -22,8 +23,6 @@
 #define OPS_VALUE_TYPE "bpf_struct_ops_kvm_timewarp_ops"
 #define LOG_SIZE (1024 * 1024)
 #define LOG_LINES 24
-
-extern const char tw_constant_bpf[], tw_constant_bpf_end[];
 
 static bool bpf_verbose;
 static char last_warning[256];
@@ -228,15 +227,17 @@ int tw_policy_open_file(struct tw_policy *p, const char *path, struct tw_err *e)
 
 int tw_policy_open(struct tw_policy *p, const char *file, struct tw_err *e)
 {
+	const char *data;
 	int fd, status;
+	size_t len;
 	char *path;
 
 	if (!file || !strcmp(file, "constant")) {
+		data = tw_constant_bpf__elf_bytes(&len);
 		memset(p, 0, sizeof(*p));
 		p->title = "constant";
 		tw_fail(e, TW_FAILED, "cannot open policy 'constant'");
-		p->obj = open_object(p, tw_constant_bpf, tw_constant_bpf_end - tw_constant_bpf,
-				     "constant");
+		p->obj = open_object(p, data, len, "constant");
 		return read_object(p, e);
 	}
 	if (!tw_is_policy_name(file))
