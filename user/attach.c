@@ -11,60 +11,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "awake.h"
+#include "attached.h"
 #include "host.h"
 #include "parse.h"
 #include "qemu/layout.h"
 #include "qemu/probes.h"
-#include "session/attachment.h"
 #include "twctl.h"
 #include "when.h"
 
 /* So often it is looked whether another command has swapped the policy */
 #define SWAP_MS 500
-
-/* What the command knows of it */
-struct attachment {
-	const struct tw_args *args;
-	struct tw_target t;
-	struct tw_attachment made;
-	const struct tw_member *last;	/* of its members, to end */
-	struct ring_buffer *events;	/* NULL if the policy tells none */
-	int events_fd;			/* of a policy that was swapped in; else -1 */
-	unsigned int map_id;		/* of the policy that is attached */
-	char policy[32];		/* its name */
-	int64_t ahead_ns;		/* of the guest's dates */
-	struct tw_awake awake;		/* whether it is for nothing, where it skips idle time */
-	bool done;			/* it told that it is */
-	char name[TW_TARGET_NAME_MAX + 16];
-};
-
-static void report_event(const struct attachment *a, const struct timewarp_event *event)
-{
-	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
-			   event->kind == TIMEWARP_EVENT_STEP ? "step" : "event";
-	char date[48];
-	struct tw_json j = { .f = stdout };
-
-	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns));
-	if (!a->args->json) {
-		printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->policy, word,
-		       event->number, date);
-		fflush(stdout);
-		return;
-	}
-	tw_json_open(&j, NULL, '{');
-	tw_json_str(&j, "event", "policy");
-	tw_json_str(&j, "vm", a->t.vm->id);
-	tw_json_str(&j, "policy", a->policy);
-	tw_json_str(&j, "tells", word);
-	tw_json_int(&j, "number", event->number);
-	tw_json_u64(&j, "host_ns", event->host_ns);
-	tw_json_u64(&j, "guest_ns", event->guest_ns);
-	tw_json_str(&j, "guest_date", date);
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
-}
 
 /* In a shell of its own, with nothing of ours blocked or inherited; nobody waits for it */
 static void run_command(const struct attachment *a)
@@ -99,7 +55,7 @@ static int take_event(void *arg, void *data, size_t size)
 
 	if (size < sizeof(*event))
 		return 0;
-	report_event(a, event);
+	tw_tell_event(a, event);
 	if (event->kind != TIMEWARP_EVENT_DONE)
 		return 0;
 	a->done = true;
@@ -207,124 +163,6 @@ static int stand_and_go(void *arg, int vm_fd, unsigned int mode, struct tw_err *
 	return status;
 }
 
-static void report_vmm(const struct attachment *a, const struct tw_session *p)
-{
-	char of[TW_TARGET_NAME_MAX] = "";
-
-	if (a->made.nr_vms > 1)
-		snprintf(of, sizeof(of), " of %s", p->vm->id);
-	if (!p->on)
-		printf("clocks of the VMM%s on host time (%s); ", of, p->look.why);
-	else if (*p->look.why_rtc)
-		printf("RTC%s on host time (%s); ", of, p->look.why_rtc);
-}
-
-/* The first VMM whose clocks do not follow, or else whose RTC does not, or else the first */
-static const struct tw_session *vmm_left_out(const struct attachment *a)
-{
-	unsigned int i;
-
-	for (i = 0; i < a->made.nr_vms; i++)
-		if (!a->made.session[i].on)
-			return &a->made.session[i];
-	for (i = 0; i < a->made.nr_vms; i++)
-		if (*a->made.session[i].look.why_rtc)
-			return &a->made.session[i];
-	return &a->made.session[0];
-}
-
-static void report(const struct attachment *a, struct tw_state *st, bool known)
-{
-	char factor[48];
-	unsigned int i;
-
-	if (known)
-		tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den);
-	printf("attached %s to %s: ", a->policy, a->name);
-	if (known)
-		printf("factor %s, TSC %s; ", factor, st->tsc_mode);
-	for (i = 0; i < a->made.nr_vms; i++)
-		report_vmm(a, &a->made.session[i]);
-	printf("%s: twctl detach --vm %s\n",
-	       a->args->pin ? "pinned; undo" :
-	       a->args->going ? "Ctrl-C shuts the guest down; undo" : "undo with Ctrl-C or", a->t.vm->id);
-	fflush(stdout);
-}
-
-static void report_json(const struct attachment *a, struct tw_state *st, bool known)
-{
-	const struct tw_session *left_out = vmm_left_out(a);
-	struct tw_json j = { .f = stdout };
-	char undo[64];
-
-	snprintf(undo, sizeof(undo), "twctl detach --vm %s", a->t.vm->id);
-	tw_json_open(&j, NULL, '{');
-	tw_json_str(&j, "event", "attached");
-	tw_json_vm(&j, a->t.vm);
-	tw_json_str(&j, "policy", a->policy);
-	if (a->made.nr_vms > 1) {
-		tw_json_open(&j, "group", '[');
-		for (unsigned int i = 1; i < a->made.nr_vms; i++)
-			tw_json_str(&j, NULL, a->made.session[i].vm->id);
-		tw_json_close(&j, ']');
-	}
-	tw_json_bool(&j, "pinned", a->args->pin);
-	tw_json_bool(&j, "vmm_clocks", left_out->on);
-	if (!left_out->on)
-		tw_json_str(&j, "vmm_why_not", left_out->look.why);
-	else if (*left_out->look.why_rtc)
-		tw_json_str(&j, "rtc_why_not", left_out->look.why_rtc);
-	if (known) {
-		tw_json_str(&j, "tsc_mode", st->tsc_mode);
-		tw_json_factor(&j, "factor_asked", &st->asked);
-		tw_json_factor(&j, "factor_force", &st->force);
-		tw_json_int(&j, "link_id", st->link_id);
-	}
-	tw_json_str(&j, "undo", undo);
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
-}
-
-static void report_attached(const struct attachment *a)
-{
-	unsigned int i;
-
-	struct tw_err ignored = { 0 };
-	struct tw_state st;
-	bool known = a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored);
-
-	tw_err_free(&ignored);
-	for (i = 0; i < a->made.nr_vms; i++)
-		if (a->made.session[i].on && a->made.session[i].look.foreign)
-			tw_fprintf(stderr, "twctl: the program of VM %s is not root's alone; --vmm on trusts it\n",
-				   a->made.session[i].vm->id);
-	if (a->args->json)
-		report_json(a, &st, known);
-	else
-		report(a, &st, known);
-}
-
-static void report_end(const struct attachment *a, const struct timewarp_exit_record *rec,
-		       const char *text)
-{
-	struct tw_json j = { .f = stdout };
-
-	if (!a->args->json) {
-		printf("%s: %s\n", a->name, text);
-		fflush(stdout);
-		return;
-	}
-	tw_json_open(&j, NULL, '{');
-	tw_json_str(&j, "event", "ended");
-	tw_json_str(&j, "vm", a->t.vm->id);
-	tw_json_str(&j, "kind", tw_exit_kind_name(rec->kind));
-	tw_json_int(&j, "code", rec->code);
-	tw_json_str(&j, "reason", rec->reason);
-	tw_json_str(&j, "message", rec->message);
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
-}
-
 /* Whether another command swapped the policy, and what it put in its place ended before we looked */
 static bool is_unseen(const struct attachment *a)
 {
@@ -359,14 +197,14 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	tw_attachment_reason(&a->made, a->last, &rec);
 	switch (rec.kind) {
 	case KVM_TIMEWARP_EXIT_VM_GONE:
-		report_end(a, &rec, "the VM is gone; nothing is left to undo");
+		tw_tell_ended(a, &rec, "the VM is gone; nothing is left to undo");
 		return status;
 	case KVM_TIMEWARP_EXIT_UNREG:
-		report_end(a, &rec, "detached by another command; factor 1 from here on");
+		tw_tell_ended(a, &rec, "detached by another command; factor 1 from here on");
 		return status;
 	default:
 		if (a->args->json)
-			report_end(a, &rec, "");
+			tw_tell_ended(a, &rec, "");
 		return fail_end(a, &rec, e);
 	}
 }
@@ -378,7 +216,7 @@ static int undo(struct attachment *a, struct tw_err *e)
 
 	tw_attachment_detach(&a->made);
 	status = tw_attachment_end(&a->made, e);
-	report_end(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
+	tw_tell_ended(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
 	return status;
 }
 
@@ -427,24 +265,6 @@ static unsigned int current_map(const struct attachment *a, const struct tw_vm *
 	return id;
 }
 
-static void report_swapped(const struct attachment *a, const char *old)
-{
-	struct tw_json j = { .f = stdout };
-
-	if (!a->args->json) {
-		printf("%s: %s replaces %s\n", a->name, a->policy, old);
-		fflush(stdout);
-		return;
-	}
-	tw_json_open(&j, NULL, '{');
-	tw_json_str(&j, "event", "swapped");
-	tw_json_vm(&j, a->t.vm);
-	tw_json_str(&j, "policy", a->policy);
-	tw_json_str(&j, "old_policy", old);
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
-}
-
 /* From here on, what the new policy tells is told; what it told already waits in its ring */
 static void follow_swap(struct attachment *a, const struct tw_vm *vm)
 {
@@ -470,7 +290,7 @@ static void follow_swap(struct attachment *a, const struct tw_vm *vm)
 	live.events_fd = -1;
 	tells_done = tw_btf_tells_done(live.btf);
 	tw_live_close(&live);
-	report_swapped(a, old);
+	tw_tell_swapped(a, old);
 	if (a->events_fd >= 0)
 		a->events = ring_buffer__new(a->events_fd, take_event, a, NULL);
 	if ((!a->events || !tells_done) && (a->args->exec || a->args->exit_when_done))
@@ -491,25 +311,13 @@ static void look_for_swap(struct attachment *a)
 static void look_for_sleep(struct attachment *a)
 {
 	struct tw_err ignored = { 0 };
-	struct tw_json j = { .f = stdout };
 	struct tw_state st;
 	char why[160];
 	bool known = !strcmp(a->policy, "skip-idle") && !tw_state_read(a->t.vm->dir, &st, &ignored);
 
 	tw_err_free(&ignored);
-	if (!known || !tw_awake_look(&a->awake, a->t.vm, st.leaps, why, sizeof(why)))
-		return;
-	if (!a->args->json) {
-		printf("%s: %s\n", a->name, why);
-		fflush(stdout);
-		return;
-	}
-	tw_json_open(&j, NULL, '{');
-	tw_json_str(&j, "event", "awake");
-	tw_json_str(&j, "vm", a->t.vm->id);
-	tw_json_str(&j, "why", why);
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
+	if (known && tw_awake_look(&a->awake, a->t.vm, st.leaps, why, sizeof(why)))
+		tw_tell_awake(a, why);
 }
 
 enum { SIGNALS, EVENTS, LINKS, KEEPERS = LINKS + TIMEWARP_MAX_VMS, NR_POLLED = KEEPERS + TIMEWARP_MAX_VMS };
@@ -572,25 +380,6 @@ static int find_vms(struct attachment *a, struct tw_err *e)
 	return TW_OK;
 }
 
-/* Where a date is asked for: which one it is taken to be there, before anything is moved */
-static void tell_date(const struct attachment *a)
-{
-	struct tw_err ignored = { 0 };
-	struct tw_state st;
-	size_t size = 0;
-	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
-	char date[48];
-
-	if (a->args->json || a->args->going || !tw_params_have_date(&a->made.p.params, data, size) ||
-	    !a->t.vm->dir || tw_state_read(a->t.vm->dir, &st, &ignored)) {
-		tw_err_free(&ignored);
-		return;
-	}
-	tw_fprintf(stderr, "twctl: %s is taken to be at %s%s\n", a->name,
-		   tw_format_date(date, sizeof(date), st.guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns)),
-		   a->ahead_ns ? ", by the date that its RTC was given" : "");
-}
-
 /* What is done to a VM that QEMU has stopped is lost with its kvmclock when it goes on, and its RTC is left alone with it */
 static int check_runs(const struct attachment *a, struct tw_err *e)
 {
@@ -623,7 +412,7 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	if (!status)
 		status = open_policy(a, &a->made.p, e);
 	if (!status)
-		tell_date(a);
+		tw_tell_date(a);
 	if (status)
 		return status;
 	/* From here on, Ctrl-C waits until there is something whole to undo; so does a reader who has gone */
@@ -642,7 +431,7 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	}
 	snprintf(a->policy, sizeof(a->policy), "%s", a->made.p.name);
 	a->map_id = current_map(a, &first);
-	report_attached(a);
+	tw_tell_attached(a);
 	tw_attachment_unlock(&a->made);
 	return a->args->pin ? TW_OK : stay(a, signals, e);
 }

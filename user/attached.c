@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "attached.h"
+
+#include <bpf/libbpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host.h"
+#include "parse.h"
+#include "when.h"
+
+void tw_tell_event(const struct attachment *a, const struct timewarp_event *event)
+{
+	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
+			   event->kind == TIMEWARP_EVENT_STEP ? "step" : "event";
+	char date[48];
+	struct tw_json j = { .f = stdout };
+
+	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns));
+	if (!a->args->json) {
+		tw_printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->policy, word,
+			  event->number, date);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "policy");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "policy", a->policy);
+	tw_json_str(&j, "tells", word);
+	tw_json_int(&j, "number", event->number);
+	tw_json_u64(&j, "host_ns", event->host_ns);
+	tw_json_u64(&j, "guest_ns", event->guest_ns);
+	tw_json_str(&j, "guest_date", date);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+void tw_tell_date(const struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	size_t size = 0;
+	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
+	char date[48];
+
+	if (a->args->json || a->args->going || !tw_params_have_date(&a->made.p.params, data, size) ||
+	    !a->t.vm->dir || tw_state_read(a->t.vm->dir, &st, &ignored)) {
+		tw_err_free(&ignored);
+		return;
+	}
+	tw_fprintf(stderr, "twctl: %s is taken to be at %s%s\n", a->name,
+		   tw_format_date(date, sizeof(date), st.guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns)),
+		   a->ahead_ns ? ", by the date that its RTC was given" : "");
+}
+
+static void report_vmm(const struct attachment *a, const struct tw_session *p)
+{
+	char of[TW_TARGET_NAME_MAX] = "";
+
+	if (a->made.nr_vms > 1)
+		snprintf(of, sizeof(of), " of %s", p->vm->id);
+	if (!p->on)
+		tw_printf("clocks of the VMM%s on host time (%s); ", of, p->look.why);
+	else if (*p->look.why_rtc)
+		tw_printf("RTC%s on host time (%s); ", of, p->look.why_rtc);
+}
+
+/* The first VMM whose clocks do not follow, or else whose RTC does not, or else the first */
+static const struct tw_session *vmm_left_out(const struct attachment *a)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->made.nr_vms; i++)
+		if (!a->made.session[i].on)
+			return &a->made.session[i];
+	for (i = 0; i < a->made.nr_vms; i++)
+		if (*a->made.session[i].look.why_rtc)
+			return &a->made.session[i];
+	return &a->made.session[0];
+}
+
+static void report(const struct attachment *a, struct tw_state *st, bool known)
+{
+	char factor[48];
+	unsigned int i;
+
+	if (known)
+		tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den);
+	tw_printf("attached %s to %s: ", a->policy, a->name);
+	if (known)
+		tw_printf("factor %s, TSC %s; ", factor, st->tsc_mode);
+	for (i = 0; i < a->made.nr_vms; i++)
+		report_vmm(a, &a->made.session[i]);
+	tw_printf("%s: twctl detach --vm %s\n",
+		  a->args->pin ? "pinned; undo" :
+		  a->args->going ? "Ctrl-C shuts the guest down; undo" : "undo with Ctrl-C or", a->t.vm->id);
+	fflush(stdout);
+}
+
+static void report_json(const struct attachment *a, struct tw_state *st, bool known)
+{
+	const struct tw_session *left_out = vmm_left_out(a);
+	struct tw_json j = { .f = stdout };
+	char undo[64];
+
+	snprintf(undo, sizeof(undo), "twctl detach --vm %s", a->t.vm->id);
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "attached");
+	tw_json_vm(&j, a->t.vm);
+	tw_json_str(&j, "policy", a->policy);
+	if (a->made.nr_vms > 1) {
+		tw_json_open(&j, "group", '[');
+		for (unsigned int i = 1; i < a->made.nr_vms; i++)
+			tw_json_str(&j, NULL, a->made.session[i].vm->id);
+		tw_json_close(&j, ']');
+	}
+	tw_json_bool(&j, "pinned", a->args->pin);
+	tw_json_bool(&j, "vmm_clocks", left_out->on);
+	if (!left_out->on)
+		tw_json_str(&j, "vmm_why_not", left_out->look.why);
+	else if (*left_out->look.why_rtc)
+		tw_json_str(&j, "rtc_why_not", left_out->look.why_rtc);
+	if (known) {
+		tw_json_str(&j, "tsc_mode", st->tsc_mode);
+		tw_json_factor(&j, "factor_asked", &st->asked);
+		tw_json_factor(&j, "factor_force", &st->force);
+		tw_json_int(&j, "link_id", st->link_id);
+	}
+	tw_json_str(&j, "undo", undo);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+void tw_tell_attached(const struct attachment *a)
+{
+	unsigned int i;
+
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	bool known = a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	for (i = 0; i < a->made.nr_vms; i++)
+		if (a->made.session[i].on && a->made.session[i].look.foreign)
+			tw_fprintf(stderr, "twctl: the program of VM %s is not root's alone; --vmm on trusts it\n",
+				   a->made.session[i].vm->id);
+	if (a->args->json)
+		report_json(a, &st, known);
+	else
+		report(a, &st, known);
+}
+
+void tw_tell_swapped(const struct attachment *a, const char *old)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!a->args->json) {
+		tw_printf("%s: %s replaces %s\n", a->name, a->policy, old);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "swapped");
+	tw_json_vm(&j, a->t.vm);
+	tw_json_str(&j, "policy", a->policy);
+	tw_json_str(&j, "old_policy", old);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+void tw_tell_awake(const struct attachment *a, const char *why)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!a->args->json) {
+		tw_printf("%s: %s\n", a->name, why);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "awake");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "why", why);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+void tw_tell_ended(const struct attachment *a, const struct timewarp_exit_record *rec, const char *text)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!a->args->json) {
+		tw_printf("%s: %s\n", a->name, text);
+		fflush(stdout);
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "ended");
+	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_str(&j, "kind", tw_exit_kind_name(rec->kind));
+	tw_json_int(&j, "code", rec->code);
+	tw_json_str(&j, "reason", rec->reason);
+	tw_json_str(&j, "message", rec->message);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}

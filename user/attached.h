@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* An attachment as the command knows that made it, and what is told of it: lines for people, objects for programs. */
+#ifndef TW_ATTACHED_H
+#define TW_ATTACHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "awake.h"
+#include "session/attachment.h"
+#include "twctl.h"
+
+struct ring_buffer;
+
+struct attachment {
+	const struct tw_args *args;
+	struct tw_target t;
+	struct tw_attachment made;
+	const struct tw_member *last;	/* of its members, to end */
+	struct ring_buffer *events;	/* NULL if the policy tells none */
+	int events_fd;			/* of a policy that was swapped in; else -1 */
+	unsigned int map_id;		/* of the policy that is attached */
+	char policy[32];		/* its name */
+	int64_t ahead_ns;		/* of the guest's dates */
+	struct tw_awake awake;		/* whether it is for nothing, where it skips idle time */
+	bool done;			/* it told that it is */
+	char name[TW_TARGET_NAME_MAX + 16];
+};
+
+/* What the policy tells */
+void tw_tell_event(const struct attachment *a, const struct timewarp_event *event);
+
+/* Where a date is asked for: which one it is taken to be there, before anything is moved */
+void tw_tell_date(const struct attachment *a);
+
+/* That it is attached, and which clocks do not follow */
+void tw_tell_attached(const struct attachment *a);
+
+/* That another command has put a->policy in the place of the old one */
+void tw_tell_swapped(const struct attachment *a, const char *old);
+
+/* That nothing is skipped, though that is what the policy is for */
+void tw_tell_awake(const struct attachment *a, const char *why);
+
+/* That it has ended */
+void tw_tell_ended(const struct attachment *a, const struct timewarp_exit_record *rec, const char *text);
+
+#endif /* TW_ATTACHED_H */
