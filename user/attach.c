@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "attached.h"
+#include "exec.h"
 #include "host.h"
 #include "parse.h"
 #include "qemu/layout.h"
@@ -22,30 +22,16 @@
 /* So often it is looked whether another command has swapped the policy */
 #define SWAP_MS 500
 
-/* In a shell of its own, with nothing of ours blocked or inherited; nobody waits for it */
 static void run_command(const struct attachment *a)
 {
-	int code = 0;
-	pid_t pid = fork();
-	sigset_t none;
+	const struct tw_exec about = {
+		.vm = a->t.vm->id, .name = a->t.vm->names.name, .uuid = a->t.vm->names.uuid,
+		.policy = a->policy, .event = "done", .to_stderr = a->args->json,
+	};
+	int code = tw_exec_run(a->args->exec, &about);
 
-	if (pid < 0)
-		code = errno;
-	else if (pid && waitpid(pid, &code, 0) == pid)
-		code = WIFEXITED(code) ? WEXITSTATUS(code) : EINTR;
 	if (code)
 		tw_fprintf(stderr, "twctl: cannot run %s: %s\n", a->args->exec, strerror(code));
-	if (pid)
-		return;
-	pid = fork();
-	if (pid)
-		_exit(pid < 0 ? errno : 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setenv("TIMEWARP_VM", a->t.vm->id, 1);
-	setenv("TIMEWARP_POLICY", a->policy, 1);
-	execl("/bin/sh", "sh", "-c", a->args->exec, NULL);
-	_exit(127);
 }
 
 static int take_event(void *arg, void *data, size_t size)
@@ -554,7 +540,9 @@ const struct tw_verb tw_verb_attach = {
 		"on host time. twctl status lists each clock.\n"
 		"\n"
 		"Some policies tell when they are done, such as 'until' at its moment. Then\n"
-		"--exec runs a command in a shell, with TIMEWARP_VM and TIMEWARP_POLICY set.\n"
+		"--exec runs a command in a shell, and nobody waits for it. It finds in its\n"
+		"environment TIMEWARP_VM, TIMEWARP_NAME, TIMEWARP_UUID, TIMEWARP_POLICY and\n"
+		"TIMEWARP_EVENT, which is done. With -j what it prints goes to standard error.\n"
 		"\n"
 		"Ctrl-C, SIGTERM and SIGHUP detach, and so does a pipe that nobody reads any\n"
 		"more, at the next line that would go into it. nohup keeps its meaning.\n"

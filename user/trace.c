@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "exec.h"
+#include "host.h"
 #include "parse.h"
 #include "perfetto.h"
 #include "roster.h"
@@ -285,29 +286,38 @@ static void write_json(struct tracing *r, FILE *f, const struct tw_unit *u, cons
 	tw_json_end(&j);
 }
 
+/* The policy that its VM has by now, "" for none */
+static void read_policy(const char *id, char *policy, size_t size)
+{
+	char *dir = tw_asprintf(TW_KVM_DEBUGFS "/%s", id);
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+
+	*policy = 0;
+	if (!tw_state_read(dir, &st, &ignored) && st.attached)
+		snprintf(policy, size, "%s", st.policy);
+	tw_err_free(&ignored);
+	free(dir);
+}
+
 static void run_command(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
 {
 	const struct tw_known *who = tw_roster_of(&r->roster, u->info.name);
-	char late[32], vcpu[16];
-	pid_t pid = fork();
+	char late[32], vcpu[16], policy[32];
+	const struct tw_exec about = {
+		.vm = u->info.name, .name = who->name, .uuid = who->uuid, .policy = policy,
+		.event = tw_kind_name(ev->kind), .vcpu = vcpu, .source = tw_source_name(ev->source), .late_ns = late,
+		/* one at a time: there may be thousands of hits a second */
+		.wait = true, .to_stderr = r->args->json || r->args->csv,
+	};
+	int code;
 
-	if (pid < 0)
-		return;
-	if (pid) {
-		waitpid(pid, NULL, 0);
-		return;
-	}
+	read_policy(u->info.name, policy, sizeof(policy));
 	snprintf(late, sizeof(late), "%llu", (unsigned long long)late_of(ev));
 	snprintf(vcpu, sizeof(vcpu), "%d", u->info.vcpu);
-	setenv("TW_VM", u->info.name, 1);
-	setenv("TW_NAME", who->name ? who->name : "", 1);
-	setenv("TW_UUID", who->uuid ? who->uuid : "", 1);
-	setenv("TW_VCPU", vcpu, 1);
-	setenv("TW_SOURCE", tw_source_name(ev->source), 1);
-	setenv("TW_EVENT", tw_kind_name(ev->kind), 1);
-	setenv("TW_LATE_NS", late, 1);
-	execl("/bin/sh", "sh", "-c", r->command, NULL);
-	_exit(127);
+	code = tw_exec_run(r->command, &about);
+	if (code)
+		tw_fprintf(stderr, "twctl: cannot run %s: %s\n", r->command, strerror(code));
 }
 
 static void on_hit(struct tracing *r, const struct tw_unit *u, const struct trace_event *ev)
@@ -534,10 +544,15 @@ const struct tw_verb tw_verb_trace = {
 	.summary = "show what happens to ticks and clocks, a line each",
 	.more = "Works on a stock kernel. TIME/s counts from the start. DETAILS of a delivered\n"
 		"tick are the parts of LATE: host timer + vCPU not running + guest not ready.\n"
-		"Runs until Ctrl-C, TIME, or a threshold whose action is stop. exec: has TW_VM,\n"
-		"TW_NAME, TW_UUID, TW_VCPU, TW_SOURCE, TW_EVENT and TW_LATE_NS in its\n"
-		"environment. How many events\n"
+		"Runs until Ctrl-C, TIME, or a threshold whose action is stop. How many events\n"
 		"were lost comes last, on stderr, always.\n"
+		"\n"
+		"exec: runs a command in a shell, and waits for it. It finds in its environment\n"
+		"what attach --exec does, TIMEWARP_VM, TIMEWARP_NAME, TIMEWARP_UUID,\n"
+		"TIMEWARP_POLICY and TIMEWARP_EVENT, and of the tick TIMEWARP_VCPU,\n"
+		"TIMEWARP_SOURCE and TIMEWARP_LATE_NS. With -j or --csv what it prints goes to\n"
+		"standard error.\n"
+		"\n"
 		"Status 10 if a threshold was hit, 4 when all VMs named with --vm have gone.\n",
 	.options = options,
 	.max_operands = 8,
