@@ -494,7 +494,7 @@ static int run(const struct tw_args *given, struct tw_err *e)
 
 static const struct tw_option options[] = {
 	TW_OPTION("vm", 0, TW_LIST, vms, "VM",
-		  "PID, guest name, PID-FD or UUID; several are a group", "@vm"),
+		  "where it is no operand: PID, guest name, PID-FD or UUID; several are a group", "@vm"),
 	TW_OPTION_FACTOR,
 	TW_OPTION_POLICY,
 	TW_OPTION_PARAM,
@@ -513,7 +513,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
-	.synopsis = "--vm VM [--vm VM]... (--factor F | --policy POLICY)\n"
+	.synopsis = "VM|(--vm VM)... (--factor F | --policy POLICY)\n"
 		    "                    [--param NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
 		    "                    [--pin] [--chaos] [--exec COMMAND] [--exit-when-done]",
 	.summary = "put a VM under a policy",
@@ -522,10 +522,10 @@ const struct tw_verb tw_verb_attach = {
 		"Even SIGKILL leaves nothing behind. With --pin it exits at once and the\n"
 		"policy stays.\n"
 		"\n"
-		"Several VMs share one policy and one timeline: each change applies to all of\n"
-		"them at one moment, or to none, so that their clocks stay together. The policy\n"
-		"goes by the first one's time. A VM that ends leaves the others attached;\n"
-		"'twctl detach' of any detaches all.\n"
+		"Several VMs, each with --vm, share one policy and one timeline: each change\n"
+		"applies to all of them at one moment, or to none, so that their clocks stay\n"
+		"together. The policy goes by the first one's time. A VM that ends leaves the\n"
+		"others attached; 'twctl detach' of any detaches all.\n"
 		"\n"
 		"TSC modes: scaled by the CPU, at no cost; trapped, an exit for each RDTSC,\n"
 		"on any CPU; offset, the TSC keeps the host's rate and only kvmclock and\n"
@@ -552,5 +552,6 @@ const struct tw_verb tw_verb_attach = {
 		"5 if the policy, the verifier, or a policy or twctl already there refuses;\n"
 		"6 if the kernel ejects the policy later.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

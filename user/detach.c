@@ -258,7 +258,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_detach = {
 	.name = "detach",
-	.synopsis = "--vm VM | --stale",
+	.synopsis = "VM | --stale",
 	.summary = "let a VM's clocks run at the host's rate again",
 	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
 		"foreground ends. Of a group all VMs are detached.\n"
@@ -269,5 +269,6 @@ const struct tw_verb tw_verb_detach = {
 		"What is pinned for a VM goes with it, as a rule. Where it did not, list and\n"
 		"probe name it; --stale removes it, and so does the next attach.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

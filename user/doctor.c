@@ -526,7 +526,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_doctor = {
 	.name = "doctor",
-	.synopsis = "--vm VM [-d TIME]",
+	.synopsis = "VM [-d TIME]",
 	.summary = "tell what is wrong with a VM's timekeeping, and the cure",
 	.more = "Reads the host's clocks and KVM's parameters, KVM's files and statistics of the\n"
 		"VM, and QEMU's command line; works on a stock kernel. With -d it also watches,\n"

@@ -11,7 +11,8 @@
 #define MAN_DATE "2026-11-29"
 
 static const char words[] =
-	"A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them.\n"
+	"A VM is named by PID, guest name, PID-FD or UUID: twctl list shows them. It\n"
+	"is a verb's first operand, or given with --vm.\n"
 	"A factor is guest seconds per host second: 50, 0.02, 1/3.\n";
 static const char statuses[] =
 	"0 done, 1 failed, 2 usage, 3 kernel or CPU lacks it, 4 no such VM\n"

@@ -338,7 +338,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_hist = {
 	.name = "hist",
-	.synopsis = "[--vm VM]... [-d TIME]",
+	.synopsis = "[VM|(--vm VM)...] [-d TIME]",
 	.summary = "show histograms of how late ticks are, and whose fault it is",
 	.more = "Works on a stock kernel. Counts until TIME is over, or Ctrl-C, then prints, for\n"
 		"each VM and source, the parts of the lateness and the distribution of the sum:\n"
@@ -349,5 +349,6 @@ const struct tw_verb tw_verb_hist = {
 		"by a quarter (log2) or by WIDTH (linear) at most. Without -d nothing is shown\n"
 		"before Ctrl-C.\n",
 	.options = options,
+	.vm_operand = true,
 	.run = run,
 };

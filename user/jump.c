@@ -154,7 +154,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_jump = {
 	.name = "jump",
-	.synopsis = "--vm VM +SPAN|DATE [--tsc MODE] [--allow-backward] [-- -SPAN]",
+	.synopsis = "VM +SPAN|DATE [--tsc MODE] [--allow-backward] [-- -SPAN]",
 	.summary = "move a guest forward, by a span or to a date",
 	.more = "The guest goes in leaps that its watchdogs bear, with 5 ms of the host between\n"
 		"them: of 10 minutes if it has kvmclock, by which it is told of them, else of\n"

@@ -78,15 +78,53 @@ static int store(const struct tw_option *o, const char *value, struct tw_args *a
 	}
 }
 
+static const struct tw_option *vm_row(const struct tw_verb *verb)
+{
+	const struct tw_option *o;
+
+	for (o = verb->options; o->name && strcmp(o->name, "vm"); o++)
+		;
+	return o;
+}
+
+/* Whether there is a VM, or are several, that go by a word */
+static bool is_vm(const char *word)
+{
+	struct tw_selector sel;
+	struct tw_vms vms;
+	bool found = false;
+	const char *why;
+	size_t i;
+
+	if (tw_selector_parse(word, &sel, &why))
+		return false;
+	tw_vms_scan(&vms);
+	for (i = 0; i < vms.n; i++)
+		found |= tw_selector_matches(&sel, &vms.v[i]);
+	tw_vms_free(&vms);
+	return found;
+}
+
+static int ambiguous(const struct tw_verb *verb, const char *word, struct tw_err *e)
+{
+	tw_fail(e, TW_USAGE, "cannot %s", verb->name);
+	tw_fact(e, "%s is a VM, and a word of this verb's own", TW_QUOTE(word));
+	return tw_cure(e, "write --vm %s if the VM is meant, else name a VM before it", TW_QUOTE(word));
+}
+
 /* "twctl status my-guest": the first operand is the VM, where --vm does not name it */
-static void take_vm(const struct tw_verb *verb, struct tw_args *args)
+static int take_vm(const struct tw_verb *verb, struct tw_args *args, struct tw_err *e)
 {
 	struct tw_strings *o = &args->operands;
+	int status;
 
-	if (!verb->vm_operand || args->vm || !o->n)
-		return;
-	args->vm = o->v[0];
+	if (!verb->vm_operand || args->vm || args->vms.n || !o->n)
+		return TW_OK;
+	if (verb->own && verb->own(o->v[0]))
+		return is_vm(o->v[0]) ? ambiguous(verb, o->v[0], e) : TW_OK;
+	status = store(vm_row(verb), o->v[0], args);
 	memmove(o->v, o->v + 1, --o->n * sizeof(*o->v));
+	return status;
 }
 
 int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_args *args,
@@ -118,7 +156,8 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 	}
 	while (optind < argc)
 		tw_strings_add(&args->operands, argv[optind++]);
-	take_vm(verb, args);
+	if (take_vm(verb, args, e))
+		return e->status;
 	if (args->operands.n > verb->max_operands)
 		return usage(e, verb, args->operands.v[verb->max_operands], "is one word too many");
 	return TW_OK;

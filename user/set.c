@@ -93,7 +93,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_set = {
 	.name = "set",
-	.synopsis = "--vm VM [--factor F] [NAME=VALUE]...",
+	.synopsis = "VM [--factor F] [NAME=VALUE]...",
 	.summary = "change a policy's parameters while it is attached",
 	.more = "The change is in force when the command returns. If the policy refuses it\n"
 		"(status 5), the old values are back. 'twctl status --vm VM' shows the\n"

@@ -329,7 +329,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_stat = {
 	.name = "stat",
-	.synopsis = "[--vm VM]... [INTERVAL [COUNT]]",
+	.synopsis = "[VM|(--vm VM)...] [INTERVAL [COUNT]]",
 	.summary = "show ticks late, lost and owed, a row for each VM and source",
 	.more = "Works on a stock kernel. Like vmstat: every INTERVAL (1s; a bare number is\n"
 		"seconds), COUNT times, or until Ctrl-C; without both, once after a second.\n"
@@ -343,5 +343,7 @@ const struct tw_verb tw_verb_stat = {
 		"Status 4 when all VMs named with --vm have gone.\n",
 	.options = options,
 	.max_operands = 2,
+	.vm_operand = true,
+	.own = tw_is_interval,
 	.run = run,
 };

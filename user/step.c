@@ -224,7 +224,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_step = {
 	.name = "step",
-	.synopsis = "--vm VM SPAN|- [--count N]",
+	.synopsis = "VM SPAN|- [--count N]",
 	.summary = "let exactly so much guest time pass in a VM that is frozen",
 	.more = "The VM's policy has to be freeze. Returns when the guest stands again, and\n"
 		"prints where: at the moment of the freeze plus all that was granted.\n"
@@ -241,5 +241,6 @@ const struct tw_verb tw_verb_step = {
 		"type syscall, and waits until the counter 'lived' in '.data.counts' is there.\n",
 	.options = options,
 	.max_operands = 1,
+	.vm_operand = true,
 	.run = run,
 };

@@ -115,7 +115,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_swap = {
 	.name = "swap",
-	.synopsis = "--vm VM (--policy POLICY | --factor F) [--param NAME=VALUE]...\n"
+	.synopsis = "VM (--policy POLICY | --factor F) [--param NAME=VALUE]...\n"
 		    "                  [--chaos]",
 	.summary = "replace the policy that is attached, without a gap",
 	.more = "The attachment stays whose it was: a 'twctl attach' in the foreground, or a\n"

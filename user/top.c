@@ -460,7 +460,7 @@ static const struct tw_option options[] = {
 const struct tw_verb tw_verb_top = {
 	.name = "top",
 	.screen = true,
-	.synopsis = "[--vm VM]... [INTERVAL [COUNT]]",
+	.synopsis = "[VM|(--vm VM)...] [INTERVAL [COUNT]]",
 	.summary = "show what stat shows as a live screen, the worst first",
 	.more = "Works on a stock kernel. A line for each VM and source, every INTERVAL (1s; a\n"
 		"bare number is seconds), COUNT times, or until q. Keys: up and down, v picks the\n"
@@ -470,5 +470,7 @@ const struct tw_verb tw_verb_top = {
 		"there is no terminal, 4 when all VMs named with --vm have gone.\n",
 	.options = options,
 	.max_operands = 2,
+	.vm_operand = true,
+	.own = tw_is_interval,
 	.run = run,
 };

@@ -365,35 +365,49 @@ static int on_event(void *ctx, void *data, size_t size)
 	return 0;
 }
 
+static const struct what {
+	const char *word;
+	uint32_t kinds;
+} whats[] = {
+	{ "armed", 1 << TRACE_EV_ARMED },
+	{ "delivered", 1 << TRACE_EV_DELIVERED },
+	{ "lost", 1 << TRACE_EV_LOST | 1 << TRACE_EV_REINJECTED | 1 << TRACE_EV_BACKLOG },
+	{ "clock", 1 << TRACE_EV_KVMCLOCK | 1 << TRACE_EV_TSC | 1 << TRACE_EV_MASTER },
+	{ "pvclock", 1 << TRACE_EV_PVCLOCK },
+	{ "timeline", 1 << TRACE_EV_SEGMENT | 1 << TRACE_EV_CLAMP | 1 << TRACE_EV_EXIT },
+	{ "all", ~0U },
+};
+
+static const struct what *find_what(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(whats) / sizeof(*whats); i++)
+		if (!strcmp(whats[i].word, word))
+			return &whats[i];
+	return NULL;
+}
+
+static bool is_what(const char *word)
+{
+	return find_what(word);
+}
+
 /* What to see, by words; without any, all that is not mere traffic */
 static int parse_what(const struct tw_args *args, uint32_t *kinds, struct tw_err *e)
 {
-	static const struct {
-		const char *word;
-		uint32_t kinds;
-	} words[] = {
-		{ "armed", 1 << TRACE_EV_ARMED },
-		{ "delivered", 1 << TRACE_EV_DELIVERED },
-		{ "lost", 1 << TRACE_EV_LOST | 1 << TRACE_EV_REINJECTED | 1 << TRACE_EV_BACKLOG },
-		{ "clock", 1 << TRACE_EV_KVMCLOCK | 1 << TRACE_EV_TSC | 1 << TRACE_EV_MASTER },
-		{ "pvclock", 1 << TRACE_EV_PVCLOCK },
-		{ "timeline", 1 << TRACE_EV_SEGMENT | 1 << TRACE_EV_CLAMP | 1 << TRACE_EV_EXIT },
-		{ "all", ~0U },
-	};
-	size_t i, k;
+	const struct what *what;
+	size_t i;
 
 	*kinds = args->operands.n ? 0 : ~(1U << TRACE_EV_PVCLOCK);
 	for (i = 0; i < args->operands.n; i++) {
-		for (k = 0; k < sizeof(words) / sizeof(*words); k++)
-			if (!strcmp(words[k].word, args->operands.v[i])) {
-				*kinds |= words[k].kinds;
-				break;
-			}
-		if (k < sizeof(words) / sizeof(*words))
-			continue;
-		tw_fail(e, TW_USAGE, "cannot trace %s", TW_QUOTE(args->operands.v[i]));
-		tw_fact(e, "there is no such kind of event");
-		return tw_cure(e, "use: armed, delivered, lost, clock, pvclock, timeline, all");
+		what = find_what(args->operands.v[i]);
+		if (!what) {
+			tw_fail(e, TW_USAGE, "cannot trace %s", TW_QUOTE(args->operands.v[i]));
+			tw_fact(e, "there is no such kind of event");
+			return tw_cure(e, "use: armed, delivered, lost, clock, pvclock, timeline, all");
+		}
+		*kinds |= what->kinds;
 	}
 	*kinds |= 1 << TRACE_EV_GONE;
 	return TW_OK;
@@ -539,7 +553,7 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_trace = {
 	.name = "trace",
-	.synopsis = "[--vm VM]... [-d TIME]\n"
+	.synopsis = "[VM|(--vm VM)...] [-d TIME]\n"
 		    "                   [armed|delivered|lost|clock|pvclock|timeline|all]...",
 	.summary = "show what happens to ticks and clocks, a line each",
 	.more = "Works on a stock kernel. TIME/s counts from the start. DETAILS of a delivered\n"
@@ -556,5 +570,7 @@ const struct tw_verb tw_verb_trace = {
 		"Status 10 if a threshold was hit, 4 when all VMs named with --vm have gone.\n",
 	.options = options,
 	.max_operands = 8,
+	.vm_operand = true,
+	.own = is_what,
 	.run = run,
 };

@@ -64,7 +64,7 @@ struct tw_option {
 	{ name, letter, type, offsetof(struct tw_args, member), arg, help, choices }
 
 #define TW_OPTION_VM									\
-	TW_OPTION("vm", 0, TW_TEXT, vm, "VM", "PID, guest name, PID-FD or UUID", "@vm")
+	TW_OPTION("vm", 0, TW_TEXT, vm, "VM", "where it is no operand: PID, guest name, PID-FD or UUID", "@vm")
 #define TW_OPTION_FACTOR								\
 	TW_OPTION("factor", 0, TW_TEXT, factor, "F",					\
 		  "guest seconds per host second: 50, 0.02, 1/3", NULL)
@@ -106,6 +106,7 @@ struct tw_verb {
 	const struct tw_option *options; /* ends with a row without a name; or NULL */
 	size_t max_operands;		/* beside the VM's */
 	bool vm_operand;		/* without --vm, the first operand is the VM */
+	bool (*own)(const char *word);	/* unless it is one of these; NULL: there are none */
 	bool screen;			/* has no -j */
 	bool command;			/* operands are a command: options end where they begin */
 	int (*run)(const struct tw_args *args, struct tw_err *e);
@@ -244,6 +245,9 @@ int tw_args_duration(const char *doing, const char *option, const char *text, ui
  */
 int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *every,
 		     uint64_t *times, struct tw_err *e);
+
+/* Whether a word is a time as tw_args_interval() takes it, and so no VM's name */
+bool tw_is_interval(const char *word);
 
 /* From here on SIGINT and SIGTERM only set tw_stop */
 void tw_catch_stop(void);

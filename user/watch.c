@@ -160,6 +160,14 @@ static int one_of(const char *doing, const char *option, const char *named, cons
 	return tw_cure(e, "leave one of them out");
 }
 
+bool tw_is_interval(const char *word)
+{
+	const char *why;
+	uint64_t n;
+
+	return !tw_parse_u64(word, &n, &why) || !tw_parse_duration(word, &n, &why);
+}
+
 int tw_args_interval(const struct tw_args *args, const char *verb, uint64_t *every,
 		     uint64_t *times, struct tw_err *e)
 {

@@ -85,6 +85,11 @@ ok "the letter that is no option is named, not the word before it" says "'-1' is
 ok "so is a long option" says "'--nosuch' is no option" jump --vm X --nosuch +1d
 ok "and a flag with a value" says "'--pin=3' is no option" attach --vm X --pin=3
 ok "an option without its argument is named" says "'--vm' needs an argument" jump --vm
+ok "a second operand of detach is one too many" says "'b' is one word too many" detach a b
+ok "so is one beside --vm" says "'b' is one word too many" attach b --vm a --factor 2
+for v in attach detach step trace hist stat top set swap jump doctor status; do
+	ok "the synopsis of $v has the VM as operand" grep -qE "^usage: twctl $v \[?VM" <($twctl help $v)
+done
 ok "options end where the command of run begins" says "are of --image" run --smp 2 qemu-system-x86_64 -m 1G --factor
 ok "what run is to run has to be said" says "not said what to run" run --factor 2
 ok "a date that is none" says "cannot begin at 'soon'" run --date soon -- qemu-system-x86_64

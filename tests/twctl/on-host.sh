@@ -229,6 +229,23 @@ check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'no pin is left' no_pins
 
+vm 1 1 -name guest=lost
+check 'a VM as operand: attach' says 0 '^attached constant to .*\(web\)' attach web --factor 5 --pin
+check '... detach' says 0 '^detached constant from .*\(web\)' detach web
+"$twctl" attach web --policy freeze --pin >"$out/text"
+check '... step, with --count behind it' says 0 ': stands at guest_ns .* 20000000 ns after' step web 10ms --count 2
+"$twctl" detach web >"$out/text"
+check '... stat, with an interval and a count' says 0 'watching 1 VM$' stat web 10ms 2
+check '... hist' says 0 'watching 1 VM$' hist web -d 10ms
+check '... trace, with a kind of event' says 0 'watching 1 VM$' trace web lost -d 10ms
+check 'an interval is no VM' says 0 'watching 2 VMs, and those' stat 10ms 2
+check 'a kind of event is no VM' says 0 'watching 2 VMs, and those' trace clock -d 10ms
+check 'what is both has to be said more clearly' says 2 "'lost' is a VM, and a word of this verb's own" trace lost -d 10ms
+check '... by PID too' says 2 "'$vm' is a VM, and" stat "$vm"
+check '--vm says it' says 0 'watching 1 VM$' trace --vm lost lost -d 10ms
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2
 check 'by PID neither' says 4 '2 VMs go by that' attach --vm "$vm" --factor 2
