@@ -195,11 +195,30 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	}
 }
 
+/* Tells the journal that they are attached, or that they will be no more */
+static void journal(const struct attachment *a, bool begun)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_args detach = *a->args;
+	struct tw_state st;
+	unsigned int i;
+
+	detach.verb = "detach";
+	for (i = 0; i < a->made.nr_vms; i++) {
+		const struct tw_vm *vm = a->made.session[i].vm;
+
+		if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached)
+			tw_args_journal(begun ? a->args : &detach, vm, begun ? NULL : &st, begun ? &st : NULL);
+		tw_err_free(&ignored);
+	}
+}
+
 static int undo(struct attachment *a, struct tw_err *e)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
 	int status;
 
+	journal(a, false);
 	tw_attachment_detach(&a->made);
 	status = tw_attachment_end(&a->made, e);
 	tw_tell_ended(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
@@ -417,6 +436,7 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	}
 	snprintf(a->policy, sizeof(a->policy), "%s", a->made.p.name);
 	a->map_id = current_map(a, &first);
+	journal(a, true);
 	tw_tell_attached(a);
 	tw_attachment_unlock(&a->made);
 	return a->args->pin ? TW_OK : stay(a, signals, e);

@@ -112,23 +112,27 @@ static int fail_detach(const struct tw_target *t, struct tw_err *e)
 		       tw_target_name(t, name, sizeof(name)));
 }
 
-static int detach_one(struct tw_target *t, struct tw_err *e)
+static int detach_one(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
 {
 	if (tw_live_detach(&t->st, e))
 		return fail_detach(t, e);
+	tw_args_journal(args, t->vm, &t->st, NULL);
 	return finish(&t->session, e);
 }
 
 /* One that has ended meanwhile is detached */
-static int detach_member(const struct tw_target *t, const struct tw_vm *vm, struct tw_err *e)
+static int detach_member(const struct tw_args *args, const struct tw_target *t, const struct tw_vm *vm,
+			 struct tw_err *e)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_state st;
 	int status = TW_OK;
+	bool attached = !tw_state_read(vm->dir, &st, &ignored) && st.attached;
 
-	if (!tw_state_read(vm->dir, &st, &ignored) && st.attached && tw_live_detach(&st, &ignored) &&
-	    ignored.status != TW_NO_VM)
+	if (attached && tw_live_detach(&st, &ignored) && ignored.status != TW_NO_VM)
 		status = tw_live_detach(&st, e) ? fail_detach(t, e) : TW_OK;
+	if (attached && !status)
+		tw_args_journal(args, vm, &st, NULL);
 	tw_err_free(&ignored);
 	return status;
 }
@@ -158,14 +162,14 @@ static int fail_together(const struct tw_target *t, struct tw_err *e)
  * All go to factor 1 at one moment, and are detached then. It gets through also where they do not: one whose QEMU is
  * held, or a host that is too busy, keeps no guest at its factor.
  */
-static int detach_group(struct tw_target *t, volatile struct timewarp_group *map, struct tw_err *e)
+static int detach_group(const struct tw_args *args, struct tw_target *t, volatile struct timewarp_group *map, struct tw_err *e)
 {
 	struct tw_group g = { 0 };
 	int i, n = tw_group_find(&g, map, &t->vms);
 	int status = tw_group_quit(map) ? TW_OK : fail_together(t, e);
 
 	for (i = 0; i < n; i++)
-		if (detach_member(t, g.m[i].vm, e))
+		if (detach_member(args, t, g.m[i].vm, e))
 			status = e->status;
 	/* one lock at a time: another detach may begin with another of them */
 	if (finish(&t->session, e))
@@ -177,7 +181,7 @@ static int detach_group(struct tw_target *t, volatile struct timewarp_group *map
 	return status;
 }
 
-static int detach_all(struct tw_target *t, struct tw_err *e)
+static int detach_whole(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_live live;
@@ -185,9 +189,9 @@ static int detach_all(struct tw_target *t, struct tw_err *e)
 
 	if (tw_live_open(&live, &t->st, &ignored)) {
 		tw_err_free(&ignored);
-		return detach_one(t, e);
+		return detach_one(args, t, e);
 	}
-	status = live.group ? detach_group(t, live.group, e) : detach_one(t, e);
+	status = live.group ? detach_group(args, t, live.group, e) : detach_one(args, t, e);
 	tw_live_close(&live);
 	return status;
 }
@@ -223,7 +227,7 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 		return TW_OK;
 	}
 	if (!status)
-		status = detach_all(t, e);
+		status = detach_whole(args, t, e);
 	if (status)
 		return status;
 	report(args, t, ahead_for_good(t));

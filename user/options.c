@@ -134,6 +134,7 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 	const struct tw_option *o;
 	int c;
 
+	args->verb = verb->name;
 	if (verb->command)
 		memcpy(r.letters, "+:", 2);
 	add_rows(&r, tw_common_options);

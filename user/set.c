@@ -79,8 +79,10 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	if (status)
 		return tw_what(e, "cannot set");
 	status = tw_target_change(args, "set parameters of", change, &t, e);
-	if (!status)
+	if (!status) {
+		tw_args_journal(args, t.vm, &t.before, &t.st);
 		report(args, &t);
+	}
 	tw_target_close(&t);
 	return status;
 }

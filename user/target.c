@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "journal.h"
 #include "parse.h"
 
 int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
@@ -93,6 +94,32 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 	status = change(args, t, &live, e);
 	tw_live_close(&live);
 	return status ? status : tw_state_read(t->vm->dir, &t->st, e);
+}
+
+static void add_given(char **given, const char *key, const char *word)
+{
+	char *longer = tw_asprintf("%s%s%s%s", *given, **given ? " " : "", key, word);
+
+	free(*given);
+	*given = longer;
+}
+
+void tw_args_journal(const struct tw_args *args, const struct tw_vm *vm, const struct tw_state *before,
+		     const struct tw_state *after)
+{
+	char *given = tw_strdup("");
+	struct tw_change change = { .verb = args->verb, .vm = vm, .before = before, .after = after };
+	size_t i;
+
+	if (args->factor)
+		add_given(&given, "factor=", args->factor);
+	for (i = 0; i < args->params.n; i++)
+		add_given(&given, "", args->params.v[i]);
+	for (i = 0; i < args->operands.n && !args->going; i++)
+		add_given(&given, "", args->operands.v[i]);
+	change.given = after ? given : NULL;
+	tw_journal_change(&change);
+	free(given);
 }
 
 void tw_target_close(struct tw_target *t)

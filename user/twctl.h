@@ -18,6 +18,7 @@
 
 /* All that command lines can say; each verb's option rows point into it */
 struct tw_args {
+	const char *verb;		/* that was given, also for the verbs that it is made of */
 	bool json, verbose, help;
 	bool pin, ids, man;
 	bool exit_when_done, stale;
@@ -194,6 +195,10 @@ typedef int (*tw_change_fn)(const struct tw_args *args, struct tw_target *t, str
  */
 int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn change,
 		     struct tw_target *t, struct tw_err *e);
+
+/* Tells the journal of a change of a VM's, from before to after (NULL: nothing is attached then), as the command line has it */
+void tw_args_journal(const struct tw_args *args, const struct tw_vm *vm, const struct tw_state *before,
+		     const struct tw_state *after);
 
 /* "1234-9 (name)" for messages */
 const char *tw_target_name(const struct tw_target *t, char *buf, size_t size);

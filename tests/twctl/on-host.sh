@@ -76,6 +76,13 @@ gone() { says 0 'not attached' status --vm "$1"; }
 check 'probe finds all it needs' says 0 'this host can attach policies' probe
 check 'version finds the ABI' says 0 "hook, ABI $abi\$" version
 
+# What goes to the journal
+perl -MIO::Socket::UNIX -e 'unlink "/dev/log"; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "/dev/log") or die;
+	$| = 1; print "$_\n" while defined $s->recv($_, 4096)' >"$out/journal" &
+pids="$pids $!"
+# tells PATTERN: the journal's last line
+tells() { cp "$out/journal" "$out/text"; tail -n 1 "$out/journal" | grep -Eq -- "$1"; }
+
 vm 1 2 -name guest=web,debug-threads=on
 check 'list' says 0 "^$vm-[0-9]+ +$vm root +web +2 -" list
 check 'status, never attached' says 0 'not attached$' status --vm web
@@ -84,12 +91,15 @@ check 'set, never attached' says 1 'no policy is attached' set --vm web --factor
 
 check 'attach --pin' says 0 '^attached constant to .*factor 50, TSC .*twctl detach' \
 	attach --vm web --factor 50 --pin
+by="; by user 0 \\(root\\); its name is 'web'"
+check 'the journal hears of it' tells "attach of VM $vm-[0-9]+ \(UUID -\): from the host's rate to constant at factor 50, given factor=50$by"
 check 'doctor: the factor is met' says 10 'factor 50 asked, 50 in force' doctor --vm web
 check 'and nothing is said of it' bash -c '! grep -q "^note  factor " "$1"' - "$out/text"
 check 'second attach' says 5 'has a policy already \(constant' attach --vm web --factor 2
 # A trapped TSC's ratio has 32 bits of fraction: in force is 1431655765 / 2^32, and status says so
 check 'set from another process' says 0 'factor 0.333333333333 asked, 0.333333333256 in' \
 	set --vm web --factor 1/3
+check 'the journal hears of that too' tells "set of VM .*: from constant at factor 50 to constant at factor 0.333333333333, given factor=1/3$by"
 check 'doctor tells both, and what leaks' says 10 \
 	'policy constant, factor 0.333333333333 asked, 0.333333333256 in force, TSC trapped' doctor --vm web
 check 'and why they differ' says 10 '^note  factor  .*the factor in force is not the one asked' doctor --vm web
@@ -99,10 +109,12 @@ check 'set: no such parameter' says 2 'it has: factor' set --vm web nosuch=1
 check 'set: out of bounds' says 2 'limit of 10000' set --vm web --factor 10001
 check 'status shows the parameter' says 0 'factor=29/4' status --vm web
 check 'swap' says 0 'constant replaces constant, factor 3' swap --vm web --factor 3
+check '... and of a swap' tells "swap of VM .*: from constant at factor 7.25 to constant at factor 3, given factor=3$by"
 check 'set after swap' says 0 'factor 4 asked' set --vm web --factor 4
 check 'swap that is refused' says 5 'policy refuses' swap --vm web --policy "$here/refuses.bpf.o"
 check 'the old policy stays' says 0 'factor +4 asked, 4 in force' status --vm web
 check 'detach' says 0 'keeps its time \(guest - host: \+[1-9]' detach --vm web
+check '... and of a detach' tells "detach of VM .*: from constant at factor 4 to the host's rate$by"
 check 'detach twice' says 1 'no policy is attached' detach --vm web
 no_pins() { ! compgen -G '/sys/fs/bpf/timewarp/*' >"$out/text"; }
 check 'no pin is left' no_pins
@@ -121,6 +133,7 @@ check 'detach -j' says 0 '"event":"detached".*"guest_minus_host_ns":"[1-9]' deta
 foreground --vm web --factor 5
 kill -INT "$fg"
 check 'Ctrl-C undoes' ends 0 'detached; factor 1'
+check 'the journal hears of Ctrl-C' tells "detach of VM .*: from constant at factor 5 to the host's rate$by"
 check 'nothing stays' gone web
 foreground --vm web --factor 5
 check 'detach from elsewhere' says 0 'detached constant' detach --vm web

@@ -53,6 +53,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "proc.h"
 #include "session/dir.h"
 #include "state.h"
@@ -265,7 +266,7 @@ static void keep(void *arg, int parent)
 		told = true;
 		pause = SECOND_NS / 2;
 		note(s->vm, why);
-		syslog(LOG_DAEMON | LOG_WARNING, "twctl: QEMU's clocks of VM %s are not put back yet: %s", s->vm->id, why);
+		tw_journal(LOG_WARNING, "QEMU's clocks of VM %s are not put back yet: %s", s->vm->id, why);
 	}
 }
 
