@@ -234,16 +234,89 @@ static int detach(const struct tw_args *args, struct tw_target *t, struct tw_err
 	return TW_OK;
 }
 
+static bool is_attached(const struct tw_vm *vm, struct tw_state *st)
+{
+	struct tw_err ignored = { 0 };
+	bool attached = vm->dir && !tw_state_read(vm->dir, st, &ignored) && st->attached;
+
+	tw_err_free(&ignored);
+	return attached;
+}
+
+/* One of those that --all found attached, by their states then; 0 too if it has gone or ended by itself meanwhile */
+static int detach_next(const struct tw_args *args, struct tw_vm *vm, const struct tw_state *before)
+{
+	char *id = tw_asprintf("id:%s", vm->id);
+	struct tw_args one = *args;
+	struct tw_target t = { .vm = vm, .st = *before };
+	struct tw_state now;
+	struct tw_err e = { 0 };
+	int status;
+
+	one.vm = id;
+	if (before->attached && !tw_vm_is_gone(vm) && !is_attached(vm, &now)) {
+		/* with another one of its group */
+		report(args, &t, ahead_for_good(&t));
+		free(id);
+		return TW_OK;
+	}
+	memset(&t, 0, sizeof(t));
+	status = detach(&one, &t, &e);
+	if (status == TW_NO_VM)
+		status = TW_OK;
+	else if (status)
+		tw_err_print(&e, args->json);
+	tw_err_free(&e);
+	tw_target_close(&t);
+	free(id);
+	return status;
+}
+
+static int detach_all(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_state *before;
+	size_t i, found = 0;
+	struct tw_vms vms;
+	int worst = TW_OK;
+
+	if (tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e))
+		return tw_what(e, "cannot detach");
+	tw_vms_scan(&vms);
+	before = tw_grow(NULL, vms.n + 1, sizeof(*before));
+	for (i = 0; i < vms.n; i++)
+		if (!is_attached(&vms.v[i], &before[i]))
+			before[i].attached = false;
+	for (i = 0; i < vms.n; i++) {
+		struct tw_target left = { .vm = &vms.v[i] };
+		int status;
+
+		if (!before[i].attached && !has_left(&left))
+			continue;
+		found++;
+		status = detach_next(args, &vms.v[i], &before[i]);
+		if (status > worst)
+			worst = status;
+		fflush(stdout);
+	}
+	if (!found && !args->json)
+		tw_printf("no VM has a policy\n");
+	free(before);
+	tw_vms_free(&vms);
+	return worst;
+}
+
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t = { 0 };
 	int status;
 
-	if (args->stale && args->vm) {
+	if (!!args->vm + args->stale + args->all > 1) {
 		tw_fail(e, TW_USAGE, "cannot detach");
-		tw_fact(e, "--stale is about VMs that are gone, --vm about one that is there");
-		return tw_cure(e, "leave out one of them");
+		tw_fact(e, "a VM is about one that is there, --all about all of these, --stale about VMs that are gone");
+		return tw_cure(e, "leave in one of them");
 	}
+	if (args->all)
+		return detach_all(args, e);
 	if (args->stale) {
 		if (!sweep_stale(args, NULL) && !args->json)
 			printf("nothing is left of VMs that are gone\n");
@@ -256,16 +329,21 @@ static int run(const struct tw_args *args, struct tw_err *e)
 
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
+	TW_OPTION("all", 0, TW_FLAG, all, NULL, "all VMs that have a policy", NULL),
 	TW_OPTION("stale", 0, TW_FLAG, stale, NULL, "remove what is pinned for VMs that are gone", NULL),
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_detach = {
 	.name = "detach",
-	.synopsis = "VM | --stale",
+	.synopsis = "VM | --all | --stale",
 	.summary = "let a VM's clocks run at the host's rate again",
 	.more = "The guest keeps the time it has. A 'twctl attach' that waits in the\n"
 		"foreground ends. Of a group all VMs are detached.\n"
+		"\n"
+		"--all detaches every VM that has a policy, and tells of each. One that cannot be\n"
+		"is told of, and keeps no other: the status is the highest of them, 0 if all are\n"
+		"detached, and where there was none.\n"
 		"\n"
 		"It gets through: another twctl that is at the VM is waited for, some ten\n"
 		"seconds, and then ended.\n"

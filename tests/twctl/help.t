@@ -90,6 +90,8 @@ ok "so is one beside --vm" says "'b' is one word too many" attach b --vm a --fac
 for v in attach detach step trace hist stat top set swap jump doctor status; do
 	ok "the synopsis of $v has the VM as operand" grep -qE "^usage: twctl $v \[?VM" <($twctl help $v)
 done
+ok "detach takes a VM, --all or --stale, and not two of them" says "leave in one of them" detach --all a
+ok "nor both options" says "leave in one of them" detach --all --stale
 ok "options end where the command of run begins" says "are of --image" run --smp 2 qemu-system-x86_64 -m 1G --factor
 ok "what run is to run has to be said" says "not said what to run" run --factor 2
 ok "a date that is none" says "cannot begin at 'soon'" run --date soon -- qemu-system-x86_64

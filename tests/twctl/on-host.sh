@@ -242,6 +242,20 @@ check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'no pin is left' no_pins
 
+check 'detach --all where there is none' says 0 '^no VM has a policy$' detach --all
+vm 1 1 -name all-1
+all=$vm
+vm 1 1 -name all-2
+"$twctl" attach web --factor 5 --pin >"$out/text"
+"$twctl" attach --vm all-1 --vm all-2 --factor 5 --pin >"$out/text"
+check 'detach --all tells of each, those of a group too' says 0 'detached constant' detach --all
+check '... once' bash -c '[ "$(grep -c "^detached constant" "$1")" = 3 ] && grep -q "(web)" "$1" && grep -q "(all-1)" "$1" && grep -q "(all-2)" "$1"' - "$out/text"
+check '... and no VM has one' says 0 '^nothing is attached' status
+"$twctl" attach web --factor 5 --pin >"$out/text"
+check 'detach --all -j' says 0 '"event":"detached".*"name":"web"' detach --all -j
+kill -KILL "$all" "$vm"
+wait "$all" "$vm" 2>/dev/null
+
 vm 1 1 -name guest=lost
 check 'a VM as operand: attach' says 0 '^attached constant to .*\(web\)' attach web --factor 5 --pin
 check '... detach' says 0 '^detached constant from .*\(web\)' detach web

@@ -17,7 +17,8 @@ static const struct {
 	{ "set", "Another factor, at once:\n    twctl set my-guest --factor 10\n"
 		 "Parameters of the policy, all of them or none:\n    twctl set my-guest period=5s depth=0.1\n" },
 	{ "swap", "From a factor to an idle guest that leaps:\n    twctl swap my-guest --policy skip-idle\n" },
-	{ "detach", "Back to the host's pace; the guest keeps the time it has:\n    twctl detach my-guest\n" },
+	{ "detach", "Back to the host's pace; the guest keeps the time it has:\n    twctl detach my-guest\n"
+		    "All of them:\n    twctl detach --all\n" },
 	{ "run", "A disk image that boots shortly before 2038-01-19, at fifty times the pace:\n"
 		 "    twctl run --date 2038-01-19T03:00:00 --factor 50 --image disk.qcow2 --snapshot\n"
 		 "QEMU's options are your own:\n"
