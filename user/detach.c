@@ -18,9 +18,9 @@ static void report(const struct tw_args *args, const struct tw_target *t, int64_
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("detached %s from %s: factor 1 from here on, the guest keeps its time "
-		       "(guest - host: %s)\n", t->st.policy, tw_target_name(t, name, sizeof(name)),
-		       tw_format_span(span, sizeof(span), ahead));
+		tw_printf("detached %s from %s: factor 1 from here on, the guest keeps its time "
+			  "(guest - host: %s)\n", t->st.policy, tw_target_name(t, name, sizeof(name)),
+			  tw_format_span(span, sizeof(span), ahead));
 		return;
 	}
 	tw_json_open(&j, NULL, '{');
@@ -38,7 +38,7 @@ static void report_swept(void *arg, const char *id)
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: the VM is gone; removed what was pinned for it\n", id);
+		tw_printf("%s: the VM is gone; removed what was pinned for it\n", id);
 		return;
 	}
 	tw_json_open(&j, NULL, '{');
@@ -93,8 +93,8 @@ static void report_probes(const struct tw_args *args, const struct tw_target *t)
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: its policy has ended already; the VMM's clocks go on by themselves now\n",
-		       tw_target_name(t, name, sizeof(name)));
+		tw_printf("%s: its policy has ended already; the VMM's clocks go on by themselves now\n",
+			  tw_target_name(t, name, sizeof(name)));
 		return;
 	}
 	tw_json_open(&j, NULL, '{');
@@ -319,7 +319,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		return detach_all(args, e);
 	if (args->stale) {
 		if (!sweep_stale(args, NULL) && !args->json)
-			printf("nothing is left of VMs that are gone\n");
+			tw_printf("nothing is left of VMs that are gone\n");
 		return TW_OK;
 	}
 	status = detach(args, &t, e);

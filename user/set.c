@@ -47,10 +47,10 @@ static void report(const struct tw_args *args, const struct tw_target *t)
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: %s, factor %s asked, %s in force\n",
-		       tw_target_name(t, name, sizeof(name)), t->st.policy,
-		       tw_format_factor(asked, sizeof(asked), t->st.asked.num, t->st.asked.den),
-		       tw_format_factor(force, sizeof(force), t->st.force.num, t->st.force.den));
+		tw_printf("%s: %s, factor %s asked, %s in force\n",
+			  tw_target_name(t, name, sizeof(name)), t->st.policy,
+			  tw_format_factor(asked, sizeof(asked), t->st.asked.num, t->st.asked.den),
+			  tw_format_factor(force, sizeof(force), t->st.force.num, t->st.force.den));
 		return;
 	}
 	tw_json_open(&j, NULL, '{');

@@ -88,8 +88,8 @@ static void report(const struct tw_args *args, const struct tw_target *t, uint64
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: stands at guest_ns %" PRIu64 ", %" PRIu64 " ns after it was frozen\n",
-		       t->vm->id, t->st.guest_ns, lived);
+		tw_printf("%s: stands at guest_ns %" PRIu64 ", %" PRIu64 " ns after it was frozen\n",
+			  t->vm->id, t->st.guest_ns, lived);
 		fflush(stdout);
 		return;
 	}

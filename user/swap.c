@@ -66,9 +66,9 @@ static void report(const struct tw_args *args, const struct tw_target *t, const 
 	struct tw_json j = { .f = stdout };
 
 	if (!args->json) {
-		printf("%s: %s replaces %s, factor %s\n", tw_target_name(t, name, sizeof(name)),
-		       t->st.policy, old,
-		       tw_format_factor(force, sizeof(force), t->st.force.num, t->st.force.den));
+		tw_printf("%s: %s replaces %s, factor %s\n", tw_target_name(t, name, sizeof(name)),
+			  t->st.policy, old,
+			  tw_format_factor(force, sizeof(force), t->st.force.num, t->st.force.den));
 		return;
 	}
 	tw_json_open(&j, NULL, '{');

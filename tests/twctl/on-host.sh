@@ -273,6 +273,16 @@ check '--vm says it' says 0 'watching 1 VM$' trace --vm lost lost -d 10ms
 kill -KILL "$vm"
 wait "$vm" 2>/dev/null
 
+# A tenant has called its VMM so: attach tells why its clocks stay, by its name
+cp "$here/qemu-idle" "$here/"$'\e]0;q\a'
+"$here/"$'\e]0;q\a' 1 1 -name pwn >"$out/vm" &
+vm=$!
+pids="$pids $vm"
+until grep -q up "$out/vm"; do sleep 0.05; done
+check 'attach names a VMM whose name is orders to a terminal' says 0 '\(\\x1b\]0;q\\x07 is not QEMU' attach --vm "$vm" --factor 2 --pin
+check 'and gives the terminal none' bash -c '! grep -q "$2" "$1"' - "$out/text" $'\e'
+"$twctl" detach --vm "$vm" >/dev/null
+
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2
 check 'by PID neither' says 4 '2 VMs go by that' attach --vm "$vm" --factor 2
