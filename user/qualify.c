@@ -23,6 +23,7 @@
 #include "parse.h"
 #include "tracer.h"
 #include "twctl.h"
+#include "whole.h"
 
 /* A case that has not ended by then is killed, and does not hold */
 #define LIMIT_S 60
@@ -549,20 +550,6 @@ static int run_all(struct qualify *q, struct tw_err *e)
 	return q->bad ? TW_THRESHOLD : TW_OK;
 }
 
-static int open_report(struct qualify *q, struct tw_err *e)
-{
-	const char *path = q->args->report;
-	int code;
-
-	q->report = path ? fopen(path, "we") : NULL;
-	code = errno;
-	if (q->report || !path)
-		return TW_OK;
-	tw_fail(e, TW_FAILED, "cannot write the report %s", TW_QUOTE(path));
-	e->code = code;
-	return tw_fact(e, "%s", strerror(code));
-}
-
 static int begin(struct qualify *q, struct tw_err *e)
 {
 	unsigned int mode;
@@ -573,7 +560,9 @@ static int begin(struct qualify *q, struct tw_err *e)
 		return tw_what(e, "cannot qualify this host");
 	q->vmm = tw_bare_find(e);
 	look_at_host(&q->host);
-	return q->vmm && !list_cases(q, e) ? open_report(q, e) : e->status;
+	if (!q->vmm || list_cases(q, e))
+		return e->status;
+	return q->args->report ? tw_stream_open(q->args->report, &q->report, e) : TW_OK;
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)

@@ -47,6 +47,9 @@ none 'whatever is printed for people goes through tw_fprintf(), which escapes' <
 		grep -vE "^($own):" | grep -v 'dprintf(fd, skeleton' |
 		grep -vE '^user/hist\.c:[0-9]+:.*(fprintf|fputs|fputc)\((f, |.*, f\))')
 
+none 'files that users name are written through lib/whole.c, which follows no link' < <(
+	grep -rnE 'fopen\([^)]*"[wa]|O_TRUNC' --include='*.c' user | grep -v '^user/lib/whole\.c:')
+
 # Keys of objects, as the sources write them and as the page has them
 written() {
 	grep -hoE '(tw_json_(open|str|int|bool|null|u64|s64|factor)|write_(hist|jumps|number|values|known))\([^,"]+, *"[a-z_0-9]+"' \
