@@ -2,14 +2,62 @@
 #include "qemu/image.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "text.h"
+
+/* The options of a mount, if it is one of the namespace of that process; ids are the kernel's, one in all namespaces */
+static bool mount_options(const char *of, uint64_t id, char *options, size_t size)
+{
+	char *path = tw_asprintf("/proc/%s/mountinfo", of), *text = tw_read_file(path, NULL), *rest = text, *line;
+	unsigned long long n;
+	int at;
+
+	free(path);
+	while (rest && (line = strsep(&rest, "\n"))) {
+		/* id parent device root mount-point options (proc_pid_mountinfo(5)) */
+		if (sscanf(line, "%llu %*u %*s %*s %*s %n", &n, &at) != 1 || n != id)
+			continue;
+		snprintf(options, size, ",%.*s,", (int)strcspn(line + at, " "), line + at);
+		free(text);
+		return true;
+	}
+	free(text);
+	return false;
+}
+
+/* A file system that a user has mounted says of owners what he likes, and is mounted without set-user-ID therefore */
+static bool owners_count(pid_t pid, uint64_t mount)
+{
+	char options[256], of[16];
+
+	snprintf(of, sizeof(of), "%d", pid);
+	return (mount_options("self", mount, options, sizeof(options)) ||
+		mount_options(of, mount, options, sizeof(options))) && !strstr(options, ",nosuid,");
+}
+
+int tw_image_program(pid_t pid, bool *foreign)
+{
+	struct statx st;
+	char path[48];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	*foreign = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS | STATX_MNT_ID, &st) ||
+		   !S_ISREG(st.stx_mode) || st.stx_uid || st.stx_mode & 022 || !(st.stx_mask & STATX_MNT_ID) ||
+		   !owners_count(pid, st.stx_mnt_id);
+	return fd;
+}
 
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size)
 {

@@ -10,6 +10,18 @@
 
 #include "code.h"
 
+/**
+ * tw_image_program - find a process's program without opening it
+ * @pid: the process
+ * @foreign: whether others than root may have made it what it is
+ *
+ * It may lie on a file system that its owner runs (FUSE), which can keep whoever opens it waiting for ever, and says of
+ * owners what it likes: this asks nothing of the file system, and believes none that is mounted without set-user-ID.
+ *
+ * Return: a descriptor that /proc/self/fd/N opens the file by; -1 with errno set
+ */
+int tw_image_program(pid_t pid, bool *foreign);
+
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
 
 /* 0 if it cannot be read */

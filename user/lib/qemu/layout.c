@@ -285,19 +285,21 @@ static int vms_of(const struct tw_vm *vm)
 	return n;
 }
 
-/* Whether others than root may have made it what it is */
-static bool is_foreign(struct place *p)
+/* By its descriptor, and by no name that could lead elsewhere meanwhile */
+static bool open_program(struct place *p, int fd)
 {
-	struct stat *st = &p->look->program;
+	char path[32];
 
-	return fstat(p->code.fd, st) || !S_ISREG(st->st_mode) || st->st_uid || st->st_mode & 022;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (tw_code_open(&p->code, path) && !fstat(p->code.fd, &p->look->program))
+		return true;
+	return no(p->look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
 }
 
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
-	char *exe = tw_asprintf("/proc/%d/exe", vm->pid);
-	int vms = vm->dir ? vms_of(vm) : 0;
+	int vms = vm->dir ? vms_of(vm) : 0, program = -1;
 
 	memset(look, 0, sizeof(*look));
 	look->state.pid = vm->pid;
@@ -308,15 +310,16 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 		no(look, "the kernel is locked down");
 	else if (vms > 1)
 		no(look, "its process has %d VMs, and clocks follow one timeline only", vms);
-	else if (!tw_code_open(&p.code, exe))
-		no(look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
-	else if ((look->foreign = is_foreign(&p)) && !foreign)
+	else if ((program = tw_image_program(vm->pid, &look->foreign)) < 0)
+		no(look, "its program cannot be read: %s", strerror(errno));
+	else if (look->foreign && !foreign)
 		no(look, "its program is not root's alone; --vmm on takes it nevertheless");
 	else
-		look->possible = look_inside(&p);
+		look->possible = open_program(&p, program) && look_inside(&p);
 	if (p.code.elf)
 		tw_code_close(&p.code);
-	free(exe);
+	if (program >= 0)
+		close(program);
 }
 
 int64_t tw_rtc_ahead_ns(const struct tw_vm *vm, int64_t lead_ns)
