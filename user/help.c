@@ -47,8 +47,8 @@ const struct tw_option *tw_common(const struct tw_verb *v)
 
 static void print_verb(FILE *f, const struct tw_verb *v)
 {
-	fprintf(f, "twctl %s - %s\n\nusage: twctl %s %s\n", v->name, v->summary, v->name,
-		v->synopsis);
+	fprintf(f, "twctl %s - %s\n\nusage: twctl %s%s%s\n", v->name, v->summary, v->name,
+		*v->synopsis ? " " : "", v->synopsis);
 	if (v->more)
 		fprintf(f, "\n%s", v->more);
 	fputs("\noptions:\n", f);

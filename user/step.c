@@ -23,11 +23,11 @@ static int bad_span(struct tw_err *e, const char *text, const char *why)
 
 static int parse_span(const char *text, uint64_t *ns, struct tw_err *e)
 {
-	const char *why = "a span of no length";
+	const char *why;
 
-	if (tw_parse_duration(text, ns, &why) || !*ns)
+	if (tw_parse_duration(text, ns, &why))
 		return bad_span(e, text, why);
-	return TW_OK;
+	return *ns ? TW_OK : bad_span(e, text, "not above zero");
 }
 
 static uint64_t number(const struct tw_params *params, const void *data, size_t size,
@@ -170,7 +170,6 @@ static int step_lines(const struct tw_args *args, struct tw_target *t, struct tw
 static int change(const struct tw_args *args, struct tw_target *t, struct tw_live *l,
 		  struct tw_err *e)
 {
-	const char *why;
 	uint64_t ns, count = 1;
 
 	if (strcmp(t->st.policy, "freeze"))
@@ -180,8 +179,8 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 		return step_lines(args, t, l, e);
 	if (parse_span(args->operands.v[0], &ns, e))
 		return e->status;
-	if (args->count)
-		tw_parse_u64(args->count, &count, &why);
+	if (tw_args_count("step", "--count", args->count, &count, e))
+		return e->status;
 	for (; count && !tw_stop; count--)
 		if (locked_step(args, t, l, ns, e))
 			return e->status;
@@ -191,7 +190,6 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_target t = { 0 };
-	const char *why = "no count above zero";
 	uint64_t n;
 	int status;
 
@@ -202,11 +200,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	}
 	if (strcmp(args->operands.v[0], "-") && parse_span(args->operands.v[0], &n, e))
 		return e->status;
-	if (args->count && (tw_parse_u64(args->count, &n, &why) || !n)) {
-		tw_fail(e, TW_USAGE, "cannot use --count %s", TW_QUOTE(args->count));
-		tw_fact(e, "it is %s", why);
-		return tw_cure(e, "see twctl help step");
-	}
+	if (tw_args_count("step", "--count", args->count, &n, e))
+		return e->status;
 	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
 	if (status)
 		return tw_what(e, "cannot step");

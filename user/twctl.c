@@ -41,8 +41,8 @@ static bool wants_json(int argc, char **argv)
 
 static int unknown_verb(const char *name, struct tw_err *e)
 {
-	tw_fail(e, TW_USAGE, "cannot %s", TW_QUOTE(name));
-	tw_fact(e, "there is no such verb");
+	tw_fail(e, TW_USAGE, "cannot run %s", TW_QUOTE(name));
+	tw_fact(e, "twctl has no such verb");
 	return tw_cure(e, "see twctl help");
 }
 

@@ -18,11 +18,11 @@ ok() {
 		failed=1
 	fi
 }
-fits() { ! "$@" | expand | grep -nE '.{81}'; }
+fits() { ! "$@" | expand | grep -nE '.{81}| $'; }
 verbs=$($twctl help -j | perl -MJSON::PP -0777 -ne 'print "$_->{name}\n" for @{ decode_json($_)->{verbs} }')
 ok "twctl help fits 80 columns" fits $twctl help
 for v in $verbs; do
-	ok "twctl $v --help fits 80 columns" fits $twctl "$v" --help
+	ok "twctl $v --help fits 80 columns, and no line ends in a blank" fits $twctl "$v" --help
 	ok "twctl help $v says the same as twctl $v --help" cmp <($twctl help "$v") <($twctl "$v" --help)
 done
 ok "at least fifteen verbs" test "$(wc -w <<<"$verbs")" -ge 15
@@ -95,5 +95,10 @@ ok "nor both options" says "leave in one of them" detach --all --stale
 ok "options end where the command of run begins" says "are of --image" run --smp 2 qemu-system-x86_64 -m 1G --factor
 ok "what run is to run has to be said" says "not said what to run" run --factor 2
 ok "a date that is none" says "cannot begin at 'soon'" run --date soon -- qemu-system-x86_64
+ok "a verb that there is not" says "cannot run 'nope': twctl has no such verb" nope
+ok "a step of nothing is told as such" says "cannot step by '0s': it is not above zero" step --vm X 0s
+ok "no steps, too" says "--count '0' is not above zero" step --vm X 1s --count 0
+ok "stat, each nothing" says "'0s' is not above zero" stat 0s
+ok "hist, for nothing" says "'0s' is not above zero" hist -d 0s
 echo "1..$n"
 exit $failed
