@@ -539,8 +539,9 @@ const struct tw_verb tw_verb_attach = {
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
-		"Even SIGKILL leaves nothing behind. With --pin it exits at once and the\n"
-		"policy stays.\n"
+		"Killed by SIGKILL it is detached, too, and a process that it has left behind\n"
+		"puts QEMU's clocks back; with that killed as well, the next attach or detach\n"
+		"does. With --pin it exits at once and the policy stays.\n"
 		"\n"
 		"Several VMs, each with --vm, share one policy and one timeline: each change\n"
 		"applies to all of them at one moment, or to none, so that their clocks stay\n"
