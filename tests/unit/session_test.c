@@ -305,6 +305,41 @@ static void test_no_keeper(void **unused)
 	assert_int_equal(status, 0);
 }
 
+/* What is pinned is pinned with somebody who removes it, or not at all */
+static void test_pin_without_keeper(void **unused)
+{
+	struct tw_err e = { 0 };
+	struct tw_session s;
+	struct tw_vm vm;
+	char *path;
+	int i, status;
+	pid_t pid;
+
+	(void)unused;
+	assert_int_equal(take(&s, &vm, false, NULL, &e), TW_OK);
+	path = tw_pin_path(&vm, "");
+	pid = fork();
+	if (!pid) {
+		while ((i = dup(0)) >= 0)
+			;
+		status = tw_session_plain(&s, &e);
+		_exit(status == TW_FAILED && !s.ours && e.code == EMFILE && strstr(e.fact, "no process that removes it") &&
+		      access(path, F_OK) ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* where there is room, there is both */
+	assert_int_equal(tw_session_plain(&s, &e), TW_OK);
+	assert_true(s.ours && s.keeper.pid > 0 && !access(path, F_OK));
+	tw_keeper_end(&s.keeper);
+	assert_true(tw_pin_remove(&vm));
+	tw_session_close(&s);
+	free(path);
+	path = tw_asprintf("%s/" ID ".keeper", dir);
+	unlink(path);
+	free(path);
+}
+
 /* ---- what is pinned */
 
 static void make_vm(struct tw_vm *vm, const char *id, pid_t pid, unsigned long long start)
@@ -459,6 +494,7 @@ int main(void)
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_keeper),
 		cmocka_unit_test(test_no_keeper),
+		cmocka_unit_test(test_pin_without_keeper),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_flat_pins),
 		cmocka_unit_test(test_planted_link),

@@ -27,9 +27,7 @@ static int fail_pin(const struct tw_attachment *a, int err, struct tw_err *e)
 
 static int no_probes(struct tw_attachment *a, struct tw_session *s, struct tw_err *e)
 {
-	int err = a->pin ? tw_session_plain(s) : 0;
-
-	return err ? fail_pin(a, err, e) : TW_OK;
+	return a->pin ? tw_session_plain(s, e) : TW_OK;
 }
 
 /*

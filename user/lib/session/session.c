@@ -53,6 +53,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host.h"
 #include "journal.h"
 #include "proc.h"
 #include "session/dir.h"
@@ -384,14 +385,23 @@ int tw_session_probe(struct tw_session *s, unsigned int nr, int view_fd, bool pi
 	return TW_OK;
 }
 
-int tw_session_plain(struct tw_session *s)
+int tw_session_plain(struct tw_session *s, struct tw_err *e)
 {
-	int err = tw_pin_make(s->vm);
+	const char *what = "there can be no process that removes it once the VM has ended";
+	int err = tw_session_keep(s) ? 0 : -errno;
 
+	if (!err) {
+		what = "its directory in " TW_BPFFS " cannot be made";
+		err = tw_pin_make(s->vm);
+	}
 	s->ours = !err;
 	if (!err)
-		tw_session_keep(s);
-	return err;
+		return TW_OK;
+	end_keeper(s);
+	tw_fail(e, TW_FAILED, "cannot pin the policy of VM %s", s->vm->id);
+	e->code = -err;
+	tw_fact(e, "%s: %s", what, strerror(-err));
+	return tw_cure(e, "attach without --pin, or make room for it");
 }
 
 /* ---- ending */

@@ -71,8 +71,8 @@ bool tw_session_is_others(const struct tw_session *s);
  */
 int tw_session_probe(struct tw_session *s, unsigned int nr, int view_fd, bool pin, struct tw_err *e);
 
-/* The same without probes: there is what is to be pinned, and somebody to remove it when the VM has ended */
-int tw_session_plain(struct tw_session *s);
+/* The same without probes: there is what is to be pinned, and somebody to remove it when the VM has ended, or an error */
+int tw_session_plain(struct tw_session *s, struct tw_err *e);
 
 /* Starts the keeper again, if it was killed; false if that cannot be */
 bool tw_session_keep(struct tw_session *s);
