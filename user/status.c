@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl status: how a VM's time stands, from the kernel's state file. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -292,18 +291,15 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 /* Reads a VM's state; 4 if the VM has gone meanwhile */
 static int read_state(const struct tw_vm *vm, struct tw_state *st, struct tw_err *e)
 {
+	int status;
+
 	if (!vm->dir) {
 		tw_fail(e, TW_FAILED, "cannot tell the status of %s", vm->id);
 		tw_fact(e, "KVM's state files are not to be seen");
 		return tw_cure(e, "run twctl as root; mount -t debugfs debugfs /sys/kernel/debug");
 	}
-	if (!tw_state_read(vm->dir, st, e))
-		return TW_OK;
-	if (e->code != ENOENT || !access(vm->dir, F_OK))
-		return e->status;
-	tw_fail(e, TW_NO_VM, "cannot tell the status of %s", vm->id);
-	tw_fact(e, "it has gone");
-	return tw_cure(e, "see what there is: twctl list");
+	status = tw_state_read(vm->dir, st, e);
+	return status == TW_NO_VM ? tw_what(e, "cannot tell the status of %s", vm->id) : status;
 }
 
 static int show_vm(const struct tw_args *args, const struct tw_vm *vm, struct tw_err *e)

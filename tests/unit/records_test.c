@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "err.h"
 #include "json.h"
@@ -141,6 +143,27 @@ static void bad_state_files(void **state)
 	free(longer);
 }
 
+/* A VM that goes while a verb is at it is no fault of the kernel's */
+static void state_file_of_none(void **state)
+{
+	char kvm[] = "/tmp/records-test.XXXXXX", dir[64];
+	struct tw_err e = { 0 };
+	struct tw_state st;
+
+	(void)state;
+	assert_non_null(mkdtemp(kvm));
+	snprintf(dir, sizeof(dir), "%s/1-9", kvm);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(tw_state_read(dir, &st, &e), TW_UNSUPPORTED);
+	assert_string_equal(e.fact, "No such file or directory");
+	rmdir(dir);
+	assert_int_equal(tw_state_read(dir, &st, &e), TW_NO_VM);
+	assert_string_equal(e.fact, "the VM has gone");
+	rmdir(kvm);
+	/* debugfs was unmounted: nothing is known of the VM */
+	assert_int_equal(tw_state_read(dir, &st, &e), TW_UNSUPPORTED);
+}
+
 static void errors_have_three_parts(void **state)
 {
 	struct tw_err e = { 0 };
@@ -166,6 +189,7 @@ int main(void)
 		cmocka_unit_test(quoting_is_safe_to_print),
 		cmocka_unit_test(state_file),
 		cmocka_unit_test(bad_state_files),
+		cmocka_unit_test(state_file_of_none),
 		cmocka_unit_test(errors_have_three_parts),
 	};
 

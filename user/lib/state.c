@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "parse.h"
 #include "text.h"
@@ -165,6 +166,26 @@ int tw_state_parse(const char *text, struct tw_state *st, const char **why)
 	return ret;
 }
 
+/* The VM's directory, out of KVM's, which is there */
+static bool has_gone(const char *dir)
+{
+	char *parent = tw_asprintf("%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	bool gone = access(dir, F_OK) && !access(parent, F_OK);
+
+	free(parent);
+	return gone;
+}
+
+static int fail_read(const char *dir, const char *path, int code, struct tw_err *e)
+{
+	bool gone = code == ENOENT && has_gone(dir);
+
+	tw_fail(e, gone ? TW_NO_VM : code == ENOENT ? TW_UNSUPPORTED : TW_FAILED, "cannot read %s", path);
+	e->code = code;
+	tw_fact(e, "%s", gone ? "the VM has gone" : strerror(code));
+	return gone ? tw_cure(e, "see what there is: twctl list") : e->status;
+}
+
 int tw_state_read(const char *dir, struct tw_state *st, struct tw_err *e)
 {
 	const char *why;
@@ -174,11 +195,7 @@ int tw_state_read(const char *dir, struct tw_state *st, struct tw_err *e)
 	path = tw_asprintf("%s/timewarp", dir);
 	text = tw_read_file(path, NULL);
 	if (!text) {
-		int code = errno;
-
-		tw_fail(e, code == ENOENT ? TW_UNSUPPORTED : TW_FAILED, "cannot read %s", path);
-		tw_fact(e, "%s", strerror(code));
-		e->code = code;
+		fail_read(dir, path, errno, e);
 		free(path);
 		return e->status;
 	}

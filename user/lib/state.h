@@ -55,7 +55,7 @@ int tw_state_parse(const char *text, struct tw_state *st, const char **why);
  * @st: result
  * @e: error
  *
- * Return: 0, or an exit status: TW_UNSUPPORTED if there is no such file
+ * Return: 0, or an exit status: TW_NO_VM if the VM has gone, TW_UNSUPPORTED if the kernel has no such file
  */
 int tw_state_read(const char *dir, struct tw_state *st, struct tw_err *e);
 
