@@ -36,7 +36,7 @@ static int check(const struct tw_args *args, struct tw_err *e)
 		return refuse(e, TW_USAGE, "it is not said where to",
 			      "add a span or a date: +30d, 2038-01-19T03:14:00Z");
 	/* with the host booted at the epoch, every date lies ahead: this is about words */
-	if (tw_parse_when(moment(args), 0, &when, &why) ||
+	if (tw_parse_when(moment(args), (struct tw_epoch) { 0 }, &when, &why) ||
 	    when.kind == TIMEWARP_NEVER) {
 		tw_fail(e, TW_USAGE, "cannot jump to %s", TW_QUOTE(args->operands.v[0]));
 		tw_fact(e, "it is %s", when.kind == TIMEWARP_NEVER ? "no moment" : why);
@@ -61,7 +61,7 @@ static int check_back(const struct tw_args *args, const struct tw_vm *vm, struct
 
 	if (!args->allow_backward || *args->operands.v[0] != '-' || !vm->dir)
 		return TW_OK;
-	tw_parse_when(moment(args), 0, &when, &why);
+	tw_parse_when(moment(args), (struct tw_epoch) { 0 }, &when, &why);
 	if (tw_state_read(vm->dir, &st, e))
 		return e->status;
 	if (when.ns >= st.guest_ns) {

@@ -58,7 +58,7 @@ static void fuzz_numbers(const char *text)
 /* What a date or a schedule parses to is printed as what parses to the same, to the millisecond */
 static void fuzz_when(const char *text)
 {
-	const int64_t epoch = 1767225600000000000;
+	const struct tw_epoch epoch = { 1767225600000000000, 1767225600000000000 };
 	struct timewarp_schedule s, again;
 	struct timewarp_when w, w2;
 	const char *why;

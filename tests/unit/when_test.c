@@ -11,7 +11,8 @@
 
 #define NS 1000000000ULL
 /* The host was booted on 2026-01-01T00:00:00Z */
-#define EPOCH (1767225600LL * (int64_t)NS)
+#define BOOT (1767225600LL * (int64_t)NS)
+#define EPOCH ((struct tw_epoch) { BOOT, BOOT })
 
 static void good_date(const char *text, uint64_t ns)
 {
@@ -33,7 +34,7 @@ static void dates(void **state)
 	good_date("2000-02-29 12:34", 951827640 * NS);
 	good_date("2100-03-01", 4107542400 * NS);
 	good_date("2024-12-31T23:59:59.999999999", 1735689599 * NS + 999999999);
-	good_date("2026-01-01T00:00:00.5Z", (uint64_t)EPOCH + NS / 2);
+	good_date("2026-01-01T00:00:00.5Z", (uint64_t)BOOT + NS / 2);
 	good_date("2261-12-31T23:59:59Z", 9214646399 * NS);
 }
 
@@ -166,9 +167,43 @@ static void schedules(void **state)
 	}
 }
 
+/* A guest whose dates are an hour ahead of what the host's clock and its timeline make */
+static void dates_of_a_plan_go_each_by_its_own_clock(void **state)
+{
+	const struct tw_epoch ahead = { BOOT, BOOT + 3600 * (int64_t)NS };
+	struct timewarp_schedule s;
+	struct timewarp_when w;
+	const char *why = "";
+	char buf[256];
+
+	(void)state;
+	assert_int_equal(tw_parse_when("2026-01-01T02:00:00", ahead, &w, &why), 0);
+	assert_int_equal(w.ns, 3600 * NS);
+	assert_int_equal(tw_parse_when("2026-01-01T02:00:00 host", ahead, &w, &why), 0);
+	assert_int_equal(w.ns, 7200 * NS);
+	assert_int_equal(tw_parse_schedule("9 until 2026-01-01T02:00:00, 5 until 2026-01-01T03:00:00 host, "
+					   "2 until 2026-01-01T05:00:00 guest, 1", ahead, &s, &why), 0);
+	assert_int_equal(s.piece[0].end.ns, 3600 * NS);
+	assert_int_equal(s.piece[1].end.ns, 3 * 3600 * NS);
+	assert_int_equal(s.piece[2].end.ns, 4 * 3600 * NS);
+	assert_string_equal(tw_format_schedule(buf, sizeof(buf), ahead, &s),
+			    "9 until 2026-01-01T02:00:00Z, 5 until 2026-01-01T03:00:00Z host, 2 until 2026-01-01T05:00:00Z, 1");
+}
+
+static void dates_for_programs_have_one_form(void **state)
+{
+	char buf[TW_DATE_MAX];
+
+	(void)state;
+	assert_string_equal(tw_format_date_ms(buf, sizeof(buf), BOOT), "2026-01-01T00:00:00.000Z");
+	assert_string_equal(tw_format_date_ms(buf, sizeof(buf), BOOT + NS / 2), "2026-01-01T00:00:00.500Z");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(dates_of_a_plan_go_each_by_its_own_clock),
+		cmocka_unit_test(dates_for_programs_have_one_form),
 		cmocka_unit_test(dates),
 		cmocka_unit_test(bad_dates),
 		cmocka_unit_test(every_day_as_the_c_library_has_it),

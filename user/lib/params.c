@@ -335,21 +335,42 @@ void tw_params_ahead(struct tw_params *params, int64_t ns)
 		params->v[i].ahead_ns = ns;
 }
 
+static bool has_date(const struct tw_param *p, const char *data)
+{
+	struct timewarp_schedule s = { 0 };
+	struct timewarp_when when;
+	size_t i;
+
+	if (p->type == TW_PARAM_WHEN) {
+		memcpy(&when, data + p->offset, sizeof(when));
+		return when.kind == TIMEWARP_AT_GUEST;
+	}
+	if (p->type == TW_PARAM_SCHEDULE)
+		memcpy(&s, data + p->offset, sizeof(s));
+	for (i = 0; i < s.n && i < TIMEWARP_PIECES; i++)
+		if (s.piece[i].end.kind == TIMEWARP_AT_GUEST)
+			return true;
+	return false;
+}
+
 bool tw_params_have_date(const struct tw_params *params, const void *data, size_t size)
 {
-	struct timewarp_when when;
 	size_t i;
 
 	for (i = 0; i < params->n && data; i++) {
 		const struct tw_param *p = &params->v[i];
 
-		if (p->type != TW_PARAM_WHEN || p->offset + sizeof(when) > size)
-			continue;
-		memcpy(&when, (const char *)data + p->offset, sizeof(when));
-		if (when.kind == TIMEWARP_AT_GUEST)
+		if (p->offset <= size && p->size <= size - p->offset && has_date(p, data))
 			return true;
 	}
 	return false;
+}
+
+static struct tw_epoch epoch_of(const struct tw_param *p)
+{
+	int64_t host = tw_host_epoch_ns();
+
+	return (struct tw_epoch) { .host_ns = host, .guest_ns = host + p->ahead_ns };
 }
 
 static int assign_when(const struct tw_param *p, const char *text, void *data, struct tw_err *e)
@@ -357,10 +378,7 @@ static int assign_when(const struct tw_param *p, const char *text, void *data, s
 	struct timewarp_when when;
 	const char *why;
 
-	int64_t epoch = tw_host_epoch_ns();
-
-	if (tw_parse_when(text, epoch + p->ahead_ns, &when, &why) ||
-	    (when.kind == TIMEWARP_AT_HOST && tw_parse_when(text, epoch, &when, &why))) {
+	if (tw_parse_when(text, epoch_of(p), &when, &why)) {
 		tw_fact(e, "%s is %s", TW_QUOTE(text), why);
 		return tw_cure(e, "%s: %s, such as 2038-01-19T03:14:07 or 30d", p->name, p->help);
 	}
@@ -374,8 +392,7 @@ static int assign_schedule(const struct tw_param *p, const char *text, void *dat
 	struct timewarp_schedule s;
 	const char *why;
 
-	/* its dates are of one clock, as a rule: all go by the host's where that is named */
-	if (tw_parse_schedule(text, tw_host_epoch_ns() + (strstr(text, "host") ? 0 : p->ahead_ns), &s, &why)) {
+	if (tw_parse_schedule(text, epoch_of(p), &s, &why)) {
 		tw_fact(e, "%s is %s", TW_QUOTE(text), why);
 		return tw_cure(e, "%s: %s", p->name, p->help);
 	}
@@ -459,11 +476,11 @@ static const char *format(const struct tw_param *p, const void *data, size_t siz
 		break;
 	case TW_PARAM_WHEN:
 		memcpy(&when, from, sizeof(when));
-		tw_format_when(buf, room, tw_host_epoch_ns() + (when.kind == TIMEWARP_AT_HOST ? 0 : p->ahead_ns), &when);
+		tw_format_when(buf, room, epoch_of(p), &when);
 		break;
 	case TW_PARAM_SCHEDULE:
 		memcpy(&schedule, from, sizeof(schedule));
-		tw_format_schedule(buf, room, tw_host_epoch_ns() + p->ahead_ns, &schedule);
+		tw_format_schedule(buf, room, epoch_of(p), &schedule);
 		break;
 	case TW_PARAM_TEXT:
 		snprintf(buf, room, "%.*s", (int)p->size, from);

@@ -48,7 +48,7 @@ struct tw_params {
  */
 void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params);
 
-/* A guest whose dates are not those of the host's clock and its timeline, but so far ahead; see tw_rtc_ahead_ns() */
+/* A guest whose dates are not those of the host's clock and its timeline, but so far ahead; see tw_dates_ahead_ns() */
 void tw_params_ahead(struct tw_params *params, int64_t ns);
 
 /* Whether a date of the guest's is among the values, by which it depends on what date it is there */

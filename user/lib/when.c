@@ -145,7 +145,7 @@ int tw_parse_date(const char *text, uint64_t *ns, const char **why)
 	return 0;
 }
 
-const char *tw_format_date(char *buf, size_t size, uint64_t ns)
+static const char *format_date(char *buf, size_t size, uint64_t ns, bool always)
 {
 	uint64_t ms = (ns + NS_PER_MSEC / 2) / NS_PER_MSEC, s = ms / 1000;
 	int64_t days = s / 86400;
@@ -158,11 +158,21 @@ const char *tw_format_date(char *buf, size_t size, uint64_t ns)
 		days -= days_in_month(year, month++);
 	n = snprintf(buf, size, "%04d-%02d-%02dT%02d:%02d:%02d", year, month, (int)days + 1,
 		     (int)(s / 3600 % 24), (int)(s / 60 % 60), (int)(s % 60));
-	if (ms % 1000 && n < (int)size)
+	if ((ms % 1000 || always) && n < (int)size)
 		n += snprintf(buf + n, size - n, ".%03d", (int)(ms % 1000));
 	if (n < (int)size)
 		snprintf(buf + n, size - n, "Z");
 	return buf;
+}
+
+const char *tw_format_date(char *buf, size_t size, uint64_t ns)
+{
+	return format_date(buf, size, ns, false);
+}
+
+const char *tw_format_date_ms(char *buf, size_t size, uint64_t ns)
+{
+	return format_date(buf, size, ns, true);
 }
 
 /* "WORDS host" without its last word; false if that is another */
@@ -204,7 +214,7 @@ static int at_date(const char *text, int64_t epoch_ns, struct timewarp_when *whe
 	return 0;
 }
 
-int tw_parse_when(const char *text, int64_t epoch_ns, struct timewarp_when *when,
+int tw_parse_when(const char *text, struct tw_epoch epoch, struct timewarp_when *when,
 		  const char **why)
 {
 	struct timewarp_when w = { 0 };
@@ -225,7 +235,7 @@ int tw_parse_when(const char *text, int64_t epoch_ns, struct timewarp_when *when
 		strip_word(words, "guest");
 	if (looks_like_date(words)) {
 		w.kind = host ? TIMEWARP_AT_HOST : TIMEWARP_AT_GUEST;
-		if (at_date(words, epoch_ns, &w, why))
+		if (at_date(words, host ? epoch.host_ns : epoch.guest_ns, &w, why))
 			return -1;
 	} else {
 		w.kind = host ? TIMEWARP_AFTER_HOST : TIMEWARP_AFTER_GUEST;
@@ -260,7 +270,7 @@ static void format_exact(char *buf, size_t size, uint64_t ns)
 	snprintf(buf, size, "%" PRIu64 "%s", ns / units[i].ns, units[i].name);
 }
 
-const char *tw_format_when(char *buf, size_t size, int64_t epoch_ns,
+const char *tw_format_when(char *buf, size_t size, struct tw_epoch epoch,
 			   const struct timewarp_when *when)
 {
 	const char *host = when->kind == TIMEWARP_AT_HOST || when->kind == TIMEWARP_AFTER_HOST ?
@@ -268,7 +278,8 @@ const char *tw_format_when(char *buf, size_t size, int64_t epoch_ns,
 	char text[48] = "never";
 
 	if (when->kind == TIMEWARP_AT_GUEST || when->kind == TIMEWARP_AT_HOST)
-		tw_format_date(text, sizeof(text), when->ns + (uint64_t)epoch_ns);
+		tw_format_date(text, sizeof(text), when->ns +
+			       (uint64_t)(when->kind == TIMEWARP_AT_HOST ? epoch.host_ns : epoch.guest_ns));
 	else if (when->kind != TIMEWARP_NEVER)
 		format_exact(text, sizeof(text), when->ns);
 	snprintf(buf, size, "%s%s", text, host);
@@ -289,7 +300,7 @@ static bool copy_trimmed(char *to, size_t size, const char *from, size_t len)
 	return true;
 }
 
-static int parse_end(const char *word, const char *text, int64_t epoch_ns,
+static int parse_end(const char *word, const char *text, struct tw_epoch epoch,
 		     struct timewarp_when *end, const char **why)
 {
 	bool until = !strcmp(word, "until");
@@ -301,10 +312,10 @@ static int parse_end(const char *word, const char *text, int64_t epoch_ns,
 	*why = "not a schedule: a date stands behind 'until' and a span behind 'for'";
 	if (looks_like_date(text) != until || !strcmp(text, "never"))
 		return -1;
-	return tw_parse_when(text, epoch_ns, end, why);
+	return tw_parse_when(text, epoch, end, why);
 }
 
-static int parse_piece(const char *text, int64_t epoch_ns, struct timewarp_piece *p,
+static int parse_piece(const char *text, struct tw_epoch epoch, struct timewarp_piece *p,
 		       const char **why)
 {
 	size_t len = strcspn(text, " ");
@@ -324,10 +335,10 @@ static int parse_piece(const char *text, int64_t epoch_ns, struct timewarp_piece
 	if (!copy_trimmed(word, sizeof(word), rest, len))
 		strcpy(word, "?");
 	rest += len;
-	return parse_end(word, rest + strspn(rest, " "), epoch_ns, &p->end, why);
+	return parse_end(word, rest + strspn(rest, " "), epoch, &p->end, why);
 }
 
-int tw_parse_schedule(const char *text, int64_t epoch_ns, struct timewarp_schedule *s,
+int tw_parse_schedule(const char *text, struct tw_epoch epoch, struct timewarp_schedule *s,
 		      const char **why)
 {
 	struct timewarp_schedule r = { 0 };
@@ -342,7 +353,7 @@ int tw_parse_schedule(const char *text, int64_t epoch_ns, struct timewarp_schedu
 		}
 		*why = "not a schedule; one is such as '100 until 2038-01-19T03:13:00, 1'";
 		if (!copy_trimmed(piece, sizeof(piece), text, len) ||
-		    parse_piece(piece, epoch_ns, &r.piece[r.n], why))
+		    parse_piece(piece, epoch, &r.piece[r.n], why))
 			return -1;
 		*why = text[len] ? "a schedule with a piece that has no end before its last one"
 				 : "a schedule whose last piece ends; say how it goes on: ', 1'";
@@ -355,7 +366,7 @@ int tw_parse_schedule(const char *text, int64_t epoch_ns, struct timewarp_schedu
 	return 0;
 }
 
-const char *tw_format_schedule(char *buf, size_t size, int64_t epoch_ns,
+const char *tw_format_schedule(char *buf, size_t size, struct tw_epoch epoch,
 			       const struct timewarp_schedule *s)
 {
 	size_t i, n = 0;
@@ -371,7 +382,7 @@ const char *tw_format_schedule(char *buf, size_t size, int64_t epoch_ns,
 			      i ? ", " : "", p->factor.num, p->factor.den);
 		if (p->end.kind && n < size)
 			n += snprintf(buf + n, size - n, " %s %s", word,
-				      tw_format_when(end, sizeof(end), epoch_ns, &p->end));
+				      tw_format_when(end, sizeof(end), epoch, &p->end));
 	}
 	return buf;
 }
