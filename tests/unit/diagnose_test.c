@@ -52,7 +52,7 @@ static const char *of_cmdline(const char *argv, size_t len)
 #define PTP "ptp-kvm "
 #define ALWAYS "rtc " PTP
 #define CLEAN "qemu\0-nodefaults\0-machine\0q35,hpet=off,pit=off\0-cpu\0host,invtsc=on\0" \
-	      "-rtc\0base=utc,driftfix=slew"
+	      "-rtc\0base=utc,driftfix=slew\0-global\0ICH9-LPC.enable_tco=off"
 
 static void nothing_provoked(void **state)
 {
@@ -98,8 +98,10 @@ static void each_provoked(void **state)
 		    "guest-agent " ALWAYS),
 		ROW("-virtfs\0local,path=/srv,mount_tag=m,security_model=none", "rtc shares " PTP),
 		ROW("-device\0vhost-user-fs-pci,chardev=c,tag=m", "rtc shares " PTP),
-		ROW("-machine\0microvm\0-machine\0acpi=off", ALWAYS),
-		ROW("-M\0type=microvm", ALWAYS),
+		ROW("-machine\0microvm\0-machine\0acpi=off", PTP),
+		ROW("-M\0type=microvm", PTP),
+		ROW("-M\0microvm,rtc=on", ALWAYS),
+		ROW("-M\0pc-q35-7.2\0-global\0ICH9-LPC.enable_tco=on", ALWAYS "watchdog-itco "),
 		ROW("-device\0i6300esb", ALWAYS "watchdog "),
 #undef ROW
 	};
@@ -137,6 +139,8 @@ static void host_provoked(void **state)
 	EXPECT(f.state = 'T', "stopped " ALWAYS);
 	EXPECT(f.stopped = true, "stopped " ALWAYS);
 	EXPECT((f.stopped = true, f.state = 't'), "stopped " ALWAYS);
+	EXPECT(f.behind_ns = 5000000000, "behind " ALWAYS);
+	EXPECT((f.behind_ns = 5000000000, f.stopped = true), "stopped " ALWAYS);
 	EXPECT(strcpy(f.left_over, "process 7 cannot"), "left-over " ALWAYS);
 	EXPECT(f.is_qemu = false, "vmm-unknown ");
 	EXPECT(f.tsc_tolerance_ppm = 251, ALWAYS "tsc-tolerance ");
@@ -147,6 +151,22 @@ static void host_provoked(void **state)
 	EXPECT(f.timer_advance = -1, ALWAYS);
 	EXPECT(f.advance_ns = 5000, ALWAYS);
 	EXPECT(f.advance_ns = 5001, ALWAYS "timer-advance ");
+}
+
+/* To the host's date, or where that is no measure, to its RTC's */
+static void behind_by_what_qemu_let_it_stand(void **state)
+{
+	struct tw_finding found[TW_FINDINGS_MAX];
+	struct tw_facts f;
+
+	(void)state;
+	EXPECT(f.behind_ns = 5000000000, "behind " ALWAYS);
+	tw_diagnose(&f, found);
+	assert_string_equal(found[0].fact, "QEMU has let it stand: its date is 5.000s behind the host's");
+	assert_non_null(strstr(found[0].cure, "catchup"));
+	f.lead_ns = 86400000000000;
+	tw_diagnose(&f, found);
+	assert_string_equal(found[0].fact, "QEMU has let it stand: its date is 5.000s behind its RTC's");
 }
 
 /* The clocks that QEMU keeps: they follow, would, or cannot */
@@ -316,6 +336,7 @@ int main(void)
 		cmocka_unit_test(each_provoked),
 		cmocka_unit_test(host_provoked),
 		cmocka_unit_test(qemus_clocks),
+		cmocka_unit_test(behind_by_what_qemu_let_it_stand),
 		cmocka_unit_test(counts_provoked),
 		cmocka_unit_test(clocks_offered),
 		cmocka_unit_test(binary_stats),

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "diagnose.h"
 #include "qemu/probes.h"
 #include "text.h"
 
@@ -19,51 +18,69 @@ static void add(struct list *l, const char *name, enum tw_clock_by by, const cha
 	l->clocks[l->n++] = (struct tw_clock) { name, by, by == TW_CLOCK_HOST ? why : NULL };
 }
 
+/* What KVM has for a guest whose -cpu lets it see it */
+static void add_cpu(struct list *l, const struct tw_clocks_look *k)
+{
+	const struct tw_qemu_time *q = &k->q;
+	bool hv = q->hv_time || q->hv_stimer;
+
+	add(l, "TSC", k->offset ? TW_CLOCK_HOST : TW_CLOCK_BY_KVM, "TSC mode offset");
+	if (q->kvmclock || !k->is_qemu)
+		add(l, "kvmclock, wall clock, ptp_kvm", TW_CLOCK_BY_KVM, NULL);
+	if (!k->is_qemu || (hv && q->xen))
+		add(l, "Hyper-V and Xen clocks, timers", TW_CLOCK_BY_KVM, NULL);
+	else if (hv || q->xen)
+		add(l, hv ? "Hyper-V clocks, timers" : "Xen clocks, timers", TW_CLOCK_BY_KVM, NULL);
+	if (k->backdoor)
+		add(l, "VMware pseudo counters", TW_CLOCK_BY_KVM, NULL);
+	add(l, "steal time", TW_CLOCK_BY_KVM, NULL);
+}
+
+size_t tw_clocks_judge(const struct tw_clocks_look *k, struct tw_clock clocks[TW_CLOCKS_MAX])
+{
+	enum tw_clock_by kvm = TW_CLOCK_BY_KVM, vmm = k->follows ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST;
+	const struct tw_qemu_time *q = &k->q;
+	struct list l = { .clocks = clocks };
+
+	add_cpu(&l, k);
+	add(&l, "LAPIC timer", q->irqchip == TW_IRQCHIP_USER ? vmm : kvm, k->why);
+	if (q->pit)
+		add(&l, "PIT", q->irqchip == TW_IRQCHIP_KERNEL ? kvm : vmm, k->why);
+	if (k->is_qemu && q->hpet)
+		add(&l, "HPET", vmm, k->why);
+	if (k->is_qemu && q->acpi_pm)
+		add(&l, "ACPI PM timer", vmm, k->why);
+	if (k->is_qemu && q->rtc)
+		add(&l, "RTC", k->rtc_follows ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST, k->why_rtc);
+	if (q->iothread)
+		add(&l, "timers of iothreads", k->uring ? TW_CLOCK_HOST : vmm,
+		    k->follows ? "iothreads wait by io_uring" : k->why);
+	add(&l, "other timers of the VMM", vmm, k->why);
+	return l.n;
+}
+
 size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 		      struct tw_clock clocks[TW_CLOCKS_MAX])
 {
-	bool offset = !strcmp(st->tsc_mode, "offset"), probes, rtc;
-	struct list l = { .clocks = clocks };
-	enum tw_clock_by kvm = TW_CLOCK_BY_KVM, vmm;
+	struct tw_clocks_look k = { .offset = !strcmp(st->tsc_mode, "offset") };
 	static struct tw_vmm_look look;
 	struct vmm_state s = { 0 };
-	struct tw_qemu_time q;
-	const char *why, *why_rtc;
-	char *argv;
+	char *argv, line[8];
 	size_t len = 0;
 
 	argv = tw_read_cmdline(vm->pid, &len);
-	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &k.q);
+	k.follows = tw_vmm_follows(vm, &s);
+	tw_vmm_look(vm, k.follows, &look);
+	k.is_qemu = look.possible || (argv && tw_is_qemu(argv, vm->comm));
 	free(argv);
-
-	probes = tw_vmm_follows(vm, &s);
-	vmm = probes ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST;
-	tw_vmm_look(vm, probes, &look);
-	why = look.possible ? "attached with --vmm off" : look.why;
-	why_rtc = probes && *look.why_rtc ? look.why_rtc : why;
-	rtc = probes && (s.rtc || look.rtc_virtual);
-
-	add(&l, "TSC", offset ? TW_CLOCK_HOST : kvm, "TSC mode offset");
-	add(&l, "kvmclock, wall clock, ptp_kvm", kvm, NULL);
-	add(&l, "Hyper-V and Xen clocks, timers", kvm, NULL);
-	add(&l, "VMware pseudo counters", kvm, NULL);
-	add(&l, "steal time", kvm, NULL);
-	add(&l, "LAPIC timer", q.irqchip == TW_IRQCHIP_USER ? vmm : kvm, why);
-	if (q.pit)
-		add(&l, "PIT", q.irqchip == TW_IRQCHIP_KERNEL ? kvm : vmm, why);
-	/* of a VMM that is not QEMU, what there is cannot be told */
-	if (look.possible || strstr(vm->comm, "qemu")) {
-		if (q.hpet)
-			add(&l, "HPET", vmm, why);
-		if (q.acpi_pm)
-			add(&l, "ACPI PM timer", vmm, why);
-		add(&l, "RTC", rtc ? TW_CLOCK_BY_VMM : TW_CLOCK_HOST, why_rtc);
-	}
-	if (q.iothread)
-		add(&l, "timers of iothreads", tw_vmm_uring(vm->pid) ? TW_CLOCK_HOST : vmm,
-		    probes ? "iothreads wait by io_uring" : why);
-	add(&l, "other timers of the VMM", vmm, why);
-	return l.n;
+	k.rtc_follows = k.follows && (s.rtc || look.rtc_virtual);
+	k.why = look.possible ? "attached with --vmm off" : look.why;
+	k.why_rtc = k.follows && *look.why_rtc ? look.why_rtc : k.why;
+	k.uring = k.q.iothread && tw_vmm_uring(vm->pid);
+	tw_read_line("/sys/module/kvm/parameters/enable_vmware_backdoor", line, sizeof(line));
+	k.backdoor = *line == 'Y' || *line == '1';
+	return tw_clocks_judge(&k, clocks);
 }
 
 const char *tw_clock_by_name(enum tw_clock_by by)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "qemu/cmdline.h"
 #include "state.h"
 #include "vm.h"
 
@@ -23,14 +24,28 @@ struct tw_clock {
 
 #define TW_CLOCKS_MAX 16
 
+/* What decides */
+struct tw_clocks_look {
+	bool is_qemu;			/* else, what there is of devices and of the CPU's cannot be told */
+	struct tw_qemu_time q;
+	bool offset;			/* TSC mode offset */
+	bool backdoor;			/* kvm.enable_vmware_backdoor */
+	bool follows;			/* probes have the VMM's clocks follow */
+	bool rtc_follows;
+	bool uring;			/* an event loop of the VMM waits by io_uring */
+	const char *why, *why_rtc;	/* they do not; live as long as the program */
+};
+
 /**
- * tw_clocks_list - list the clocks of a VM
- * @vm: the VM
- * @st: its state
+ * tw_clocks_judge - list the clocks that are there
+ * @look: what decides
  * @clocks: result
  *
  * Return: how many there are
  */
+size_t tw_clocks_judge(const struct tw_clocks_look *look, struct tw_clock clocks[TW_CLOCKS_MAX]);
+
+/* The same of a VM in its state */
 size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 		      struct tw_clock clocks[TW_CLOCKS_MAX]);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "parse.h"
 #include "trace.h"
 #include "tracer.h"
 
@@ -97,6 +98,20 @@ static void judge_host(const struct tw_facts *f, struct list *l)
 		    "kvm.halt_poll_ns is 0");
 }
 
+/* To the host's date, and where it was warped ahead of that, to its RTC's */
+static void judge_behind(const struct tw_facts *f, struct list *l)
+{
+	bool host = f->behind_ns > f->lead_ns;
+	char span[48];
+
+	add(l, "behind", TW_WRONG,
+	    "its kvmclock stood, and its RTC went on: its date is that far behind, unless it was set since",
+	    "twctl attach --vmm off --policy catchup --exit-when-done --param behind=TIME, with give_up=TIME above a minute; or NTP in the guest",
+	    "QEMU has let it stand: its date is %s behind %s",
+	    tw_format_span(span, sizeof(span), host ? f->behind_ns - f->lead_ns : f->behind_ns) + 1,
+	    host ? "the host's" : "its RTC's");
+}
+
 static void judge_vm(const struct tw_facts *f, struct list *l)
 {
 	if (f->state == 'T' || f->state == 't')
@@ -107,6 +122,8 @@ static void judge_vm(const struct tw_facts *f, struct list *l)
 		    "its kvmclock stands, and its RTC goes on: the guest's date falls behind by that time",
 		    "virsh resume, or cont in QEMU's monitor; then policy catchup, or the guest's NTP",
 		    "QEMU has stopped the VM");
+	if (f->behind_ns && !f->stopped)
+		judge_behind(f, l);
 	if (*f->left_over)
 		add(l, "left-over", TW_WRONG,
 		    "the guest's RTC, HPET and ACPI PM timer go by the last policy until that is done",
@@ -211,10 +228,31 @@ static void judge_kept(struct list *l, const char *id, enum tw_vmm_clocks by, co
 		    *why ? "; " : "", why);
 }
 
-static void judge_devices(const struct tw_facts *f, struct list *l)
+static void judge_rtc(const struct tw_facts *f, struct list *l)
 {
 	const struct tw_qemu_time *q = &f->q;
 	char rtc[64];
+
+	if (!q->rtc)
+		return;
+	snprintf(rtc, sizeof(rtc), "RTC: base %s, clock %s",
+		 q->rtc_localtime ? "localtime" : q->rtc_fixed ? "a date" : "utc",
+		 q->rtc_clock_vm ? "vm" : "host");
+	judge_kept(l, "rtc", f->vmm_rtc, f->vmm_rtc_why,
+		   "keep the guest from reading it once it is up (hwclock, Windows' clock)", rtc);
+	if (!q->rtc_slew)
+		add(l, "rtc-discard", TW_NOTE,
+		    "periodic RTC interrupts that are coalesced are lost: Windows without hv-time falls behind",
+		    "-rtc driftfix=slew, if the guest keeps time by the RTC",
+		    "lost-tick policy of the RTC: discard");
+	if (q->rtc_localtime)
+		add(l, "rtc-localtime", TW_NOTE, "a guest that takes it for UTC is hours off",
+		    "-rtc base=utc for anything but Windows", "-rtc base=localtime");
+}
+
+static void judge_devices(const struct tw_facts *f, struct list *l)
+{
+	const struct tw_qemu_time *q = &f->q;
 
 	if (q->irqchip == TW_IRQCHIP_USER) {
 		add(l, "irqchip-off", TW_WRONG, "LAPIC and PIT are QEMU's: late under load",
@@ -247,23 +285,10 @@ static void judge_devices(const struct tw_facts *f, struct list *l)
 		    "PIT ticks are not made up for: a guest that counts them falls behind",
 		    "-global kvm-pit.lost_tick_policy=delay, if the guest counts ticks",
 		    "lost-tick policy of the PIT: discard");
-	snprintf(rtc, sizeof(rtc), "RTC: base %s, clock %s",
-		 q->rtc_localtime ? "localtime" : q->rtc_fixed ? "a date" : "utc",
-		 q->rtc_clock_vm ? "vm" : "host");
-	judge_kept(l, "rtc", f->vmm_rtc, f->vmm_rtc_why,
-		   "keep the guest from reading it once it is up (hwclock, Windows' clock)", rtc);
 	if (f->iothread_uring)
 		add(l, "iothread", f->attached ? TW_LEAK : TW_NOTE,
 		    "timers of its iothreads, as of throttled disks, stay on host time",
 		    "no -object iothread, if such timers matter", "an event loop of QEMU waits by io_uring");
-	if (!q->rtc_slew)
-		add(l, "rtc-discard", TW_NOTE,
-		    "periodic RTC interrupts that are coalesced are lost: Windows without hv-time falls behind",
-		    "-rtc driftfix=slew, if the guest keeps time by the RTC",
-		    "lost-tick policy of the RTC: discard");
-	if (q->rtc_localtime)
-		add(l, "rtc-localtime", TW_NOTE, "a guest that takes it for UTC is hours off",
-		    "-rtc base=utc for anything but Windows", "-rtc base=localtime");
 }
 
 static void judge_cpu(const struct tw_qemu_time *q, struct list *l)
@@ -299,6 +324,11 @@ static void judge_outside(const struct tw_qemu_time *q, struct list *l)
 		add(l, "watchdog", TW_NOTE,
 		    "a guest that is too slow to pet it, at a high factor, is reset or powered off",
 		    "-action watchdog=none, or a lower factor", "the guest has a hardware watchdog");
+	if (q->itco)
+		add(l, "watchdog-itco", TW_NOTE,
+		    "where the guest has armed it (systemd's RuntimeWatchdogSec) and is too slow to pet it, it is reset",
+		    "-global ICH9-LPC.enable_tco=off, or leave RuntimeWatchdogSec off",
+		    "the guest has q35's own watchdog (iTCO)");
 	if (q->network)
 		add(l, "network", TW_LEAK, "NTP works against the factor; TLS peers see other dates",
 		    "stop chrony, ntpd or systemd-timesyncd in the guest", "the guest has a network");
@@ -331,6 +361,7 @@ size_t tw_diagnose(const struct tw_facts *f, struct tw_finding found[TW_FINDINGS
 	judge_counts(f, &l);
 	if (f->is_qemu) {
 		judge_devices(f, &l);
+		judge_rtc(f, &l);
 		judge_cpu(&f->q, &l);
 		judge_outside(&f->q, &l);
 	} else {

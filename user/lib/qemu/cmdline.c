@@ -224,22 +224,39 @@ static bool is_on(const char *value)
 	       !strcmp(value, "y");
 }
 
+static void read_property(const struct pair *p, struct tw_qemu_time *t)
+{
+	if (!strcmp(p->key, "hpet"))
+		t->hpet = is_on(p->value);
+	else if (!strcmp(p->key, "acpi"))
+		t->acpi_pm = strcmp(p->value, "off") != 0;
+	else if (!strcmp(p->key, "pit"))
+		t->pit = strcmp(p->value, "off") != 0;
+	else if (!strcmp(p->key, "rtc"))
+		t->rtc = is_on(p->value);
+	else if (!strcmp(p->key, "kernel-irqchip") || !strcmp(p->key, "kernel_irqchip"))
+		t->irqchip = !strcmp(p->value, "split") ? TW_IRQCHIP_SPLIT :
+			     is_on(p->value) ? TW_IRQCHIP_KERNEL : TW_IRQCHIP_USER;
+}
+
+/* "q35", "pc-i440fx-7.2", "microvm" */
+static void read_type(const char *type, struct tw_qemu_time *t)
+{
+	t->microvm = !strcmp(type, "microvm");
+	t->itco = !strcmp(type, "q35") || !strncmp(type, "pc-q35-", 7);
+}
+
 static void read_machine(const char *arg, struct tw_qemu_time *t)
 {
+	size_t first = strcspn(arg, ",=");
+	bool bare = arg[first] != '=';
 	struct pair p;
 
-	while (next_pair(&arg, &p)) {
-		if (!strcmp(p.key, "microvm") || (!strcmp(p.key, "type") && !strcmp(p.value, "microvm")))
-			t->hpet = t->acpi_pm = false;
-		else if (!strcmp(p.key, "hpet"))
-			t->hpet = is_on(p.value);
-		else if (!strcmp(p.key, "acpi"))
-			t->acpi_pm = strcmp(p.value, "off") != 0;
-		else if (!strcmp(p.key, "pit"))
-			t->pit = strcmp(p.value, "off") != 0;
-		else if (!strcmp(p.key, "kernel-irqchip") || !strcmp(p.key, "kernel_irqchip"))
-			t->irqchip = !strcmp(p.value, "split") ? TW_IRQCHIP_SPLIT :
-				     is_on(p.value) ? TW_IRQCHIP_KERNEL : TW_IRQCHIP_USER;
+	for (; next_pair(&arg, &p); bare = false) {
+		if (bare || !strcmp(p.key, "type"))
+			read_type(bare ? p.key : p.value, t);
+		else
+			read_property(&p, t);
 	}
 }
 
@@ -255,6 +272,7 @@ static void read_rtc(const char *arg, struct tw_qemu_time *t)
 		} else if (!strcmp(p.key, "base")) {
 			t->rtc_localtime = !strcmp(p.value, "localtime");
 			t->rtc_fixed = !t->rtc_localtime && strcmp(p.value, "utc");
+			snprintf(t->rtc_base, sizeof(t->rtc_base), "%.31s", p.value);
 		}
 	}
 }
@@ -270,6 +288,8 @@ static void read_global(const char *arg, struct tw_qemu_time *t)
 		t->pit_discard = !strcmp(p.value, "discard");
 	else if (!strcmp(p.key, "mc146818rtc.lost_tick_policy"))
 		t->rtc_slew = !strcmp(p.value, "slew");
+	else if (!strcmp(p.key, "ICH9-LPC.enable_tco"))
+		t->no_itco = !is_on(p.value);
 }
 
 static void read_cpu_flag(const char *name, const char *value, struct tw_qemu_time *t)
@@ -319,10 +339,12 @@ static void read_accel(const char *arg, struct tw_qemu_time *t)
 {
 	struct pair p;
 
-	read_machine(arg, t);
-	while (next_pair(&arg, &p))
+	for (; next_pair(&arg, &p); ) {
 		if (!strcmp(p.key, "xen-version"))
 			t->xen = true;
+		else
+			read_property(&p, t);
+	}
 }
 
 static void read_device(const char *arg, struct tw_qemu_time *t)
@@ -373,6 +395,8 @@ void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t)
 			t->acpi_pm = false;
 		else if (!strcmp(o.option, "nodefaults"))
 			nodefaults = true;
+		else if (!strcmp(o.option, "incoming") || !strcmp(o.option, "loadvm"))
+			t->incoming = true;
 		else if (o.arg)
 			read_option(o.option, o.arg, t);
 		net |= !strcmp(o.option, "nic") || !strcmp(o.option, "net") ||
@@ -381,4 +405,10 @@ void tw_qemu_time_parse(const char *argv, size_t len, struct tw_qemu_time *t)
 	/* QEMU adds a user-mode network where nothing is said of one */
 	if (!net && !nodefaults)
 		t->network = true;
+	/* with KVM, a microvm has an RTC where it is told to; it has neither of the others, whatever it is told */
+	if (t->microvm)
+		t->hpet = t->acpi_pm = false;
+	else
+		t->rtc = true;
+	t->itco &= !t->no_itco;
 }

@@ -56,10 +56,14 @@ struct tw_qemu_time {
 	bool acpi_pm;
 	bool pit;
 	bool pit_discard;		/* kvm-pit.lost_tick_policy=discard; the default is delay */
+	bool microvm;			/* which has what it is told to have */
+	bool rtc;			/* there is one */
 	bool rtc_slew;			/* driftfix=slew, lost_tick_policy=slew */
 	bool rtc_localtime;
 	bool rtc_clock_vm;		/* clock=vm: stands while the VM is stopped */
-	bool rtc_fixed;			/* base= names a date */
+	bool rtc_fixed;			/* base= names a date: */
+	char rtc_base[32];
+	bool incoming;			/* begins with the state of another process */
 	enum tw_irqchip irqchip;
 	bool kvmclock;
 	bool hv_time, hv_stimer, xen;
@@ -68,7 +72,8 @@ struct tw_qemu_time {
 	bool agent;			/* a channel of the guest agent */
 	bool network;
 	bool shares;			/* files of the host, by 9p or virtiofs */
-	bool watchdog;			/* a hardware watchdog */
+	bool watchdog;			/* a hardware watchdog that was asked for */
+	bool itco, no_itco;		/* the one that q35 has by itself; -global ICH9-LPC.enable_tco=off */
 	bool iothread;			/* event loops beside the main one */
 };
 
