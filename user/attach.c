@@ -14,6 +14,7 @@
 #include "exec.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/date.h"
 #include "qemu/layout.h"
 #include "qemu/probes.h"
 #include "twctl.h"
@@ -385,18 +386,13 @@ static int find_vms(struct attachment *a, struct tw_err *e)
 	return TW_OK;
 }
 
-/* What is done to a VM that QEMU has stopped is lost with its kvmclock when it goes on, and its RTC is left alone with it */
-static int check_runs(const struct attachment *a, struct tw_err *e)
+static int check_run(const struct attachment *a, struct tw_err *e)
 {
 	unsigned int i;
 
-	for (i = 0; !a->args->going && i < a->made.nr_vms; i++) {
-		if (!tw_vmm_is_stopped(a->made.session[i].vm))
-			continue;
-		tw_fail(e, TW_REFUSED, "cannot attach to VM %s", a->made.session[i].vm->id);
-		tw_fact(e, "QEMU has stopped it");
-		return tw_cure(e, "let it go on first: virsh resume, or cont in QEMU's monitor");
-	}
+	for (i = 0; !a->args->going && i < a->made.nr_vms; i++)
+		if (tw_check_runs(a->made.session[i].vm, "attach to", e))
+			return e->status;
 	return TW_OK;
 }
 
@@ -411,7 +407,7 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	tw_target_name(&a->t, a->name, sizeof(a->name));
 	status = find_vms(a, e);
 	if (!status)
-		status = check_runs(a, e);
+		status = check_run(a, e);
 	if (!status && !a->args->going)
 		a->ahead_ns = tw_dates_ahead_ns(a->t.vm);
 	if (!status)

@@ -8,16 +8,18 @@
 
 #include "host.h"
 #include "parse.h"
+#include "qemu/date.h"
 #include "when.h"
 
 void tw_tell_event(const struct attachment *a, const struct timewarp_event *event)
 {
 	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
 			   event->kind == TIMEWARP_EVENT_STEP ? "step" : "event";
-	char date[48];
+	uint64_t date_ns = event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns);
 	struct tw_json j = { .f = stdout };
+	char date[TW_DATE_MAX];
 
-	tw_format_date(date, sizeof(date), event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns));
+	tw_format_date(date, sizeof(date), date_ns);
 	if (!a->args->json) {
 		tw_printf("%s: %s tells: %s %u, guest at %s\n", a->name, a->policy, word,
 			  event->number, date);
@@ -26,13 +28,27 @@ void tw_tell_event(const struct attachment *a, const struct timewarp_event *even
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "policy");
-	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_vm(&j, a->t.vm);
 	tw_json_str(&j, "policy", a->policy);
 	tw_json_str(&j, "tells", word);
 	tw_json_int(&j, "number", event->number);
 	tw_json_u64(&j, "host_ns", event->host_ns);
 	tw_json_u64(&j, "guest_ns", event->guest_ns);
-	tw_json_str(&j, "guest_date", date);
+	tw_json_str(&j, "guest_date", tw_format_date_ms(date, sizeof(date), date_ns));
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+static void write_date(const struct attachment *a, uint64_t date_ns)
+{
+	struct tw_json j = { .f = stdout };
+	char date[TW_DATE_MAX];
+
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", "date");
+	tw_json_vm(&j, a->t.vm);
+	tw_json_str(&j, "guest_date", tw_format_date_ms(date, sizeof(date), date_ns));
+	tw_json_s64(&j, "rtc_ahead_ns", a->ahead_ns);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
@@ -43,16 +59,22 @@ void tw_tell_date(const struct attachment *a)
 	struct tw_state st;
 	size_t size = 0;
 	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
-	char date[48];
+	char date[TW_DATE_MAX];
+	uint64_t now;
 
-	if (a->args->json || a->args->going || !tw_params_have_date(&a->made.p.params, data, size) ||
+	if (a->args->going || !tw_params_have_date(&a->made.p.params, data, size) ||
 	    !a->t.vm->dir || tw_state_read(a->t.vm->dir, &st, &ignored)) {
 		tw_err_free(&ignored);
 		return;
 	}
-	tw_fprintf(stderr, "twctl: %s is taken to be at %s%s\n", a->name,
-		   tw_format_date(date, sizeof(date), st.guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns)),
-		   a->ahead_ns ? ", by the date that its RTC was given" : "");
+	now = tw_guest_date_ns(&st, a->ahead_ns);
+	if (a->args->json)
+		write_date(a, now);
+	else
+		tw_fprintf(stderr, "twctl: %s is taken to be at %s%s\n", a->name,
+			   tw_format_date(date, sizeof(date), now),
+			   a->ahead_ns > 0 ? ", by the date that its RTC was given" :
+			   a->ahead_ns ? ", by its RTC, or as QEMU let it stand" : "");
 }
 
 static void report_vmm(const struct attachment *a, const struct tw_session *p)
@@ -181,7 +203,7 @@ void tw_tell_awake(const struct attachment *a, const char *why)
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "awake");
-	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_vm(&j, a->t.vm);
 	tw_json_str(&j, "why", why);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
@@ -198,7 +220,7 @@ void tw_tell_ended(const struct attachment *a, const struct timewarp_exit_record
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "ended");
-	tw_json_str(&j, "vm", a->t.vm->id);
+	tw_json_vm(&j, a->t.vm);
 	tw_json_str(&j, "kind", tw_exit_kind_name(rec->kind));
 	tw_json_int(&j, "code", rec->code);
 	tw_json_str(&j, "reason", rec->reason);

@@ -14,6 +14,7 @@
 #include "parse.h"
 #include "proc.h"
 #include "qemu/cmdline.h"
+#include "qemu/date.h"
 #include "qemu/probes.h"
 #include "rows.h"
 #include "trace_math.h"
@@ -243,11 +244,21 @@ static double read_ntp_ppm(void)
 	return adjtimex(&t) < 0 ? 0 : t.freq / 65536.0;
 }
 
+static void gather_date(const struct tw_vm *vm, const struct tw_state *st, struct tw_facts *f)
+{
+	struct tw_date_look d;
+
+	tw_date_look(vm, st, &d);
+	f->behind_ns = tw_date_behind_ns(&d);
+	f->lead_ns = st->guest_ns - st->host_ns;
+}
+
 static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *st)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_proc p;
 	char *argv;
+	bool known;
 	size_t len;
 
 	memset(f, 0, sizeof(*f));
@@ -274,8 +285,10 @@ static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *
 	f->host_cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (tw_proc_read(vm->pid, &p))
 		f->state = p.state;
-	f->attached = vm->dir && tw_host_has_hook() && !tw_state_read(vm->dir, st, &ignored) &&
-		      st->attached;
+	known = vm->dir && tw_host_has_hook() && !tw_state_read(vm->dir, st, &ignored);
+	f->attached = known && st->attached;
+	if (known)
+		gather_date(vm, st, f);
 	if (f->attached) {
 		/* One of them may not be in lowest terms */
 		f->factor_met = (unsigned __int128)st->asked.num * st->force.den ==

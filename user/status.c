@@ -10,9 +10,11 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/date.h"
 #include "qemu/layout.h"
 #include "qemu/probes.h"
 #include "twctl.h"
+#include "when.h"
 
 /* The parameters of the attached policy; they cost a look into the kernel's BTF */
 static bool open_live(const struct tw_vm *vm, const struct tw_state *st, struct tw_live *l)
@@ -70,9 +72,38 @@ static void print_factor(const struct tw_state *st)
 		  tw_format_factor(hi, sizeof(hi), st->max.num, st->max.den));
 }
 
-static void print_attached(const struct tw_state *st)
+/* What it is ahead by, over all attachments that it has had */
+static void print_lead(const struct tw_state *st)
 {
 	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
+	char span[48];
+
+	tw_printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
+		  tw_format_span(span, sizeof(span), ahead), ahead);
+}
+
+/* While QEMU has stopped it, it is not known since when its date stands */
+static void print_date(const struct tw_vm *vm, const struct tw_state *st)
+{
+	int64_t lead = (int64_t)(st->guest_ns - st->host_ns), behind;
+	char date[TW_DATE_MAX], span[48];
+	struct tw_date_look d;
+
+	if (tw_vmm_is_stopped(vm))
+		return;
+	tw_date_look(vm, st, &d);
+	behind = tw_date_behind_ns(&d);
+	tw_printf("  %-13s %s", "guest's date",
+		  tw_format_date(date, sizeof(date), tw_guest_date_ns(st, tw_date_ahead_ns(&d))));
+	if (behind)
+		tw_printf(", %s behind %s, as QEMU let it stand; see twctl doctor",
+			  tw_format_span(span, sizeof(span), behind > lead ? behind - lead : behind) + 1,
+			  behind > lead ? "the host's" : "its RTC's");
+	tw_printf("\n");
+}
+
+static void print_attached(const struct tw_vm *vm, const struct tw_state *st)
+{
 	char span[48], held[48];
 
 	tw_printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
@@ -81,8 +112,8 @@ static void print_attached(const struct tw_state *st)
 	tw_printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
 	if (st->held)
 		tw_printf("  %-13s stands still\n", "guest time");
-	tw_printf("  %-13s %s (%" PRId64 " ns)\n", "guest - host",
-		  tw_format_span(span, sizeof(span), ahead), ahead);
+	print_lead(st);
+	print_date(vm, st);
 	tw_printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
 		  tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
 		  tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
@@ -157,6 +188,8 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	if (!st->attached) {
 		tw_printf("not attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it" : "");
 		if (!stream) {
+			print_lead(st);
+			print_date(vm, st);
 			print_exit(st);
 			print_stuck(vm);
 		}
@@ -164,7 +197,7 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	}
 	tw_printf("attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it: its clocks part by that time" : "");
 	print_stuck(vm);
-	print_attached(st);
+	print_attached(vm, st);
 	print_params(vm, st);
 	print_clocks(vm, st);
 }
@@ -215,9 +248,6 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 	tw_json_factor(j, "factor_min", &st->min);
 	tw_json_factor(j, "factor_max", &st->max);
 	tw_json_u64(j, "since_host_ns", st->since_host_ns);
-	tw_json_u64(j, "host_ns", st->host_ns);
-	tw_json_u64(j, "guest_ns", st->guest_ns);
-	tw_json_s64(j, "guest_minus_host_ns", (int64_t)(st->guest_ns - st->host_ns));
 	tw_json_u64(j, "host_tsc_ticks", st->host_tsc);
 	tw_json_u64(j, "guest_tsc_ticks", st->guest_tsc);
 	tw_json_u64(j, "segments", st->seq);
@@ -233,15 +263,32 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 	tw_json_u64(j, "leapt_ns", st->leapt_ns);
 }
 
+static void write_date(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st, bool stopped)
+{
+	struct tw_date_look d;
+	char date[TW_DATE_MAX];
+
+	tw_date_look(vm, st, &d);
+	tw_json_str(j, "guest_date", stopped ? NULL :
+		    tw_format_date_ms(date, sizeof(date), tw_guest_date_ns(st, tw_date_ahead_ns(&d))));
+	tw_json_s64(j, "behind_rtc_ns", tw_date_behind_ns(&d));
+}
+
 static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
 {
+	bool stopped = tw_vmm_is_stopped(vm);
 	struct tw_json j = { .f = stdout };
 	char why[TW_WHY_MAX];
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, vm);
 	tw_json_bool(&j, "attached", st->attached);
-	tw_json_bool(&j, "stopped", tw_vmm_is_stopped(vm));
+	tw_json_bool(&j, "stopped", stopped);
+	tw_json_u64(&j, "host_ns", st->host_ns);
+	tw_json_u64(&j, "guest_ns", st->guest_ns);
+	tw_json_s64(&j, "guest_minus_host_ns", (int64_t)(st->guest_ns - st->host_ns));
+	if (!stream)
+		write_date(&j, vm, st, stopped);
 	if (!stream && tw_session_stuck(vm, why))
 		tw_json_str(&j, "left_over", why);
 	if (st->attached) {
@@ -395,9 +442,10 @@ const struct tw_verb tw_verb_status = {
 	.name = "status",
 	.synopsis = "[VM | --all] [--every TIME [--count N]]",
 	.summary = "show how the time of one VM, or of all attached ones, stands",
-	.more = "Shows the factor asked and the factor in force to 12 digits, the TSC mode,\n"
-		"guest minus host time, since when, how long vCPUs were held, and what the\n"
-		"kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
+	.more = "Shows guest minus host time, over all attachments that the VM has had, and the\n"
+		"date that the guest shows; of an attached one the factor asked and the factor in\n"
+		"force to 12 digits, the TSC mode, since when, how long vCPUs were held, and what\n"
+		"the kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
 		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
 		"are decimal strings, and each VM is an object on a line of its own. With\n"
 		"--every, a VM is one line of text.\n",

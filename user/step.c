@@ -95,7 +95,7 @@ static void report(const struct tw_args *args, const struct tw_target *t, uint64
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_str(&j, "event", "step");
-	tw_json_str(&j, "vm", t->vm->id);
+	tw_json_vm(&j, t->vm);
 	tw_json_u64(&j, "step_ns", step);
 	tw_json_u64(&j, "lived_ns", lived);
 	tw_json_u64(&j, "guest_ns", t->st.guest_ns);
@@ -135,7 +135,9 @@ static int locked_step(const struct tw_args *args, struct tw_target *t, struct t
 
 	if (status)
 		return status;
-	if (tw_live_is_current(l)) {
+	if (tw_check_runs(t->vm, "step", e)) {
+		status = e->status;
+	} else if (tw_live_is_current(l)) {
 		status = step(args, t, l, ns, e);
 	} else {
 		tw_fail(e, TW_NO_VM, "cannot step %s", t->vm->id);

@@ -6,6 +6,7 @@
 #include "group.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/date.h"
 #include "qemu/probes.h"
 #include "twctl.h"
 

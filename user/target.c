@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "group.h"
 #include "host.h"
 #include "journal.h"
 #include "parse.h"
+#include "qemu/layout.h"
 
 int tw_target_find(const struct tw_args *args, const char *doing, struct tw_target *t,
 		   struct tw_err *e)
@@ -75,6 +77,30 @@ int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e)
 	return t->st.attached ? TW_OK : not_attached(t, doing, e);
 }
 
+int tw_check_runs(const struct tw_vm *vm, const char *doing, struct tw_err *e)
+{
+	if (!tw_vmm_is_stopped(vm))
+		return TW_OK;
+	tw_fail(e, TW_REFUSED, "cannot %s VM %s", doing, vm->id);
+	tw_fact(e, "QEMU has stopped it");
+	return tw_cure(e, "let it go on first: virsh resume, or cont in QEMU's monitor");
+}
+
+/* Each VM that a change concerns */
+static int check_all_run(struct tw_target *t, const struct tw_live *live, const char *doing, struct tw_err *e)
+{
+	struct tw_group g = { 0 };
+	int i, n, status = TW_OK;
+
+	if (!live->group)
+		return tw_check_runs(t->vm, doing, e);
+	n = tw_group_find(&g, live->group, &t->vms);
+	for (i = 0; !status && i < n; i++)
+		status = tw_check_runs(g.m[i].vm, doing, e);
+	tw_group_close(&g);
+	return status;
+}
+
 int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn change,
 		     struct tw_target *t, struct tw_err *e)
 {
@@ -91,7 +117,9 @@ int tw_target_change(const struct tw_args *args, const char *doing, tw_change_fn
 	if (status)
 		return status;
 	t->before = t->st;
-	status = change(args, t, &live, e);
+	status = check_all_run(t, &live, doing, e);
+	if (!status)
+		status = change(args, t, &live, e);
 	tw_live_close(&live);
 	return status ? status : tw_state_read(t->vm->dir, &t->st, e);
 }

@@ -174,6 +174,12 @@ void tw_target_unlock(struct tw_target *t);
 /* Tells on stderr that a lock is waited for, and whose */
 void tw_tell_wait(const struct tw_vm *vm, const struct tw_holder *holder);
 
+/*
+ * Refuses to warp a VM that QEMU has stopped: what is done to it is lost with its kvmclock when it goes on, and its RTC
+ * is left alone with it. For all verbs; 0 or TW_REFUSED.
+ */
+int tw_check_runs(const struct tw_vm *vm, const char *doing, struct tw_err *e);
+
 /* Reads its state, with the lock held; an error if nothing is attached */
 int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e);
 

@@ -9,6 +9,7 @@ use lib 'tests/host/lib';
 use Test::More;
 use JSON::PP;
 use POSIX qw(strftime);
+use Time::Local qw(timegm);
 use Time::HiRes qw(time sleep);
 use TwHost;
 
@@ -16,6 +17,7 @@ my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop stuck s
 my $before = left_behind();
 
 sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }
+sub seconds { my @t = $_[0] =~ /(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/ or return 0; return timegm(@t[5, 4, 3, 2], $t[1] - 1, $t[0]) }
 sub guest_date { return (guest_exec($_[0], 'date', '+%s'))[1] + 0 }
 
 # The date of the guest's RTC: that of a chip that is read by its ports, and not kvmclock's
@@ -51,6 +53,16 @@ if ($part{dates}) {
 	sleep 2;
 	detach($p);
 	jump_to($g, 'after an attachment at 50x', $today + 9 * $day);
+	my ($rcs, $text) = twctl('status', '--vm', $g);
+	like($text, qr/not attached\n +guest - host +\+9d |not attached\n +guest - host +\+8d 2[34]h/, 'status of a VM that is not attached: what it is ahead by') or diag($text);
+	my $st = decode_json((twctl('status', '-j', '--vm', $g))[1]);
+	my $shown = guest_date($g);
+	ok(abs($st->{guest_minus_host_ns} / 1e9 - 9 * $day) < 600, '... with -j, too') or diag(explain($st));
+	like($st->{guest_date} // '', qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/, '... with the date of the guest');
+	my ($dated) = $text =~ /guest's date +(\S+?)(?:\.\d+)?Z/;
+	ok($dated && abs($shown - seconds($dated)) <= 4, '... which is what it shows') or diag("$text\n" . iso($shown));
+	my ($told) = grep { /"event":"date"/ } split /\n/, (twctl('jump', '-j', '--vm', $g, iso($today + $day)))[1];
+	ok($told && abs(seconds(substr decode_json($told)->{guest_date}, 0, 19) - $shown) <= 10, 'jump -j to a date: it tells what date it takes it to be first') or diag($told);
 	my ($rc, $out) = twctl('jump', '--vm', $g, iso($today + $day));
 	ok($rc == 5 && $out =~ /past the moment/, 'a date that the guest has behind it, not the host: status 5') or diag("$rc $out");
 	$p = attach($g, '--policy', 'until', '--factor', 20, '--param', 'until=' . iso($today + 9 * $day + 60), '--exit-when-done');
@@ -89,6 +101,34 @@ if ($part{stop}) {
 	is(state($pid)->{seq}, $was->{seq}, '... and nothing was moved');
 	qmp($g, '{"execute":"cont"}');
 	unlike((twctl('list'))[1], qr/stopped/, 'it goes on: list says nothing of it');
+	my $p = attach($g, '--policy', 'freeze', '--vmm', 'off');
+	qmp($g, '{"execute":"stop"}');
+	$was = state($pid);
+	for my $try ([ 'set', '--vm', $g, 'budget=1s' ], [ 'swap', '--vm', $g, '--factor', 2 ], [ 'step', '--vm', $g, '10ms' ]) {
+		my ($rc, $out) = twctl_within(60, @$try);
+		ok($rc == 5 && $out =~ /QEMU has stopped it; let it go on/, "$try->[0]: refused, with fact and cure: " . (split /\n/, $out)[0]) or diag("$rc $out");
+	}
+	is(state($pid)->{seq}, $was->{seq}, '... and nothing was moved');
+	qmp($g, '{"execute":"cont"}');
+	detach($p);
+	stop_guest($g);
+
+	# What it lives while it is stopped is its RTC's alone
+	guest($g, '--smp', 1);
+	unlike((twctl('status', '--vm', $g))[1], qr/behind/, 'not stopped: status says nothing of it');
+	$p = attach($g, '--factor', 50);
+	qmp($g, '{"execute":"stop"}');
+	sleep 5;
+	qmp($g, '{"execute":"cont"}');
+	detach($p);
+	my ($date, $rtc, $text) = (guest_date($g), rtc_date($g), (twctl('status', '--vm', $g))[1]);
+	cmp_ok($rtc - $date, '>', 200, '50x, stopped for 5 s: its RTC goes on, ' . ($rtc - $date) . ' s');
+	my ($m, $s) = $text =~ /guest's date .* (?:(\d+)m )?(\d+)\.\d+s behind its RTC's/;
+	ok(defined $s && abs(($m // 0) * 60 + $s - ($rtc - $date)) <= 4, '... and status says so') or diag($text);
+	my ($dated) = $text =~ /guest's date +(\S+?)(?:\.\d+)?Z/;
+	ok($dated && abs(seconds($dated) - $date) <= 4, "... with the date that it shows") or diag("$text\n" . iso($date));
+	($rc, $out) = twctl('doctor', '--vm', $g);
+	ok($rc == 10 && $out =~ /^wrong +behind .*\n.*(\n.*)?catchup/m, '... and doctor, with the cure') or diag("$rc $out");
 	stop_guest($g);
 }
 

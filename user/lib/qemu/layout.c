@@ -174,34 +174,49 @@ static uint64_t find_rtc_timer(pid_t pid, uint64_t device, uint64_t list)
 	return 0;
 }
 
-static bool find_rtc(struct place *p)
+/* The device, whichever clock it runs by; false if it is not where QEMU keeps it */
+static bool find_rtc_device(struct place *p, int clock)
 {
 	struct vmm_state *s = &p->look->state;
-	uint64_t head, clock_at, list, updated, base, offset;
+	uint64_t head, updated, base, offset;
 	pid_t pid = p->vm->pid;
-	int type = -1;
 
-	if (!tw_code_symbol(&p->code, "rtc_clock", &clock_at, NULL) ||
-	    !tw_mem_read(pid, clock_at + p->bias, &type, sizeof(type)))
-		return no_rtc(p->look, "which clock the RTC runs by cannot be seen");
-	if (type == VMM_CLOCK_VIRTUAL) {
-		p->look->rtc_virtual = true;
-		return true;
-	}
-	if (type != VMM_CLOCK_HOST)
-		return no_rtc(p->look, "it was told to: -rtc clock=rt");
 	head = tw_code_first_load(&p->code, "qmp_rtc_reset_reinjection");
 	s->rtc_device = head ? tw_mem_u64(pid, head + p->bias) : 0;
 	if (!s->rtc_device || !tw_vmm_is_object(pid, s->rtc_device, "mc146818rtc"))
 		return no_rtc(p->look, "the RTC is not where twctl looks for it");
-	list = tw_mem_u64(pid, s->timerlists + 8 * VMM_CLOCK_HOST);
-	s->rtc_periodic = find_rtc_timer(pid, s->rtc_device, list);
+	s->rtc_periodic = find_rtc_timer(pid, s->rtc_device, tw_mem_u64(pid, s->timerlists + 8 * clock));
 	updated = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_LAST_UPDATE) : 0;
 	base = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_BASE) : 0;
 	offset = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_OFFSET) : 0;
 	/* seconds since 1970, of which QEMU's own are some centuries; when that was may lie as far off as a guest was ahead */
-	if (!updated || base >> 34 || offset >= 1000000000)
+	if ((!updated && clock == VMM_CLOCK_HOST) || base >> 34 || offset >= 1000000000) {
+		s->rtc_periodic = 0;
 		return no_rtc(p->look, "the RTC is laid out in a way that twctl does not know");
+	}
+	return true;
+}
+
+static bool find_rtc(struct place *p)
+{
+	struct vmm_state *s = &p->look->state;
+	int type = -1;
+	uint64_t at;
+
+	if (!tw_code_symbol(&p->code, "rtc_clock", &at, NULL) ||
+	    !tw_mem_read(p->vm->pid, at + p->bias, &type, sizeof(type)))
+		return no_rtc(p->look, "which clock the RTC runs by cannot be seen");
+	p->look->rtc_virtual = type == VMM_CLOCK_VIRTUAL;
+	if (type != VMM_CLOCK_VIRTUAL && type != VMM_CLOCK_HOST)
+		return no_rtc(p->look, "it was told to: -rtc clock=rt");
+	if (!find_rtc_device(p, type)) {
+		/* it follows wherever it is */
+		if (p->look->rtc_virtual)
+			*p->look->why_rtc = 0;
+		return p->look->rtc_virtual;
+	}
+	if (p->look->rtc_virtual)
+		return true;
 	if (!add_calls(p, "qemu_clock_get_ns", "gettimeofday", VMM_CALL_REALTIME))
 		return no_rtc(p->look, "QEMU's qemu_clock_get_ns() calls no gettimeofday()");
 	s->fold[VMM_RTC].word = s->rtc_periodic + VMM_RTC_LAST_UPDATE;
@@ -320,30 +335,6 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 		tw_code_close(&p.code);
 	if (program >= 0)
 		close(program);
-}
-
-int64_t tw_rtc_ahead_ns(const struct tw_vm *vm, int64_t lead_ns)
-{
-	struct tw_vmm_look look;
-	struct tw_qemu_time q;
-	int64_t ahead;
-	uint64_t at;
-	size_t len = 0;
-	char *argv = tw_read_cmdline(vm->pid, &len);
-
-	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
-	free(argv);
-	if (!q.rtc_fixed)
-		return 0;
-	tw_vmm_look(vm, false, &look);
-	if (!look.possible || !look.state.rtc)
-		return 0;
-	at = look.state.rtc_periodic;
-	/* the RTC against QEMU's clock of the host; without probes, that is the host's, and the lead is in when it was set */
-	ahead = tw_mem_u64(vm->pid, at + VMM_RTC_BASE) * 1000000000 + tw_mem_u64(vm->pid, at + VMM_RTC_OFFSET) -
-		tw_mem_u64(vm->pid, at + VMM_RTC_LAST_UPDATE) - lead_ns;
-	/* it tells seconds */
-	return ahead > -2000000000 && ahead < 2000000000 ? 0 : ahead;
 }
 
 /* Whether the thread of the VM's first vCPU is in the kernel's KVM_RUN, or runs: quickly told, where it can be */

@@ -50,17 +50,6 @@ struct tw_vmm_look {
  */
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look);
 
-/**
- * tw_rtc_ahead_ns - how far the guest's dates are ahead of those that the host's clock and its timeline make
- * @vm: the VM
- * @lead_ns: of its timeline, as its state file has it
- *
- * A guest takes its date from its RTC, which is the host's, unless that was given a date (-rtc base=).
- *
- * Return: ns; 0 where it was not, or where it cannot be seen
- */
-int64_t tw_rtc_ahead_ns(const struct tw_vm *vm, int64_t lead_ns);
-
 /*
  * Whether QEMU has stopped the VM, by "stop" in its monitor, for a snapshot or a migration; false where that cannot be
  * seen. Its kvmclock stands then, and goes on from there, whatever is done to it meanwhile.

@@ -296,19 +296,6 @@ bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state)
 	return follows;
 }
 
-int64_t tw_dates_ahead_ns(const struct tw_vm *vm)
-{
-	struct tw_err ignored = { 0 };
-	struct vmm_state s;
-	struct tw_state st;
-	bool known = vm->dir && !tw_state_read(vm->dir, &st, &ignored);
-
-	tw_err_free(&ignored);
-	if (!known)
-		return 0;
-	return tw_rtc_ahead_ns(vm, tw_vmm_follows(vm, &s) ? s.wall_base_ns : st.lead_ns);
-}
-
 bool tw_vmm_at_rest(const struct tw_vmm_found *f, int64_t *mono_ns, int64_t *wall_ns)
 {
 	volatile struct vmm_segments *s = f->segments;

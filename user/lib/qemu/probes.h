@@ -56,9 +56,6 @@ void tw_vmm_found_close(struct tw_vmm_found *found);
 /* Whether there are some that rewrite clocks, with a copy of their variables */
 bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state);
 
-/* tw_rtc_ahead_ns() of a VM as it stands, attached or not */
-int64_t tw_dates_ahead_ns(const struct tw_vm *vm);
-
 /* Whether the timeline has stopped; by how much the VMM's clocks are ahead then */
 bool tw_vmm_at_rest(const struct tw_vmm_found *found, int64_t *mono_ns, int64_t *wall_ns);
 

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What is said of a guest's date, and of the clocks that it has. */
+#include "tap.h"
+
+#include <string.h>
+
+#include "clocks.h"
+#include "qemu/date.h"
+
+#define S 1000000000LL
+#define DAY (86400 * S)
+
+static void an_rtc_that_agrees_says_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&(struct tw_date_look) { 0 }), 0);
+	assert_int_equal(tw_date_ahead_ns(&(struct tw_date_look) { .rtc = true, .rtc_ns = 900000000 }), 0);
+	assert_int_equal(tw_date_ahead_ns(&(struct tw_date_look) { .rtc = true, .rtc_ns = 3 * DAY, .lead_ns = 3 * DAY + S }), 0);
+}
+
+static void a_date_that_the_rtc_was_given_is_the_guests(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .fixed = true, .rtc_ns = 1000 * DAY, .base_ns = 1000 * DAY - S };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), 1000 * DAY);
+	/* after attachments, which it followed, and which it did not */
+	d.lead_ns = 30 * DAY;
+	d.rtc_ns = 1030 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), 1000 * DAY);
+	d.rtc_ns = 1000 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), d.base_ns);
+	d.rtc_ns = 1010 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), d.base_ns);
+	/* and set in the guest beside that: hwclock --systohc after date -s */
+	d.rtc_ns = 1100 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), 1070 * DAY);
+}
+
+static void a_date_that_was_set_in_the_guest_is_known_by_its_rtc(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .rtc_ns = 5 * DAY };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), 5 * DAY);
+	d.rtc_ns = -5 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), -5 * DAY);
+}
+
+/* What it was ahead by in the process that it came from is in its RTC, and in no timeline */
+static void a_restored_guest_is_as_far_ahead_as_its_rtc(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .rtc_ns = 3 * DAY };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), 3 * DAY);
+	/* and jumped since */
+	d.lead_ns = DAY;
+	d.rtc_ns = 4 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), 3 * DAY);
+}
+
+static void an_rtc_that_did_not_follow_is_not_the_guests_date(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .lead_ns = 3 * DAY };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), 0);
+	d.rtc_ns = DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), 0);
+	d.lead_ns = -3 * DAY;
+	d.rtc_ns = 0;
+	assert_int_equal(tw_date_ahead_ns(&d), 0);
+}
+
+static void a_guest_that_was_stopped_is_behind_its_rtc(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .stood_ns = 60 * S };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 60 * S);
+	/* at a factor, by what its RTC lived meanwhile */
+	d.lead_ns = DAY;
+	d.rtc_ns = DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 60 * S);
+	/* catchup, with --vmm off */
+	d.lead_ns = 60 * S;
+	d.rtc_ns = 0;
+	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 0);
+}
+
+static void an_rtc_that_stands_with_the_vm_is_its_date(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .rtc_virtual = true, .rtc_ns = -60 * S };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 0);
+}
+
+static void how_long_it_stood(void **state)
+{
+	(void)state;
+	/* up for a minute, its clock too, which began a second after its vCPU */
+	assert_int_equal(tw_stood_of(1000 * S, -941 * S, 60 * S), 0);
+	assert_int_equal(tw_stood_of(1000 * S, -945 * S, 60 * S), 5 * S);
+	/* NTP makes seconds of months */
+	assert_int_equal(tw_stood_of(20000000 * S, -10000100 * S, 10000000 * S), 0);
+	assert_int_equal(tw_stood_of(20000000 * S, -10002000 * S, 10000000 * S), 2000 * S);
+}
+
+/* The names, each followed by ';' */
+static const char *clocks_of(const char *argv, size_t len)
+{
+	struct tw_clocks_look k = { .is_qemu = true, .why = "for the test", .why_rtc = "for the test" };
+	struct tw_clock c[TW_CLOCKS_MAX];
+	static char text[512];
+	size_t n, i;
+
+	tw_qemu_time_parse(argv, len, &k.q);
+	n = tw_clocks_judge(&k, c);
+	for (*text = 0, i = 0; i < n; i++)
+		strcat(strcat(text, c[i].name), ";");
+	return text;
+}
+
+#define OF(words) clocks_of(words, sizeof(words))
+#define KVM "TSC;kvmclock, wall clock, ptp_kvm;steal time;LAPIC timer;"
+#define REST "other timers of the VMM;"
+
+static void only_clocks_that_are_there(void **state)
+{
+	(void)state;
+	assert_string_equal(OF("qemu"), KVM "PIT;HPET;ACPI PM timer;RTC;" REST);
+	assert_string_equal(OF("qemu\0-M\0pc"), KVM "PIT;HPET;ACPI PM timer;RTC;" REST);
+	assert_string_equal(OF("qemu\0-M\0pc,hpet=off,acpi=off,pit=off"), KVM "RTC;" REST);
+	assert_string_equal(OF("qemu\0-machine\0accel=kvm,type=q35"), KVM "PIT;HPET;ACPI PM timer;RTC;" REST);
+	assert_string_equal(OF("qemu\0-M\0microvm"), KVM "PIT;" REST);
+	assert_string_equal(OF("qemu\0-M\0microvm,acpi=on,pit=off,rtc=on"), KVM "RTC;" REST);
+	assert_string_equal(OF("qemu\0-M\0microvm,rtc=off,pit=off"), KVM REST);
+	assert_string_equal(OF("qemu\0-machine\0rtc=off,type=microvm"), KVM "PIT;" REST);
+	assert_string_equal(OF("qemu\0-M\0microvm\0-M\0q35"), KVM "PIT;HPET;ACPI PM timer;RTC;" REST);
+	assert_string_equal(OF("qemu\0-M\0microvm\0-cpu\0host,kvmclock=off,hv-time"),
+			    "TSC;Hyper-V clocks, timers;steal time;LAPIC timer;PIT;" REST);
+	assert_string_equal(OF("qemu\0-M\0microvm\0-accel\0kvm,xen-version=0x4000a"),
+			    "TSC;kvmclock, wall clock, ptp_kvm;Xen clocks, timers;steal time;LAPIC timer;PIT;" REST);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_rtc_that_agrees_says_nothing),
+		cmocka_unit_test(a_date_that_the_rtc_was_given_is_the_guests),
+		cmocka_unit_test(a_date_that_was_set_in_the_guest_is_known_by_its_rtc),
+		cmocka_unit_test(a_restored_guest_is_as_far_ahead_as_its_rtc),
+		cmocka_unit_test(an_rtc_that_did_not_follow_is_not_the_guests_date),
+		cmocka_unit_test(a_guest_that_was_stopped_is_behind_its_rtc),
+		cmocka_unit_test(an_rtc_that_stands_with_the_vm_is_its_date),
+		cmocka_unit_test(how_long_it_stood),
+		cmocka_unit_test(only_clocks_that_are_there),
+	};
+
+	return RUN_TAP(tests);
+}

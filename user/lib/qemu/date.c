@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "qemu/date.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host.h"
+#include "proc.h"
+#include "qemu/cmdline.h"
+#include "qemu/image.h"
+#include "qemu/probes.h"
+#include "text.h"
+#include "when.h"
+
+#define NS_PER_SEC 1000000000LL
+/* It tells seconds */
+#define RTC_NS (2 * NS_PER_SEC)
+/* So long may a VMM take from its first vCPU to its first instruction */
+#define START_NS (3 * NS_PER_SEC)
+
+static bool within(int64_t ns, int64_t bound)
+{
+	return ns > -bound && ns < bound;
+}
+
+int64_t tw_date_ahead_ns(const struct tw_date_look *d)
+{
+	int64_t ahead = d->rtc_ns - d->lead_ns, rest = ahead - d->base_ns;
+	int64_t stood = d->rtc_virtual ? 0 : d->stood_ns;
+
+	if (!d->rtc)
+		return -d->stood_ns;
+	if (!d->fixed && within(rest, RTC_NS))
+		return -stood;
+	if (within(rest, START_NS))
+		return ahead - stood;
+	/* what it lacks is some of the lead */
+	if (d->lead_ns && (rest < 0) == (d->lead_ns > 0) && within(rest, llabs(d->lead_ns) + START_NS))
+		return d->base_ns - stood;
+	return ahead - stood;
+}
+
+int64_t tw_stood_of(int64_t host_ns, int64_t kvmclock_offset, int64_t age_ns)
+{
+	int64_t stood = age_ns - host_ns - kvmclock_offset;
+
+	/* the host's raw clock and its age part by what NTP makes of the one: 100 ppm are more than that, as a rule */
+	return stood > START_NS + age_ns / 10000 ? stood : 0;
+}
+
+static int64_t now_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return ts.tv_sec * NS_PER_SEC + ts.tv_nsec;
+}
+
+/* Since the thread of its first vCPU was started; 0 if that cannot be seen */
+static int64_t age_ns(const struct tw_vm *vm)
+{
+	char *path = tw_asprintf("%s/vcpu0/pid", vm->dir), *text = tw_read_file(path, NULL);
+	int tid = text ? atoi(text) : 0;
+	struct tw_proc p = { 0 };
+
+	free(path);
+	free(text);
+	if (tid <= 0 || !tw_proc_read(tid, &p) || p.tgid != vm->pid)
+		return 0;
+	return now_ns(CLOCK_BOOTTIME) - (int64_t)(p.start * (NS_PER_SEC / sysconf(_SC_CLK_TCK)));
+}
+
+/* False if it is not QEMU */
+static bool read_options(const struct tw_vm *vm, struct tw_qemu_time *q)
+{
+	size_t len = 0;
+	char *argv = tw_read_cmdline(vm->pid, &len);
+	bool is_qemu = argv && tw_is_qemu(argv, vm->comm);
+
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, q);
+	free(argv);
+	return is_qemu;
+}
+
+/* Of a guest without kvmclock, and where its clock came with it, nothing can be said */
+static int64_t stood_ns(const struct tw_vm *vm, const struct tw_qemu_time *q, const struct tw_state *st)
+{
+	int64_t age;
+
+	/* twctl run has it begin ahead, with an RTC that stands with it */
+	if (!q->kvmclock || q->incoming || q->rtc_clock_vm)
+		return 0;
+	age = age_ns(vm);
+	return age ? tw_stood_of(st->host_ns, st->kvmclock_offset, age) : 0;
+}
+
+/* What QEMU's clock that the RTC goes by shows to whom no probe tells otherwise; false where it cannot be seen */
+static bool rtc_clock(const struct tw_vm *vm, const struct tw_vmm_look *look, int64_t *ns)
+{
+	int64_t offset;
+	short enabled;
+
+	*ns = now_ns(CLOCK_REALTIME);
+	if (!look->rtc_virtual)
+		return true;
+	if (!tw_mem_read(vm->pid, look->state.offset, &offset, sizeof(offset)) ||
+	    !tw_mem_read(vm->pid, look->state.enabled, &enabled, sizeof(enabled)))
+		return false;
+	*ns = offset + (enabled ? now_ns(CLOCK_MONOTONIC) : 0);
+	return true;
+}
+
+static void look_at_rtc(const struct tw_vm *vm, const struct tw_qemu_time *q, struct tw_date_look *d)
+{
+	struct tw_vmm_look look;
+	const char *why;
+	uint64_t at, base;
+	int64_t clock;
+
+	tw_vmm_look(vm, false, &look);
+	at = look.state.rtc_periodic;
+	/* whoever has it in local time knows: it is the date that is meant here */
+	if (!look.possible || !at || q->rtc_localtime || !rtc_clock(vm, &look, &clock))
+		return;
+	d->rtc = true;
+	d->rtc_virtual = look.rtc_virtual;
+	d->fixed = q->rtc_fixed;
+	d->rtc_ns = tw_mem_u64(vm->pid, at + VMM_RTC_BASE) * NS_PER_SEC + tw_mem_u64(vm->pid, at + VMM_RTC_OFFSET) +
+		    clock - tw_mem_u64(vm->pid, at + VMM_RTC_LAST_UPDATE) - now_ns(CLOCK_REALTIME);
+	if (q->rtc_fixed && !tw_parse_date(q->rtc_base, &base, &why))
+		d->base_ns = base - (now_ns(CLOCK_REALTIME) - age_ns(vm));
+}
+
+void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_date_look *d)
+{
+	struct tw_qemu_time q;
+	struct vmm_state s;
+
+	memset(d, 0, sizeof(*d));
+	if (!vm->dir || !read_options(vm, &q))
+		return;
+	d->lead_ns = tw_vmm_follows(vm, &s) ? s.wall_base_ns : st->lead_ns;
+	d->stood_ns = stood_ns(vm, &q, st);
+	look_at_rtc(vm, &q, d);
+}
+
+int64_t tw_dates_ahead_ns(const struct tw_vm *vm)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_date_look d;
+	struct tw_state st;
+	bool known = vm->dir && !tw_state_read(vm->dir, &st, &ignored);
+
+	tw_err_free(&ignored);
+	if (!known)
+		return 0;
+	tw_date_look(vm, &st, &d);
+	return tw_date_ahead_ns(&d);
+}
+
+int64_t tw_date_behind_ns(const struct tw_date_look *d)
+{
+	int64_t apart = d->rtc_ns - d->lead_ns - tw_date_ahead_ns(d);
+
+	return d->stood_ns && (!d->rtc || apart >= RTC_NS) ? d->stood_ns : 0;
+}
+
+uint64_t tw_guest_date_ns(const struct tw_state *st, int64_t ahead_ns)
+{
+	return st->guest_ns + (uint64_t)(tw_host_epoch_ns() + ahead_ns);
+}
