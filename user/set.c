@@ -16,11 +16,11 @@ static int assign_all(const struct tw_args *args, struct tw_live *l, struct tw_e
 
 	if (args->factor) {
 		assignment = tw_asprintf("factor=%s", args->factor);
-		status = tw_params_assign(&l->params, assignment, l->data, l->size, e);
+		status = tw_live_assign(l, assignment, e);
 		free(assignment);
 	}
 	for (i = 0; !status && i < args->operands.n; i++)
-		status = tw_params_assign(&l->params, args->operands.v[i], l->data, l->size, e);
+		status = tw_live_assign(l, args->operands.v[i], e);
 	return status;
 }
 

@@ -123,7 +123,7 @@ check 'policy with parameters' says 0 'attached drift' attach --vm web --pin \
 	--policy "$here/drift.bpf.o" --param factor=2 --param drift=0
 check 'live parameters' says 0 'factor 1.99998 asked' set --vm web drift=-10 span=2s
 check 'live parameter out of range' says 2 'drift takes -1000 to 1000 ppm' set --vm web drift=7777
-check 'live parameters refused' says 5 'policy refuses' set --vm web span=1h factor=3
+check 'live parameters refused, and named' says 5 'policy refuses what it was given \(.*\): span=1h factor=3; the old values' set --vm web span=1h factor=3
 check 'old values are back' says 0 'span=2s' status --vm web
 check 'and the factor' says 0 'factor +1.99998 asked' status --vm web
 check 'status as a stream' says 0 '"attached":true' status --vm web -j --every 10ms --count 2
@@ -186,6 +186,8 @@ check 'who is stopped while a policy tells more than there is room for hears tha
 
 check 'who waits for a policy that is never done is told so' says 2 'never that it is done' \
 	attach --vm web --policy freeze --exit-when-done
+check 'a moment that is never is named' says 5 "its parameter 'until' is never; say when, such as --param until=" \
+	attach --vm web --factor 2 --policy until
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \

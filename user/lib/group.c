@@ -374,7 +374,7 @@ static int begin(struct tw_group *g, struct tw_err *e)
 	if (!g->map->refused)
 		return TW_OK;
 	tw_fail(e, TW_REFUSED, "cannot begin with %s", g->m[0].policy.name);
-	return tw_explain_hook(e, -g->map->refused, g->m[0].vm);
+	return tw_explain_attach(e, -g->map->refused, &g->m[0].policy, g->m[0].vm);
 }
 
 /* What can be seen of it beforehand, so that no other is touched: that one has a policy */
@@ -389,7 +389,7 @@ static int check_free(const struct tw_group *g, struct tw_err *e)
 		if (!st.attached)
 			continue;
 		tw_fail(e, TW_REFUSED, "cannot attach %s to %s", g->m[0].policy.name, g->m[i].vm->id);
-		return tw_explain_hook(e, EBUSY, g->m[i].vm);
+		return tw_explain_attach(e, EBUSY, &g->m[0].policy, g->m[i].vm);
 	}
 	return TW_OK;
 }

@@ -222,6 +222,7 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	l->data_fd = -1;
 	l->counts_fd = -1;
 	l->events_fd = -1;
+	snprintf(l->policy, sizeof(l->policy), "%s", st->policy);
 	l->link_fd = bpf_link_get_fd_by_id(st->link_id);
 	ret = l->link_fd < 0 ? l->link_fd : read_live(l);
 	if (!ret)
@@ -246,6 +247,7 @@ void tw_live_close(struct tw_live *l)
 	free(l->data);
 	free(l->old);
 	free(l->counts);
+	free(l->given);
 	if (l->data_fd >= 0)
 		close(l->data_fd);
 	if (l->counts_fd >= 0)
@@ -316,8 +318,22 @@ static int kick_group(const volatile struct timewarp_group *group, bool *loaded)
 	return err || tw_group_wait(group) ? err : -ETIMEDOUT;
 }
 
-static int explain_kick(int code, bool loaded, struct tw_err *e)
+int tw_live_assign(struct tw_live *l, const char *assignment, struct tw_err *e)
 {
+	char *before = l->given;
+
+	if (tw_params_assign(&l->params, assignment, l->data, l->size, e))
+		return e->status;
+	l->given = before ? tw_asprintf("%s %s", before, assignment) : tw_strdup(assignment);
+	free(before);
+	return TW_OK;
+}
+
+static int explain_kick(const struct tw_live *l, int code, bool loaded, struct tw_err *e)
+{
+	struct tw_refused r = { .title = l->policy, .given = l->given, .params = &l->params, .data = l->data,
+				.size = l->size, .live = true };
+
 	e->code = code;
 	if (loaded && code == ENOENT)
 		return explain_link(code, e);
@@ -326,19 +342,7 @@ static int explain_kick(int code, bool loaded, struct tw_err *e)
 			*tw_bpf_last_warning() ? tw_bpf_last_warning() : strerror(code));
 		return tw_cure(e, "see twctl probe");
 	}
-	switch (code) {
-	case ETIMEDOUT:
-		tw_fact(e, "the VM's vCPUs could not be stopped within a second");
-		return tw_cure(e, "try again when the host is less busy");
-	case ENODEV:
-		e->status = TW_UNSUPPORTED;
-		tw_fact(e, "the host's TSC is unstable");
-		return tw_cure(e, "look for 'clocksource' and 'TSC' in the kernel log");
-	default:
-		e->status = TW_REFUSED;
-		tw_fact(e, "the policy refuses (%s)", strerror(code));
-		return tw_cure(e, "the old values are in force again; see twctl status");
-	}
+	return tw_explain_code(e, code) ? e->status : tw_explain_refusal(e, code, &r);
 }
 
 int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
@@ -360,9 +364,10 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 		tw_vmm_wake_all();
 		return TW_OK;
 	}
+	explain_kick(l, -err, loaded, e);
 	memcpy(l->data, l->old, l->size);
 	bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
-	return explain_kick(-err, loaded, e);
+	return e->status;
 }
 
 int tw_link_detach(int link_fd)

@@ -327,6 +327,26 @@ int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e)
 	return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
 }
 
+/*
+ * What the kernel would refuse of the table, in one word for all of it: so that its EINVAL is the policy's. Its name was
+ * looked at when it was opened, the mode when it was read.
+ */
+static int check_table(const struct tw_policy *p, __u64 flags, struct tw_err *e)
+{
+	const struct bpf_program *const *decide = ops_member(p, "decide", sizeof(*decide));
+
+	if (flags & ~(__u64)KVM_TIMEWARP_F_BACKWARD) {
+		tw_fact(e, "it wants flags that this kernel does not know: 0x%llx",
+			(unsigned long long)(flags & ~(__u64)KVM_TIMEWARP_F_BACKWARD));
+		return tw_cure(e, "write no others than KVM_TIMEWARP_F_BACKWARD into its table");
+	}
+	if (decide && !*decide) {
+		tw_fact(e, "it has no decide()");
+		return tw_cure(e, "write one with TIMEWARP_DECIDE(), and name it in TIMEWARP_OPS()");
+	}
+	return TW_OK;
+}
+
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e)
 {
 	int *fd = ops_member(p, "vm_fd", sizeof(*fd));
@@ -342,121 +362,12 @@ int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct
 	*mode = tsc_mode;
 	/* The user allows it, not the object */
 	*flags &= ~p->withheld;
+	if (check_table(p, *flags, e))
+		return e->status;
 	*p->log = 0;
 	if (bpf_object__load(p->obj))
 		return explain_load(p, errno, e);
 	return TW_OK;
-}
-
-static int explain_busy(struct tw_err *e, const struct tw_vm *vm)
-{
-	struct tw_err ignored = { 0 };
-	struct tw_state st;
-
-	e->status = TW_REFUSED;
-	tw_fact(e, "the VM has a policy already");
-	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached)
-		tw_fact(e, "the VM has a policy already (%s, link %u)", st.policy, st.link_id);
-	tw_err_free(&ignored);
-	return tw_cure(e, "change it: twctl set --vm %s; or end it: twctl detach --vm %s", vm->id,
-		       vm->id);
-}
-
-static int explain_perm(struct tw_err *e)
-{
-	if (tw_host_switched_on()) {
-		e->status = TW_FAILED;
-		tw_fact(e, "the kernel does not permit it");
-		return tw_cure(e, "run twctl as root");
-	}
-	e->status = TW_UNSUPPORTED;
-	tw_fact(e, "switched off by the module parameter kvm.timewarp");
-	return tw_cure(e, "echo 1 > " TW_SWITCH);
-}
-
-/* Limits narrower than any mode's come from the CPU; else it was the policy's answer. */
-static int explain_range(struct tw_err *e, const struct tw_vm *vm)
-{
-	struct tw_err ignored = { 0 };
-	struct tw_state st = { 0 };
-	char lo[48], hi[48];
-	int r = -1;
-
-	if (vm->dir)
-		r = tw_state_read(vm->dir, &st, &ignored);
-	tw_err_free(&ignored);
-
-	if (r || !st.max.num || (st.max.num == 10000 && st.max.den == 1)) {
-		e->status = TW_REFUSED;
-		tw_fact(e, "the policy's factor is not one between 0.0001 and 10000");
-		return tw_cure(e, "check its parameters");
-	}
-
-	e->status = TW_UNSUPPORTED;
-	tw_fact(e, "the factor is outside %s to %s, which the CPU's TSC scaling permits",
-		tw_format_factor(lo, sizeof(lo), st.min.num, st.min.den),
-		tw_format_factor(hi, sizeof(hi), st.max.num, st.max.den));
-	return tw_cure(e, "take one within them, or another mode: --tsc trapped, --tsc offset");
-}
-
-static const struct {
-	int code;
-	int status;
-	const char *fact, *cure;
-} hook_errors[] = {
-	{ EBADF, TW_FAILED, "its descriptor is not open", "try again" },
-	{ ENOTTY, TW_NO_VM, "its descriptor is not a KVM VM", "see what there is: twctl list" },
-	{ EOPNOTSUPP, TW_UNSUPPORTED, "that TSC mode is not possible on this CPU or VM",
-	  "leave the choice to the kernel: --tsc auto" },
-	{ ENODEV, TW_UNSUPPORTED, "the host's TSC is unstable",
-	  "look for 'clocksource' and 'TSC' in the kernel log" },
-	{ ETIMEDOUT, TW_FAILED, "the VM's vCPUs could not be stopped within a second",
-	  "try again when the host is less busy" },
-	{ ENXIO, TW_NO_VM, "the VM has no vCPU yet or is going away", "try again" },
-	{ ETIME, TW_REFUSED, "the guest is past the moment that the policy was given",
-	  "give one that lies ahead; twctl status shows guest minus host time" },
-	{ ENOLINK, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
-	{ EXDEV, TW_REFUSED, "a policy stays on its VM", "attach it to the other one" },
-	{ ENOENT, TW_NO_VM, "it was detached meanwhile", "see what there is: twctl status" },
-};
-
-int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm)
-{
-	size_t i;
-
-	e->code = code;
-	if (code == EBUSY)
-		return explain_busy(e, vm);
-	if (code == EPERM)
-		return explain_perm(e);
-	if (code == ERANGE)
-		return explain_range(e, vm);
-	for (i = 0; i < sizeof(hook_errors) / sizeof(*hook_errors); i++) {
-		if (hook_errors[i].code != code)
-			continue;
-		e->status = hook_errors[i].status;
-		tw_fact(e, "%s", hook_errors[i].fact);
-		return tw_cure(e, "%s", hook_errors[i].cure);
-	}
-	e->status = TW_REFUSED;
-	tw_fact(e, "the policy refuses (%s)", strerror(code));
-	return tw_cure(e, "check its parameters");
-}
-
-/* Likewise of a policy that this process has loaded, so that it is known what it was asked to do */
-static int explain_attach(struct tw_err *e, int code, const struct tw_policy *p,
-			  const struct tw_vm *vm)
-{
-	int status = tw_explain_hook(e, code, vm);
-
-	if (code != EINVAL)
-		return status;
-	if (p->given)
-		tw_fact(e, "the policy refuses what it was given (%s): %s", strerror(code), p->given);
-	else
-		tw_fact(e, "the policy refuses its own defaults, or the kernel its name, mode or flags (%s)",
-			strerror(code));
-	return tw_cure(e, "see its parameters, their defaults and ranges: twctl policy inspect %s", p->title);
 }
 
 int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_link **link,
@@ -466,7 +377,7 @@ int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_lin
 	if (*link)
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot attach %s to %s", p->name, vm->id);
-	return explain_attach(e, errno, p, vm);
+	return tw_explain_attach(e, errno, p, vm);
 }
 
 long tw_ops_offset(const char *member)
@@ -531,7 +442,7 @@ int tw_policy_swap(struct tw_policy *p, int link_fd, const struct tw_vm *vm, str
 	if (!err)
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot swap in %s on %s", p->name, vm->id);
-	return explain_attach(e, -err, p, vm);
+	return tw_explain_attach(e, -err, p, vm);
 }
 
 bool tw_btf_tells_done(const struct btf *btf)

@@ -114,6 +114,8 @@ struct tw_live {
 	struct tw_params counters;
 	unsigned int tsc_mode;		/* as demanded at attach */
 	volatile struct timewarp_group *group;	/* NULL if its VM is alone */
+	char policy[32];		/* its name */
+	char *given;			/* "a=1 b=2", as it was assigned; NULL if nothing was */
 };
 
 /**
@@ -133,6 +135,9 @@ void tw_live_close(struct tw_live *l);
 
 /* Reads the counters again */
 void tw_live_recount(struct tw_live *l);
+
+/* Changes a value, to be written by tw_live_update(); 0 or an exit status */
+int tw_live_assign(struct tw_live *l, const char *assignment, struct tw_err *e);
 
 /**
  * tw_live_update - write changed parameters and have the kernel ask the policy

@@ -11,8 +11,23 @@ long tw_ops_offset(const char *member);
 /* The number of the VM's descriptor that a struct_ops map names; -errno */
 int tw_ops_vm_fd(int map_fd);
 
-/* Completes an error with what an errno of the hook means: status, fact and cure */
-int tw_explain_hook(struct tw_err *e, int code, const struct tw_vm *vm);
+/* Completes an error with what an errno of the hook means: status, fact and cure; false if it is none of the kernel's */
+bool tw_explain_code(struct tw_err *e, int code);
+
+/* A policy's own refusal */
+struct tw_refused {
+	const char *title;		/* what "twctl policy inspect" takes */
+	const char *given;		/* "a=1 b=2"; NULL if nothing was */
+	const struct tw_params *params;
+	const void *data;		/* their values; may be NULL */
+	size_t size;
+	bool live;			/* it was attached before, with other values, and is */
+};
+
+int tw_explain_refusal(struct tw_err *e, int code, const struct tw_refused *r);
+
+/* Either, of a policy that this process has loaded, and of the VM */
+int tw_explain_attach(struct tw_err *e, int code, const struct tw_policy *p, const struct tw_vm *vm);
 
 /* libbpf's last warning, without its prefix; "" if there was none */
 const char *tw_bpf_last_warning(void);
