@@ -214,11 +214,13 @@ static void journal(const struct attachment *a, bool begun)
 	}
 }
 
-static int undo(struct attachment *a, struct tw_err *e)
+static int undo(struct attachment *a, const char *reason, const char *message, struct tw_err *e)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
 	int status;
 
+	snprintf(rec.reason, sizeof(rec.reason), "%s", reason);
+	snprintf(rec.message, sizeof(rec.message), "%s", message);
 	journal(a, false);
 	tw_attachment_detach(&a->made);
 	status = tw_attachment_end(&a->made, e);
@@ -344,7 +346,7 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 		keep_keepers(a, p + KEEPERS);
 		p[EVENTS].fd = a->events ? ring_buffer__epoll_fd(a->events) : -1;
 		if (poll(p, NR_POLLED, SWAP_MS) < 0 && errno != EINTR)
-			return undo(a, e);
+			return undo(a, "failed", "twctl cannot wait for anything any more", e);
 		/* what the old one told last, before what the new one tells first */
 		if (a->events)
 			ring_buffer__consume(a->events);
@@ -354,8 +356,10 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 			ring_buffer__consume(a->events);
 		if (!any_left(a, p + LINKS, n))
 			return hung_up(a, e);
-		if (tw_signal_read(signals) || (a->done && a->args->exit_when_done))
-			return undo(a, e);
+		if (a->done && a->args->exit_when_done)
+			return undo(a, "done", "the policy told that it is done", e);
+		if (tw_signal_read(signals))
+			return undo(a, "signal", "twctl was told to end", e);
 	}
 }
 

@@ -104,9 +104,12 @@ static void print_date(const struct tw_vm *vm, const struct tw_state *st)
 
 static void print_attached(const struct tw_vm *vm, const struct tw_state *st)
 {
-	char span[48], held[48];
+	char span[48], held[48], link[40];
 
-	tw_printf("  %-13s %s, link %u, attached for %s\n", "policy", st->policy, st->link_id,
+	/* the kernel gives its link a number once the attach is through */
+	if (st->link_id)
+		snprintf(link, sizeof(link), "link %u, attached", st->link_id);
+	tw_printf("  %-13s %s, %s for %s\n", "policy", st->policy, st->link_id ? link : "being attached",
 	       tw_format_span(span, sizeof(span), st->host_ns - st->since_host_ns) + 1);
 	print_factor(st);
 	tw_printf("  %-13s %s\n", "TSC mode", st->tsc_mode);
@@ -241,7 +244,10 @@ static void write_attached(struct tw_json *j, const struct tw_state *st)
 {
 	tw_json_int(j, "id", st->id);
 	tw_json_str(j, "policy", st->policy);
-	tw_json_int(j, "link_id", st->link_id);
+	if (st->link_id)
+		tw_json_int(j, "link_id", st->link_id);
+	else
+		tw_json_null(j, "link_id");
 	tw_json_str(j, "tsc_mode", st->tsc_mode);
 	tw_json_factor(j, "factor_asked", &st->asked);
 	tw_json_factor(j, "factor_force", &st->force);

@@ -62,6 +62,7 @@ static int not_attached(const struct tw_target *t, const char *doing, struct tw_
 		tw_fact(e, "KVM's state files are not to be seen");
 		return tw_cure(e, "run twctl as root; mount -t debugfs debugfs /sys/kernel/debug");
 	}
+	tw_kind(e, "not-attached");
 	tw_fact(e, "no policy is attached to it");
 	return tw_cure(e, "attach one: twctl attach --vm %s --factor F", t->vm->id);
 }
@@ -82,6 +83,7 @@ int tw_check_runs(const struct tw_vm *vm, const char *doing, struct tw_err *e)
 	if (!tw_vmm_is_stopped(vm))
 		return TW_OK;
 	tw_fail(e, TW_REFUSED, "cannot %s VM %s", doing, vm->id);
+	tw_kind(e, "stopped");
 	tw_fact(e, "QEMU has stopped it");
 	return tw_cure(e, "let it go on first: virsh resume, or cont in QEMU's monitor");
 }

@@ -34,6 +34,10 @@ says 0 'policy mine, 2 parameters' build mine.bpf.c
 says 0 '^counters:$' inspect ./mine.bpf.o
 says 0 "\"ops_version\":\"$abi\"" -j inspect ./mine.bpf.o
 says 1 'there is no' inspect nosuch
+says 1 '"kind":"no-policy"' -j inspect nosuch
+says 1 '"kind":"no-policy"' -j inspect ./nosuch.bpf.o
+echo 'int x =' >"$dir/wrong.bpf.c"
+says 1 '"kind":"compile"' -j build wrong.bpf.c
 says 0 '^has events, but is never done' inspect freeze
 says 0 '^tells when it is done' inspect until
 says 0 '^ramp ' list

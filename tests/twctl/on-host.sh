@@ -89,12 +89,15 @@ check 'status, never attached' says 0 'not attached$' status --vm web
 check 'detach, never attached' says 1 'no policy is attached.*twctl attach' detach --vm web
 check 'set, never attached' says 1 'no policy is attached' set --vm web --factor 2
 
+check 'set -j, never attached: of a kind of its own' says 1 '"kind":"not-attached"' set -j --vm web --factor 2
+
 check 'attach --pin' says 0 '^attached constant to .*factor 50, TSC .*twctl detach' \
 	attach --vm web --factor 50 --pin
 by="; by user 0 \\(root\\); its name is 'web'"
 check 'the journal hears of it' tells "attach of VM $vm-[0-9]+ \(UUID -\): from the host's rate to constant at factor 50, given factor=50$by"
 check 'doctor: the factor is met' says 10 'factor 50 asked, 50 in force' doctor --vm web
 check 'and nothing is said of it' bash -c '! grep -q "^note  factor " "$1"' - "$out/text"
+check 'second attach -j: of a kind of its own' says 5 '"kind":"attached"' attach -j --vm web --factor 2
 check 'second attach' says 5 'has a policy already \(constant' attach --vm web --factor 2
 # A trapped TSC's ratio has 32 bits of fraction: in force is 1431655765 / 2^32, and status says so
 check 'set from another process' says 0 'factor 0.333333333333 asked, 0.333333333256 in' \
@@ -170,6 +173,10 @@ check 'attach -j tells to a pipe' grep -q '"event":"attached"' "$out/line"
 check 'that nobody reads any more: it detaches' left
 foreground --vm web --factor 100 --policy until --param until=100s --exit-when-done
 check '--exit-when-done ends with 0' ends 0 'done 0.*'
+"$twctl" attach -j --vm web --factor 100 --policy until --param until=100s --exit-when-done >"$out/text" 2>&1
+check 'with -j it tells why it ended, of which VM' \
+	grep -Eq '"event":"ended".*"pid":[0-9].*"name":"web".*"reason":"done","message":"[^"]' "$out/text"
+check 'and its dates have milliseconds' grep -Eq '"guest_date":"[-0-9]+T[:0-9]+\.[0-9]{3}Z"' "$out/text"
 
 foreground --vm web --factor 100 --policy until --param until=30d --exit-when-done
 "$twctl" swap --vm web --factor 100 --policy until --param until=60s >/dev/null

@@ -147,6 +147,7 @@ static int compile(const char *const *argv, struct tw_err *e)
 
 	if (!ret)
 		return TW_OK;
+	tw_kind(e, ret == 127 ? NULL : "compile");
 	tw_fact(e, ret == 127 ? "%s does not start" : "%s does not accept it, see above", argv[0]);
 	return tw_cure(e, ret == 127 ? "name another: TIMEWARP_CLANG=..." : "mend the source");
 }

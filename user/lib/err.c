@@ -64,6 +64,12 @@ int tw_detail(struct tw_err *e, char *detail)
 	return e->status;
 }
 
+int tw_kind(struct tw_err *e, const char *kind)
+{
+	e->kind = kind;
+	return e->status;
+}
+
 static const char *status_word(int status)
 {
 	switch (status) {
@@ -96,7 +102,7 @@ static void print_json(const struct tw_err *e)
 	tw_json_open(&j, NULL, '{');
 	tw_json_open(&j, "error", '{');
 	tw_json_int(&j, "status", e->status);
-	tw_json_str(&j, "kind", status_word(e->status));
+	tw_json_str(&j, "kind", e->kind ? e->kind : status_word(e->status));
 	tw_json_str(&j, "what", e->what);
 	tw_json_str(&j, "fact", or_null(e->fact));
 	tw_json_str(&j, "cure", or_null(e->cure));

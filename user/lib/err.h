@@ -24,6 +24,7 @@ enum tw_status {
 struct tw_err {
 	int status;
 	int code;		/* errno behind it, 0 if none */
+	const char *kind;	/* a word for programs, where the status has several meanings; NULL: the status's own */
 	char what[256];
 	char fact[768];
 	char cure[512];
@@ -46,6 +47,9 @@ int tw_fact(struct tw_err *e, const char *fmt, ...) __attribute__((format(printf
 
 /* What to do about it, preferably a command; returns the status again */
 int tw_cure(struct tw_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Tells one meaning of a status from its others, with a word that doc/json.md has; returns the status again */
+int tw_kind(struct tw_err *e, const char *kind);
 
 /* Replaces the first part, for callers who know better what was being done */
 int tw_what(struct tw_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

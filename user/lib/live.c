@@ -207,6 +207,7 @@ static int explain_link(int code, struct tw_err *e)
 	e->code = code;
 	if (code == ENOENT || code == ENOLINK) {
 		e->status = TW_NO_VM;
+		tw_kind(e, "not-attached");
 		tw_fact(e, "it was detached meanwhile");
 		return tw_cure(e, "see what there is: twctl status");
 	}

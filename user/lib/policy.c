@@ -217,6 +217,7 @@ int tw_policy_open_file(struct tw_policy *p, const char *path, struct tw_err *e)
 		memset(p, 0, sizeof(*p));
 		tw_fail(e, TW_FAILED, "cannot open policy %s", TW_QUOTE(path));
 		e->code = errno;
+		tw_kind(e, errno == ENOENT ? "no-policy" : NULL);
 		tw_fact(e, "%s", strerror(errno));
 		return tw_cure(e, "check the path");
 	}

@@ -15,6 +15,7 @@ static int explain_busy(struct tw_err *e, const struct tw_vm *vm)
 	struct tw_state st;
 
 	e->status = TW_REFUSED;
+	tw_kind(e, "attached");
 	tw_fact(e, "the VM has a policy already");
 	if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached)
 		tw_fact(e, "the VM has a policy already (%s, link %u)", st.policy, st.link_id);

@@ -139,6 +139,7 @@ int tw_policy_find(const char *name, char **path, int *fd, struct tw_err *e)
 	}
 	tw_fail(e, TW_FAILED, "cannot use policy %s", TW_QUOTE(name));
 	if (*fd < 0) {
+		tw_kind(e, "no-policy");
 		tw_fact(e, "there is no %s in %s", TW_QUOTE(file), shown);
 		free(file);
 		file = tw_asprintf("./%s" TW_POLICY_SUFFIX, name);

@@ -225,6 +225,8 @@ void tw_attachment_reason(const struct tw_attachment *a, const struct tw_member 
 		return;
 	memset(rec, 0, sizeof(*rec));
 	rec->kind = KVM_TIMEWARP_EXIT_VM_GONE;
+	snprintf(rec->reason, sizeof(rec->reason), "vm-gone");
+	snprintf(rec->message, sizeof(rec->message), "the VM has ended");
 }
 
 void tw_attachment_close(struct tw_attachment *a)
