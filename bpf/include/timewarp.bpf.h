@@ -297,10 +297,15 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
  * @unit: "ns" makes twctl show a duration; others, or "", are only shown
  * @help: a sentence
  */
-#define TIMEWARP_COUNTER(name, unit, help)						\
+#define TIMEWARP_COUNTER(name, unit, help) __TIMEWARP_COUNTER(__u64, name, unit, help)
+
+/* Likewise a volatile __s64, which is shown with its sign: how far something is ahead, or behind */
+#define TIMEWARP_COUNTER_SIGNED(name, unit, help) __TIMEWARP_COUNTER(__s64, name, unit, help)
+
+#define __TIMEWARP_COUNTER(type, name, unit, help)					\
 	__TIMEWARP_TAG("unit", unit)							\
 	__TIMEWARP_TAG("help", help)							\
-	volatile __u64 name SEC(TIMEWARP_COUNTERS_SECTION) = 0
+	volatile type name SEC(TIMEWARP_COUNTERS_SECTION) = 0
 
 #define TIMEWARP_MAP_TYPE_RINGBUF 27	/* the kernel's BPF_MAP_TYPE_RINGBUF */
 #define TIMEWARP_RB_AVAIL_DATA 0	/* and BPF_RB_AVAIL_DATA */

@@ -40,8 +40,8 @@ TIMEWARP_COUNTER(steps, "", "factors chosen");
 TIMEWARP_COUNTER(stalled, "", "stalls");
 TIMEWARP_COUNTER(went_back, "", "jumps backwards");
 TIMEWARP_COUNTER(skipped, "", "jumps forward");
-TIMEWARP_COUNTER(off_ppb, "ppb", "how far off the clock is now, fast or slow");
-TIMEWARP_COUNTER(off_ns, "ns", "guest time minus host time since the attach; below 0 it wraps");
+TIMEWARP_COUNTER_SIGNED(off_ppb, "ppb", "how far off the clock is now: fast, or below 0 slow");
+TIMEWARP_COUNTER_SIGNED(off_ns, "ns", "guest time minus host time since the attach");
 TIMEWARP_EXIT_RECORD(chaos_exit)
 
 #define BILLION 1000000000ULL
@@ -150,7 +150,7 @@ TIMEWARP_DECIDE(chaos_decide, view, answer)
 			jump(view, answer);
 	}
 	steps++;
-	off_ppb = rate > BILLION ? rate - BILLION : BILLION - rate;
+	off_ppb = rate - BILLION;
 	answer->factor_num = rate;
 	answer->factor_den = BILLION;
 	answer->next_host_ns = view->host_ns + span;

@@ -75,6 +75,39 @@ static void defaults(void **state)
 	assert_string_equal(value("loud"), "yes");
 }
 
+static const char *counted(const char *name, int64_t value, bool plain)
+{
+	static char buf[64];
+	size_t i;
+
+	for (i = 0; i < p.counters.n; i++) {
+		struct tw_param c = p.counters.v[i];
+
+		if (strcmp(c.name, name))
+			continue;
+		c.offset = 0;
+		return plain ? tw_param_plain(&c, &value, sizeof(value), buf, sizeof(buf)) :
+			       tw_param_format(&c, &value, sizeof(value), buf, sizeof(buf));
+	}
+	fail_msg("no counter %s", name);
+	return NULL;
+}
+
+static void counters_that_may_be_negative_show_their_sign(void **state)
+{
+	(void)state;
+	assert_int_equal(p.counters.n, 3);
+	assert_string_equal(counted("off_ns", -1500000000, false), "-1.5s");
+	assert_string_equal(counted("off_ns", 1500000000, false), "+1.5s");
+	assert_string_equal(counted("off_ns", 0, false), "0s");
+	assert_string_equal(counted("off_ns", -1500000000, true), "-1500000000ns");
+	assert_string_equal(counted("off_ns", 1500000000, true), "1500000000ns");
+	assert_string_equal(counted("off_ppb", -7, false), "-7");
+	assert_string_equal(counted("off_ppb", 7, false), "+7");
+	assert_string_equal(counted("off_ppb", -7, true), "-7");
+	assert_string_equal(counted("asked", 7, false), "7");
+}
+
 static void good(const char *assignment, const char *name, const char *expected)
 {
 	if (tw_policy_assign(&p, assignment, &e))
@@ -157,6 +190,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(described_inside_the_object, open_params,
 						close_params),
 		cmocka_unit_test_setup_teardown(defaults, open_params, close_params),
+		cmocka_unit_test_setup_teardown(counters_that_may_be_negative_show_their_sign, open_params, close_params),
 		cmocka_unit_test_setup_teardown(assignments, open_params, close_params),
 		cmocka_unit_test_setup_teardown(bad_assignments_change_nothing, open_params,
 						close_params),

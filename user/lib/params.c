@@ -110,7 +110,7 @@ static void read_tags(const struct btf *btf, unsigned int var_id, struct tw_para
 	}
 }
 
-static void read_var(const struct btf *btf, const struct btf_var_secinfo *info,
+static void read_var(const struct btf *btf, const struct btf_var_secinfo *info, bool counter,
 		     struct tw_params *params)
 {
 	const struct btf_type *var = btf__type_by_id(btf, info->type);
@@ -120,6 +120,7 @@ static void read_var(const struct btf *btf, const struct btf_var_secinfo *info,
 		.help = "",
 		.offset = info->offset,
 		.size = info->size,
+		.counter = counter,
 	};
 
 	if (!classify(btf, var->type, &p.type))
@@ -140,7 +141,7 @@ void tw_params_read(const struct btf *btf, const char *section, struct tw_params
 		return;
 	sec = btf__type_by_id(btf, id);
 	for (i = 0; i < btf_vlen(sec); i++)
-		read_var(btf, &btf_var_secinfos(sec)[i], params);
+		read_var(btf, &btf_var_secinfos(sec)[i], !strcmp(section, TIMEWARP_COUNTERS_SECTION), params);
 }
 
 const char *tw_btf_tag(const struct btf *btf, const char *key)
@@ -459,12 +460,17 @@ int tw_params_assign(const struct tw_params *params, const char *assignment, voi
 
 static void format_number(const struct tw_param *p, const void *from, bool plain, char *buf, size_t room)
 {
+	bool sign = p->counter && p->type == TW_PARAM_SIGNED && !plain;
 	unsigned int shift = 64 - p->size * 8;
 	uint64_t u = 0;
 	int64_t s;
 
 	memcpy(&u, from, p->size);
 	s = p->type == TW_PARAM_SIGNED ? (int64_t)(u << shift) >> shift : (int64_t)u;
+	if (sign && s > 0 && room > 1) {
+		*buf++ = '+';
+		room--;
+	}
 	if (p->type == TW_PARAM_BOOL)
 		snprintf(buf, room, "%s", u ? "yes" : "no");
 	else if (is_duration(p) && !plain && (p->type == TW_PARAM_SIGNED || u <= INT64_MAX))

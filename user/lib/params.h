@@ -32,6 +32,7 @@ struct tw_param {
 	enum tw_param_type type;
 	size_t offset;		/* in the data section */
 	size_t size;
+	bool counter;		/* one that is signed is shown with its sign, whichever */
 	int64_t ahead_ns;	/* of dates of the guest's: see tw_params_ahead() */
 };
 

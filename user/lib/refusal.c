@@ -37,7 +37,7 @@ static int explain_perm(struct tw_err *e)
 }
 
 /* Limits narrower than any mode's come from the CPU; else it was the policy's answer. */
-static int explain_range(struct tw_err *e, const struct tw_vm *vm)
+static int explain_range(struct tw_err *e, const struct tw_policy *p, const struct tw_vm *vm)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_state st = { 0 };
@@ -50,8 +50,9 @@ static int explain_range(struct tw_err *e, const struct tw_vm *vm)
 
 	if (r || !st.max.num || (st.max.num == 10000 && st.max.den == 1)) {
 		e->status = TW_REFUSED;
-		tw_fact(e, "the policy's factor is not one between 0.0001 and 10000");
-		return tw_cure(e, "check its parameters");
+		tw_fact(e, "what the policy answers is out of range, as a factor beyond 0.0001 to 10000 is%s%s",
+			p->given ? "; it was given " : "", p->given ? p->given : "");
+		return tw_cure(e, "see its parameters, their defaults and ranges: twctl policy inspect %s", p->title);
 	}
 
 	e->status = TW_UNSUPPORTED;
@@ -129,7 +130,7 @@ int tw_explain_attach(struct tw_err *e, int code, const struct tw_policy *p, con
 	if (code == EPERM)
 		return explain_perm(e);
 	if (code == ERANGE)
-		return explain_range(e, vm);
+		return explain_range(e, p, vm);
 	if (tw_explain_code(e, code))
 		return e->status;
 	r.data = p->data ? bpf_map__initial_value(p->data, &r.size) : NULL;

@@ -16,7 +16,7 @@ TIMEWARP_PARAM(__u64, noise, 0, 0, 1000, "ppm", "random, added at each step");
 TIMEWARP_PARAM(__u64, period, 60000000000ULL, 1000000000ULL, 86400000000000ULL, "ns", "of host time");
 
 TIMEWARP_COUNTER(steps, "", "steps taken");
-TIMEWARP_COUNTER(ppb_off, "ppb", "how far off it is at present, fast or slow");
+TIMEWARP_COUNTER_SIGNED(ppb_off, "ppb", "how far off it is at present: fast, or below 0 slow");
 TIMEWARP_EXIT_RECORD(wander_exit)
 
 #define STEPS 64
@@ -48,7 +48,7 @@ TIMEWARP_DECIDE(wander_decide, view, answer)
 	if (jitter)
 		rate += bpf_get_prandom_u32() % (2 * jitter + 1) - jitter;
 	steps++;
-	ppb_off = rate > BILLION ? rate - BILLION : BILLION - rate;
+	ppb_off = rate - BILLION;
 	answer->factor_num = rate;
 	answer->factor_den = BILLION;
 	answer->next_host_ns = start + (i + 1) * step;
