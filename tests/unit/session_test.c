@@ -4,14 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -259,7 +263,6 @@ static void test_keeper(void **unused)
 	other = open("/dev/null", O_RDONLY);
 	pid = fork();
 	if (!pid) {
-		/* started with SIGCHLD ignored, as some do */
 		shared[0] = tw_keeper_start(&k, &kept, 1, keep, NULL) ? -1 : 1;
 		for (;;)
 			pause();
@@ -286,6 +289,106 @@ static void test_keeper(void **unused)
 	tw_keeper_end(&k);
 	close(kept);
 	close(other);
+}
+
+static pid_t fork_with_pid(pid_t pid)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (unsigned long)&pid, .set_tid_size = 1 };
+
+	return syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/*
+ * In a PID namespace: who began a keeper ignores SIGCHLD, as it may have been started so; the keeper is killed, and its
+ * PID comes round to a process that has nothing to do with it.
+ */
+static int end_reused(void)
+{
+	volatile int *stranger = shared + 4;
+	struct tw_keeper k = { 0 };
+
+	signal(SIGCHLD, SIG_IGN);
+	*stranger = 0;
+	if (tw_keeper_start(&k, NULL, 0, keep, NULL))
+		return 2;
+	kill(k.pid, SIGKILL);
+	while (!kill(k.pid, 0))
+		usleep(1000);
+	if (!fork()) {
+		pid_t pid = fork_with_pid(k.pid);
+
+		if (pid)
+			*stranger = pid;
+		for (;;)
+			pause();
+	}
+	while (!*stranger)
+		usleep(1000);
+	if (*stranger != k.pid)
+		return 3;
+	tw_keeper_end(&k);
+	usleep(50000);
+	return kill(*stranger, 0) ? 1 : 0;
+}
+
+static void test_reused_keeper(void **unused)
+{
+	pid_t pid = fork(), first;
+	int status;
+
+	(void)unused;
+	if (!pid) {
+		if (unshare(geteuid() ? CLONE_NEWUSER | CLONE_NEWPID : CLONE_NEWPID))
+			_exit(77);
+		first = fork();
+		if (!first)
+			_exit(end_reused());
+		waitpid(first, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+}
+
+/* QEMU's clocks are not put back yet: who goes on trying is named, and is started again if there is nobody */
+static void test_goes_on(void **unused)
+{
+	struct tw_err e = { 0 };
+	struct tw_holder keeper;
+	struct rlimit was, none;
+	struct tw_session s;
+	char expected[80];
+	struct tw_vm vm;
+
+	(void)unused;
+	assert_int_equal(take(&s, &vm, false, NULL, &e), TW_OK);
+	assert_int_equal(tw_session_fail(&s, "a debugger has it", &e), TW_FAILED);
+	assert_string_equal(e.fact, "a debugger has it");
+	assert_true(s.keeper.pid > 0);
+	assert_true(tw_session_keeper(&vm, &keeper));
+	assert_int_equal(keeper.pid, s.keeper.pid);
+	snprintf(expected, sizeof(expected), "process %d goes on trying", keeper.pid);
+	assert_string_equal(e.cure, expected);
+	tw_err_free(&e);
+	memset(&e, 0, sizeof(e));
+	/* the same one again */
+	assert_int_equal(tw_session_fail(&s, "a debugger has it", &e), TW_FAILED);
+	assert_string_equal(e.cure, expected);
+	tw_err_free(&e);
+	memset(&e, 0, sizeof(e));
+	tw_keeper_end(&s.keeper);
+	/* and where there can be none, what is to be done */
+	getrlimit(RLIMIT_NOFILE, &was);
+	none = (struct rlimit) { .rlim_cur = s.lock.fd + 2, .rlim_max = was.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	assert_int_equal(tw_session_fail(&s, "a debugger has it", &e), TW_FAILED);
+	setrlimit(RLIMIT_NOFILE, &was);
+	assert_string_equal(e.cure, "once that has ended: twctl detach --vm " ID);
+	tw_err_free(&e);
+	tw_session_close(&s);
+	unlink(ID ".keeper");
 }
 
 /* No process to be had is no keeper, and is told */
@@ -483,6 +586,47 @@ static void test_planted_link(void **unused)
 	free(path);
 }
 
+#define NOBODY 65534
+
+/* Whoever made it chooses what is found in it, whatever its mode: nothing is made in it, removed or taken for ours */
+static void test_foreign_owner(void **unused)
+{
+	struct tw_vm vm;
+	struct tw_pins pins;
+	struct tw_lock l;
+	char *path, *file;
+
+	(void)unused;
+	if (geteuid())
+		skip();
+	make_vm(&vm, "4194303-2", 4194303, 1);
+	path = tw_pin_path(&vm, "");
+	file = tw_pin_path(&vm, "policy");
+	/* a VM's directory */
+	assert_int_equal(chown(path, NOBODY, -1), 0);
+	assert_int_equal(tw_pin_make(&vm), -EPERM);
+	assert_false(tw_pin_remove(&vm));
+	assert_int_equal(tw_pins_sweep(NULL, NULL, NULL), 0);
+	assert_int_equal(access(file, F_OK), 0);
+	assert_int_equal(chown(path, 0, -1), 0);
+	/* the root of all */
+	assert_int_equal(chown(tw_pin_root, NOBODY, -1), 0);
+	assert_int_equal(tw_pin_make(&vm), -EPERM);
+	tw_pins_stale(&pins);
+	assert_int_equal(pins.n, 0);
+	tw_pins_free(&pins);
+	assert_false(tw_pin_remove(&vm));
+	assert_int_equal(access(file, F_OK), 0);
+	assert_int_equal(chown(tw_pin_root, 0, -1), 0);
+	assert_true(tw_pin_remove(&vm));
+	/* the locks' */
+	assert_int_equal(chown(dir, NOBODY, -1), 0);
+	assert_int_equal(tw_lock_try(&l, ID, "set", NULL), -EPERM);
+	assert_int_equal(chown(dir, 0, -1), 0);
+	free(path);
+	free(file);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,11 +637,14 @@ int main(void)
 		cmocka_unit_test(test_reused_pid),
 		cmocka_unit_test(test_directory),
 		cmocka_unit_test(test_keeper),
+		cmocka_unit_test(test_reused_keeper),
+		cmocka_unit_test(test_goes_on),
 		cmocka_unit_test(test_no_keeper),
 		cmocka_unit_test(test_pin_without_keeper),
 		cmocka_unit_test(test_pins),
 		cmocka_unit_test(test_flat_pins),
 		cmocka_unit_test(test_planted_link),
+		cmocka_unit_test(test_foreign_owner),
 	};
 	int failed;
 
