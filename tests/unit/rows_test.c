@@ -154,12 +154,48 @@ static void fits(void **state)
 	free_row(&r);
 }
 
+/* A VM that another thread than the first made: KVM's name for it and its tracer's PID are that thread's, list's is not */
+static void made_by_a_thread(void **state)
+{
+	struct tw_vm vm = { .pid = 2392, .id = "2589-4" };
+	struct tw_tracer t = { .vms = { .v = &vm, .n = 1 }, .opts = { .sources = ~0U, .vcpu = -1 } };
+	struct trace_stats stats = { .delivered = 1000 };
+	struct tw_unit units[] = {
+		{ .info = { .pid = 2589, .name = "2589-4", .vcpu = -1 } },
+		{ .info = { .pid = 2589, .name = "2589-4", .vcpu = 0 } },
+	};
+	struct tw_snapshot none = { 0 }, some = { .v = units, .n = 2 };
+	struct tw_rows first, before, now;
+	struct tw_lines lines = { 0 };
+
+	(void)state;
+	tw_rows_collect(&t, &none, &first);
+	assert_int_equal(first.n, 1);
+	units[1].stats[TRACE_PERIODIC] = &stats;
+	tw_rows_collect(&t, &some, &before);
+	stats.delivered = 1100;
+	tw_rows_collect(&t, &some, &now);
+	assert_int_equal(before.n, 1);
+	assert_int_equal(now.n, 1);
+	assert_string_equal(now.v[0].info.name, "2589-4");
+	assert_non_null(now.v[0].stats[TRACE_PERIODIC]);
+	/* of the interval, not since the start */
+	tw_lines_add(&lines, &now.v[0], &before, 1, 0);
+	assert_int_equal(lines.n, 1);
+	assert_int_equal(lines.v[0].stats->delivered, 100);
+	tw_lines_free(&lines);
+	tw_rows_free(&first);
+	tw_rows_free(&before);
+	tw_rows_free(&now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(intervals),
 		cmocka_unit_test(orders),
 		cmocka_unit_test(fits),
+		cmocka_unit_test(made_by_a_thread),
 	};
 
 	return RUN_TAP(tests);
