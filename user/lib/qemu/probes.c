@@ -34,6 +34,13 @@ static int explain(struct tw_err *e, const char *doing, int err)
 	return tw_cure(e, "leave them on host time: --vmm off");
 }
 
+static int fail_other(const struct tw_vm *vm, const char *what, struct tw_err *e)
+{
+	tw_fail(e, TW_UNSUPPORTED, "cannot have the VMM's clocks follow");
+	tw_fact(e, "process %d %s", vm->pid, what);
+	return tw_cure(e, "attach again");
+}
+
 /*
  * Where the timeline is that the VM has had, if it has; and what the VMM's clocks are not to be ahead by:
  * it was before their time, or is in their offsets.
@@ -95,7 +102,16 @@ void tw_vmm_wake(const struct vmm_state *s)
 	wake(s->pid, s->start);
 }
 
-/* The program that was looked at, and no other that the process may run by now; -errno */
+static bool has_ended(const struct tw_vm *vm)
+{
+	int pidfd = tw_proc_open(vm->pid, vm->start);
+
+	if (pidfd >= 0)
+		close(pidfd);
+	return pidfd < 0;
+}
+
+/* The program that was looked at, and no other that the process may run by now; -1 */
 static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 {
 	const struct stat *was = &look->program;
@@ -106,12 +122,12 @@ static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return -errno;
+		return -1;
 	if (!fstat(fd, &is) && is.st_dev == was->st_dev && is.st_ino == was->st_ino &&
 	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec)
 		return fd;
 	close(fd);
-	return -ESTALE;
+	return -1;
 }
 
 static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look, int program)
@@ -134,14 +150,19 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	int program, err;
 
 	memset(v, 0, sizeof(*v));
-	err = load(v, vm, look, nr, view_fd);
-	if (err)
-		return explain(e, "the probes do not load", err);
 	program = open_program(vm, look);
 	if (program < 0)
-		return explain(e, "its program is not the one that was looked at", program);
+		return fail_other(vm, "does not run the program any more that was looked at", e);
+	err = load(v, vm, look, nr, view_fd);
+	if (err) {
+		close(program);
+		return explain(e, "the probes do not load", err);
+	}
 	err = attach_all(v, vm, look, program);
 	close(program);
+	/* the kernel went by the PID, which may have been another's by then; what it found, it holds to */
+	if (!err && has_ended(vm))
+		return fail_other(vm, "has ended", e);
 	if (err)
 		return explain(e, v->skel->links.vmm_site ? "the probes on KVM do not attach" : "the probes do not attach",
 			       err);

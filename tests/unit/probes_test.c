@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which process gets probes, and which is woken: that one and no other that has its PID by now, or has become another
+ * program. The kernel's part is left out: loading does nothing, and attaching is an occasion.
+ */
+#include "tap.h"
+
+#include <bpf/libbpf.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proc.h"
+#include "qemu/probes.h"
+
+/* A word for a process that the test goes on with */
+static volatile int *word;
+static int loaded, probed;
+static pid_t ends_when_probed;
+
+/* A process of the test's, which ends with it */
+static void stay(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
+int __wrap_bpf_object__attach_skeleton(struct bpf_object_skeleton *s);
+struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *prog, pid_t pid, const char *path,
+							 const char *func, const struct bpf_uprobe_multi_opts *opts);
+
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
+{
+	(void)s;
+	loaded++;
+	return 0;
+}
+
+int __wrap_bpf_object__attach_skeleton(struct bpf_object_skeleton *s)
+{
+	(void)s;
+	return 0;
+}
+
+/* A link of nothing, libbpf's own to free */
+struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *prog, pid_t pid, const char *path,
+							 const char *func, const struct bpf_uprobe_multi_opts *opts)
+{
+	(void)prog, (void)pid, (void)path, (void)func, (void)opts;
+	probed++;
+	if (ends_when_probed)
+		end(ends_when_probed);
+	return calloc(1, 256);
+}
+
+/* What twctl knows of a process, and has seen of its program */
+static void look_at(pid_t pid, struct tw_vm *vm, struct tw_vmm_look *look)
+{
+	struct tw_proc p;
+	char exe[32];
+
+	memset(vm, 0, sizeof(*vm));
+	memset(look, 0, sizeof(*look));
+	assert_true(tw_proc_read(pid, &p));
+	vm->pid = pid;
+	vm->start = p.start;
+	strcpy(vm->id, "4711-9");
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
+	assert_int_equal(stat(exe, &look->program), 0);
+}
+
+static void refused(const struct tw_vm *vm, const struct tw_vmm_look *look, const char *fact, int loads, int probes)
+{
+	char expected[96];
+	struct tw_err e = { 0 };
+	struct tw_vmm v;
+
+	loaded = probed = 0;
+	assert_int_equal(tw_vmm_attach(&v, vm, look, 0, -1, &e), TW_UNSUPPORTED);
+	snprintf(expected, sizeof(expected), "process %d %s", vm->pid, fact);
+	assert_string_equal(e.fact, expected);
+	assert_int_equal(loaded, loads);
+	assert_int_equal(probed, probes);
+	tw_err_free(&e);
+	tw_vmm_close(&v);
+}
+
+static const char other_program[] = "does not run the program any more that was looked at";
+
+/* The attack: what has been looked at, and found to be root's, becomes another program before the probes come */
+static void test_exec(void **unused)
+{
+	struct tw_vmm_look look, before;
+	struct stat now;
+	struct tw_vm vm;
+	char exe[32];
+	pid_t pid;
+	int i;
+
+	(void)unused;
+	*word = 0;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (!*word)
+			usleep(1000);
+		execl("/bin/sleep", "sleep", "1000", NULL);
+		_exit(1);
+	}
+	look_at(pid, &vm, &look);
+	before = look;
+	*word = 1;
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
+	for (i = 0; i < 5000; i++, usleep(1000))
+		if (!stat(exe, &now) && now.st_ino != before.program.st_ino)
+			break;
+	refused(&vm, &look, other_program, 0, 0);
+	/* the same file, written to meanwhile */
+	look_at(pid, &vm, &look);
+	look.program.st_ctim.tv_nsec ^= 1;
+	refused(&vm, &look, other_program, 0, 0);
+	end(pid);
+	/* and one that has ended */
+	refused(&vm, &look, other_program, 0, 0);
+}
+
+/* None of these: it is probed */
+static void test_itself(void **unused)
+{
+	struct tw_vmm_look look;
+	struct tw_err e = { 0 };
+	struct tw_vmm v;
+	struct tw_vm vm;
+	pid_t pid = fork();
+
+	(void)unused;
+	if (!pid)
+		stay();
+	look_at(pid, &vm, &look);
+	assert_int_equal(tw_vmm_attach(&v, &vm, &look, 0, -1, &e), TW_OK);
+	tw_vmm_close(&v);
+	end(pid);
+}
+
+/* The PID is another process's, which runs the same program: before, or as the kernel is about to take it */
+static void test_reused_pid(void **unused)
+{
+	struct tw_vmm_look look;
+	struct tw_vm vm;
+	pid_t pid = fork();
+
+	(void)unused;
+	if (!pid)
+		stay();
+	look_at(pid, &vm, &look);
+	vm.start++;
+	refused(&vm, &look, "has ended", 1, 1);
+	look_at(pid, &vm, &look);
+	ends_when_probed = pid;
+	refused(&vm, &look, "has ended", 1, 1);
+	ends_when_probed = 0;
+}
+
+static bool is_pending(pid_t pid)
+{
+	unsigned long long own = 0, shared = 0;
+	char path[32], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, "SigPnd: %llx", &own);
+		sscanf(line, "ShdPnd: %llx", &shared);
+	}
+	if (f)
+		fclose(f);
+	return (own | shared) >> (VMM_WAKE_SIGNAL - 1) & 1;
+}
+
+static pid_t sleeper(bool blocks)
+{
+	sigset_t set;
+	pid_t pid;
+
+	*word = 0;
+	pid = fork();
+	if (!pid) {
+		sigemptyset(&set);
+		sigaddset(&set, VMM_WAKE_SIGNAL);
+		if (blocks)
+			sigprocmask(SIG_BLOCK, &set, NULL);
+		*word = 1;
+		stay();
+	}
+	while (!*word)
+		usleep(1000);
+	return pid;
+}
+
+static void test_wake(void **unused)
+{
+	struct vmm_state s = { 0 };
+	struct tw_proc p;
+	pid_t pid = sleeper(true);
+
+	(void)unused;
+	assert_true(tw_proc_read(pid, &p));
+	s.pid = pid;
+	/* probes of a VMM that has ended, whose PID is a process's that blocks the signal, too */
+	s.start = p.start + 1;
+	tw_vmm_wake(&s);
+	assert_false(is_pending(pid));
+	s.start = p.start;
+	tw_vmm_wake(&s);
+	assert_true(is_pending(pid));
+	end(pid);
+	/* and one that would die of it */
+	pid = sleeper(false);
+	assert_true(tw_proc_read(pid, &p));
+	s.pid = pid;
+	s.start = p.start;
+	tw_vmm_wake(&s);
+	usleep(20000);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	end(pid);
+	tw_vmm_wake(&s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_itself),
+		cmocka_unit_test(test_reused_pid),
+		cmocka_unit_test(test_wake),
+	};
+
+	word = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return RUN_TAP(tests);
+}
