@@ -185,28 +185,60 @@ static void write_vm(const struct tw_row *row, struct tw_roster *r, const struct
 	tw_json_end(&j);
 }
 
-static int write_prometheus(const char *path, const struct tw_tracer *t, const struct tw_rows *rows,
-			    struct tw_roster *r, struct tw_err *e)
-{
-	struct tw_metrics m = { .rows = rows, .roster = r };
-	struct tw_whole w;
-	int status = tw_whole_open(&w, path, e);
-
-	if (status)
-		return status;
-	tw_tracer_losses(t, &m.events_lost, &m.units_lost);
-	tw_metrics_write(w.f, &m);
-	return tw_whole_commit(&w, e);
-}
-
 struct watch {
 	const struct tw_args *args;
 	uint64_t every, times;
 	/* as it goes */
 	struct tw_roster roster;
 	struct tw_rows before, now;
+	struct tw_warps warps;		/* as they were last written */
 	uint64_t last_ns, lines;
 };
+
+static bool has_row(const struct tw_rows *rows, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < rows->n; i++)
+		if (!rows->v[i].gone && !strcmp(rows->v[i].info.name, id))
+			return true;
+	return false;
+}
+
+/* What makes the time of a VM is there also while nothing of it is traced; of those that are named alone, where some are */
+static void read_warps(struct watch *h, const struct tw_tracer *t)
+{
+	struct tw_warps old = h->warps, *w = &h->warps;
+	size_t i, k, n = 0;
+
+	tw_warps_read(w);
+	for (i = 0; i < w->n; i++)
+		if (!t->nr_wanted || has_row(&h->now, w->v[i].id))
+			w->v[n++] = w->v[i];
+	w->n = n;
+	for (i = 0; i < old.n; i++) {
+		for (k = 0; k < n && strcmp(w->v[k].id, old.v[i].id); k++)
+			;
+		/* another may have its name next */
+		if (k == n && !has_row(&h->now, old.v[i].id))
+			tw_roster_forget(&h->roster, old.v[i].id);
+	}
+	tw_warps_free(&old);
+}
+
+static int write_prometheus(struct watch *h, const struct tw_tracer *t, struct tw_err *e)
+{
+	struct tw_metrics m = { .rows = &h->now, .roster = &h->roster, .warps = &h->warps };
+	struct tw_whole w;
+	int status = tw_whole_open(&w, h->args->prometheus, e);
+
+	if (status)
+		return status;
+	read_warps(h, t);
+	tw_tracer_losses(t, &m.events_lost, &m.units_lost);
+	tw_metrics_write(w.f, &m);
+	return tw_whole_commit(&w, e);
+}
 
 /* Until the interval is over; where it is the shares that are shown, more looks make them sharper */
 static void wait_until(struct watch *h, uint64_t due)
@@ -285,7 +317,7 @@ static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 		look(&h->roster, &h->now);
 		show_rows(h, t, s.now_ns);
 		if (h->args->prometheus)
-			status = write_prometheus(h->args->prometheus, t, &h->now, &h->roster, e);
+			status = write_prometheus(h, t, e);
 		h->last_ns = s.now_ns;
 		gone = tw_tracer_all_gone(t, &s);
 		forget_gone(h, t, &s);
@@ -293,6 +325,7 @@ static int watch(struct tw_tracer *t, void *arg, struct tw_err *e)
 	}
 	tw_rows_free(&h->before);
 	tw_rows_free(&h->now);
+	tw_warps_free(&h->warps);
 	tw_roster_free(&h->roster);
 	return status ? status : tw_tell_end(t, gone, e);
 }

@@ -14,11 +14,15 @@
 static struct tw_known web = { .id = "7-9", .found = true, .name = "we\"b\n\\", .uuid = "12345678-1234-1234-1234-123456789abc" };
 static struct tw_known dead = { .id = "8-9", .found = true, .name = "dead" };
 
+static struct tw_known quiet = { .id = "9-9", .found = true, .name = "quiet" };
+
 static char *metrics(const struct tw_rows *rows)
 {
-	struct tw_known *v[] = { &web, &dead };
-	struct tw_roster roster = { .v = v, .n = 2, .scanned = true };
-	struct tw_metrics m = { .rows = rows, .roster = &roster, .events_lost = 5, .units_lost = 6 };
+	struct tw_known *v[] = { &web, &dead, &quiet };
+	struct tw_roster roster = { .v = v, .n = 3, .scanned = true };
+	struct tw_warp warp[] = { { "7-9", false, { 3, 1 } }, { "9-9", true, { 1, 3 } } };
+	struct tw_warps warps = { warp, 2 };
+	struct tw_metrics m = { .rows = rows, .roster = &roster, .warps = &warps, .events_lost = 5, .units_lost = 6 };
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
@@ -73,6 +77,13 @@ static void prometheus(void **state)
 	has(text, want);
 	has(text, "timewarp_not_counted_total{what=\"event\"} 5\n");
 	has(text, "timewarp_not_counted_total{what=\"unit\"} 6\n");
+	/* also of a VM that nothing was seen of */
+	snprintf(want, sizeof(want), "timewarp_vm_attached%s} 0\n", label);
+	has(text, want);
+	snprintf(want, sizeof(want), "timewarp_vm_factor%s} 1\n", label);
+	has(text, want);
+	has(text, "timewarp_vm_attached{vm=\"9-9\",name=\"quiet\",uuid=\"\"} 1\n");
+	has(text, "timewarp_vm_factor{vm=\"9-9\",name=\"quiet\",uuid=\"\"} 0.333333333333\n");
 	assert_null(strstr(text, "8-9"));
 	/* a family's samples stand together, behind its head, which comes once */
 	for (rest = text; (line = strsep(&rest, "\n"));) {

@@ -31,18 +31,24 @@ static void write_value(FILE *f, const char *text)
 }
 
 /* NAME{vm="",name="",uuid="" and then @more, which is ours and ends the brace */
-static void sample(FILE *f, const char *name, const char *suffix, const struct tw_metrics *m,
-		   const struct tw_row *row, const char *more)
+static void sample_of(FILE *f, const char *name, const char *suffix, const struct tw_metrics *m,
+		      const char *id, const char *more)
 {
-	const struct tw_known *k = tw_roster_of(m->roster, row->info.name);
+	const struct tw_known *k = tw_roster_of(m->roster, id);
 
 	fprintf(f, "%s%s{vm=\"", name, suffix);
-	write_value(f, row->info.name);
+	write_value(f, id);
 	fputs("\",name=\"", f);
 	write_value(f, k->name);
 	fputs("\",uuid=\"", f);
 	write_value(f, k->uuid);
 	fprintf(f, "\"%s} ", more);
+}
+
+static void sample(FILE *f, const char *name, const char *suffix, const struct tw_metrics *m,
+		   const struct tw_row *row, const char *more)
+{
+	sample_of(f, name, suffix, m, row->info.name, more);
 }
 
 /* Each live VM's each source */
@@ -185,6 +191,26 @@ static void write_poll(FILE *f, const struct family *fam, const struct tw_metric
 	}
 }
 
+static void write_attached(FILE *f, const struct family *fam, const struct tw_metrics *m)
+{
+	const struct tw_warp *w;
+
+	for (w = m->warps->v; w < m->warps->v + m->warps->n; w++) {
+		sample_of(f, fam->name, "", m, w->id, "");
+		fprintf(f, "%d\n", w->attached);
+	}
+}
+
+static void write_factor(FILE *f, const struct family *fam, const struct tw_metrics *m)
+{
+	const struct tw_warp *w;
+
+	for (w = m->warps->v; w < m->warps->v + m->warps->n; w++) {
+		sample_of(f, fam->name, "", m, w->id, "");
+		fprintf(f, "%.12g\n", w->attached && w->force.den ? (double)w->force.num / w->force.den : 1);
+	}
+}
+
 static void write_losses(FILE *f, const struct family *fam, const struct tw_metrics *m)
 {
 	fprintf(f, "%s{what=\"event\"} %llu\n", fam->name, (unsigned long long)m->events_lost);
@@ -208,6 +234,9 @@ static const struct family families[] = {
 	  "Where the vCPUs' time on the host went; the states add up to the time.", write_cpu, 0 },
 	{ "timewarp_vcpu_poll_seconds_total", "counter",
 	  "What of the state run was polling before a halt.", write_poll, 0 },
+	{ "timewarp_vm_attached", "gauge", "Whether a policy makes the time of the VM.", write_attached, 0 },
+	{ "timewarp_vm_factor", "gauge",
+	  "Guest seconds per host second in force; 1 where no policy is attached.", write_factor, 0 },
 	{ "timewarp_not_counted_total", "counter",
 	  "Events, and vCPUs or their sources, that there was no room to count.", write_losses, 0 },
 };

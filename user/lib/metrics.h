@@ -8,10 +8,12 @@
 
 #include "roster.h"
 #include "rows.h"
+#include "warps.h"
 
 struct tw_metrics {
 	const struct tw_rows *rows;
 	struct tw_roster *roster;
+	const struct tw_warps *warps;
 	uint64_t events_lost, units_lost;	/* see tw_tracer_losses() */
 };
 
