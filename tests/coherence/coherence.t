@@ -34,7 +34,10 @@ parts() {
 shift
 out=build/out
 mkdir -p $out
-common=$(cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/host/lib/Tw{Host,QemuClocks}.pm bpf/vmm.bpf.c user/lib/{code.c,qemu/*.c,session/*.c} $(find kernel-patch -type f ! -name "*.md" | sort) | sha256sum)
+common=$({
+	cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/host/lib/Tw{Host,QemuClocks}.pm bpf/vmm.bpf.c user/lib/{code.c,qemu/*.c,session/*.c}
+	find kernel-patch -type f ! -name "*.md" -print0 | sort -z | xargs -0 cat
+} | sha256sum)
 n=0 failed=0
 while read -r name vars test <&3; do
 	case " $* " in '  ' | *" $name "*) ;; *) continue ;; esac

@@ -15,6 +15,6 @@ for d in "$out"/*.deb; do
 done
 hints() { lintian --allow-root --fail-on none "$out"/*.deb | grep '^[EW]: '; }
 ok "lintian has no error and no warning that is not explained" finds_nothing hints
-paths() { for d in "$out"/*.deb; do dpkg-deb --fsys-tarfile "$d" | grep -a -o -m 3 "$PWD[^ ]*\|$other[^ ]*"; done; }
+paths() { for d in "$out"/*.deb; do dpkg-deb --fsys-tarfile "$d" | grep -a -o -m 3 "${PWD}[^ ]*\|${other}[^ ]*"; done; }
 ok "no path of this machine is in them" finds_nothing paths
 done_testing
