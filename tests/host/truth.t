@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 # What twctl says of a guest is so: dates, one after the other, and where the RTC was given one; guests that read other
-# clocks than kvmclock; VMs that QEMU has stopped; hosts that lack something; QEMU's main loop.
-# TW_PARTS="dates base stop stuck slow back probe poll wake" takes some of it.
+# clocks than kvmclock; VMs that QEMU has stopped, or has not started yet; hosts that lack something; QEMU's main loop.
+# TW_PARTS="dates base stop new stuck slow back probe poll wake" takes some of it.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
@@ -13,7 +13,7 @@ use Time::Local qw(timegm);
 use Time::HiRes qw(time sleep);
 use TwHost;
 
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop stuck slow back probe poll wake';
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop new stuck slow back probe poll wake';
 my $before = left_behind();
 
 sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }
@@ -129,6 +129,50 @@ if ($part{stop}) {
 	ok($dated && abs(seconds($dated) - $date) <= 4, "... with the date that it shows") or diag("$text\n" . iso($date));
 	($rc, $out) = twctl('doctor', '--vm', $g);
 	ok($rc == 10 && $out =~ /^wrong +behind .*\n.*(\n.*)?catchup/m, '... and doctor, with the cure') or diag("$rc $out");
+	stop_guest($g);
+}
+
+# libvirt starts QEMU with -S, and lets it go once it has told others of it: whoever attaches then is there before the
+# guest's first instruction. A VM that waits for another's state is no such
+if ($part{new}) {
+	my $g = 'fresh';
+	my $p = spawn('tools/guest', 'start', '--name', $g, '--smp', 2, '--qemu', '-S');
+	ok(wait_until(60, sub { (twctl('list'))[1] =~ /fresh/ }), 'started with -S: list has it');
+	sleep 1;
+	my ($rc, $out) = twctl('list', '-j');
+	is(decode_json($out)->{vms}[0]{stopped}, JSON::PP::false, '... and not as one that has lost time');
+	my $held = attach($g, '--factor', 20);
+	ok($held, '... and it is attached before its first instruction') or kill 'TERM', $p->{pid};
+	if ($held) {
+		my $began = host_s();
+		qmp($g, '{"execute":"cont"}');
+		($rc, $out) = finish($p);
+		is($rc, 0, '... it comes up') or diag($out);
+		my $h = host_s();
+		my $up = uptime($g);
+		my $lived = host_s() - $began;
+		# uptime has nothing of what came before the kernel
+		ok($up > 5 * ($h - $began) && $up <= 20 * $lived + 1, sprintf '... at 20x from the first on: up for %.0f s after %.1f s', $up, $lived);
+		my $off = guest_date($g) - rtc_date($g);
+		ok(abs($off) <= 20, "... date and RTC agree, but for what it takes to read them: $off s");
+		detach($held);
+		$off = guest_date($g) - rtc_date($g);
+		ok(abs($off) <= 2, "... and when it is detached: $off s");
+		jump_to($g, '... and it is known to twctl', int(guest_date($g)) + 86400);
+		stop_guest($g);
+	} else {
+		finish($p);
+		run('tools/guest', 'stop', $g);
+	}
+
+	$g = 'comes';
+	$p = spawn('tools/guest', 'start', '--name', $g, '--smp', 1, '--qemu', '-incoming', '--qemu', 'defer');
+	ok(wait_until(60, sub { (twctl('list'))[1] =~ /comes/ }), 'started with -incoming: list has it');
+	sleep 1;
+	($rc, $out) = twctl_within(60, 'attach', '--vm', $g, '--factor', 2);
+	ok($rc == 5 && $out =~ /stopped/, '... and it is refused: ' . (split /\n/, $out)[0]) or diag("$rc $out");
+	kill 'TERM', $p->{pid};
+	finish($p);
 	stop_guest($g);
 }
 

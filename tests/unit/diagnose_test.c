@@ -273,6 +273,22 @@ static void clocks_offered(void **state)
 	}
 }
 
+/* A guest whose state comes from elsewhere, as of virsh restore, does not begin here */
+static void incoming_guests(void **state)
+{
+	static const char fresh[] = "qemu\0-S\0-name\0incoming", restored[] = "qemu\0-S\0-incoming\0defer",
+			  snapshot[] = "qemu\0--loadvm\0one";
+	struct tw_qemu_time q;
+
+	(void)state;
+	tw_qemu_time_parse(fresh, sizeof(fresh), &q);
+	assert_false(q.incoming);
+	tw_qemu_time_parse(restored, sizeof(restored), &q);
+	assert_true(q.incoming);
+	tw_qemu_time_parse(snapshot, sizeof(snapshot), &q);
+	assert_true(q.incoming);
+}
+
 /* A file as KVM_GET_STATS_FD gives it, with two statistics, and cut anywhere */
 static void binary_stats(void **state)
 {
@@ -339,6 +355,7 @@ int main(void)
 		cmocka_unit_test(behind_by_what_qemu_let_it_stand),
 		cmocka_unit_test(counts_provoked),
 		cmocka_unit_test(clocks_offered),
+		cmocka_unit_test(incoming_guests),
 		cmocka_unit_test(binary_stats),
 		cmocka_unit_test(cut_short),
 	};

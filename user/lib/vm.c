@@ -497,6 +497,27 @@ int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e)
 	return -1;
 }
 
+bool tw_vm_has_run(const struct tw_vm *vm)
+{
+	char *pattern = vm->dir ? tw_asprintf("%s/vcpu*/pid", vm->dir) : NULL;
+	bool has = !pattern;
+	glob_t g;
+	size_t i;
+
+	if (pattern && !glob(pattern, GLOB_NOSORT, NULL, &g)) {
+		for (i = 0; i < g.gl_pathc && !has; i++) {
+			char *text = tw_read_file(g.gl_pathv[i], NULL);
+
+			/* the thread that was the last to run it */
+			has = !text || atoi(text);
+			free(text);
+		}
+		globfree(&g);
+	}
+	free(pattern);
+	return has;
+}
+
 bool tw_vm_is_gone(const struct tw_vm *vm)
 {
 	int pidfd = tw_proc_open(vm->pid, vm->start);

@@ -90,6 +90,9 @@ int tw_vm_find(const struct tw_vms *vms, const char *text, const char *doing, st
  */
 int tw_vm_take_fd(const struct tw_vm *vm, struct tw_err *e);
 
+/* Whether any of its vCPUs has ever run; true where KVM's state files are not to be seen */
+bool tw_vm_has_run(const struct tw_vm *vm);
+
 /* Whether it has ended: its process has, or KVM knows it no more, as far as that can be seen */
 bool tw_vm_is_gone(const struct tw_vm *vm);
 

@@ -224,15 +224,21 @@ static bool find_rtc(struct place *p)
 	return true;
 }
 
+static void read_time(pid_t pid, struct tw_qemu_time *q)
+{
+	size_t len = 0;
+	char *argv = tw_read_cmdline(pid, &len);
+
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, q);
+	free(argv);
+}
+
 /* Whether vCPUs halt in user space, as they do with a LAPIC there, and so may pass KVM's hooks late */
 static bool halts_in_user_space(pid_t pid)
 {
 	struct tw_qemu_time q;
-	size_t len = 0;
-	char *argv = tw_read_cmdline(pid, &len);
 
-	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &q);
-	free(argv);
+	read_time(pid, &q);
 	return q.irqchip == TW_IRQCHIP_USER;
 }
 
@@ -354,12 +360,26 @@ static bool runs(const struct tw_vm *vm)
 	return in_kvm;
 }
 
+/*
+ * Whether its guest is still to begin, as of -S, which libvirt gives: no vCPU has ever run, and no state of a guest that
+ * has run elsewhere comes in
+ */
+static bool is_new(const struct tw_vm *vm)
+{
+	struct tw_qemu_time q;
+
+	if (tw_vm_has_run(vm))
+		return false;
+	read_time(vm->pid, &q);
+	return !q.incoming;
+}
+
 bool tw_vmm_is_stopped(const struct tw_vm *vm)
 {
 	struct tw_vmm_look look;
 	short enabled = 1;
 
-	if (!vm->dir || runs(vm))
+	if (!vm->dir || runs(vm) || is_new(vm))
 		return false;
 	tw_vmm_look(vm, false, &look);
 	return look.possible && tw_mem_read(vm->pid, look.state.enabled, &enabled, sizeof(enabled)) && !enabled;

@@ -52,7 +52,8 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 
 /*
  * Whether QEMU has stopped the VM, by "stop" in its monitor, for a snapshot or a migration; false where that cannot be
- * seen. Its kvmclock stands then, and goes on from there, whatever is done to it meanwhile.
+ * seen. Its kvmclock stands then, and goes on from there, whatever is done to it meanwhile. A guest that has never run
+ * (-S) is none of these: it has read no clock yet, so none can part from another.
  */
 bool tw_vmm_is_stopped(const struct tw_vm *vm);
 
