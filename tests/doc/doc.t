@@ -133,6 +133,7 @@ for my $d (sort @docs) {
 	none("$d: no path or registry of one machine", $text{$d} =~ /($machine)/g);
 }
 cmp_ok(-s 'README.md', '<=', 6144, 'README is read in four minutes');
+cmp_ok(scalar(() = $text{'README.md'} =~ m{^!\[.+\]\([\w/-]+\.svg\)$}gm), '==', 2, 'README has a picture of a warp, and one of a report on aging');
 my %linked = map { $_ => 1 } $text{'README.md'} =~ m{\]\((doc/[\w-]+\.md)}g;
 none('README leads to each document', grep { m{^doc/} && !$linked{$_} } @docs);
 cmp_ok(scalar keys %goal, '>', 15, 'goals of make are found: ' . keys %goal);
