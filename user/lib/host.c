@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
@@ -72,12 +73,35 @@ static bool has_cap(int cap)
 static void check_privilege(struct tw_check *c)
 {
 	if (has_cap(CAP_SYS_ADMIN) && has_cap(CAP_SYS_PTRACE)) {
-		fact(c, TW_PRESENT, "may load BPF programs and take other processes' descriptors");
+		fact(c, TW_PRESENT, "CAP_SYS_ADMIN and CAP_SYS_PTRACE are held");
 		return;
 	}
 	fact(c, TW_MISSING, "CAP_SYS_ADMIN and CAP_SYS_PTRACE are not both held");
 	c->status = TW_FAILED;
 	cure(c, "run twctl as root");
+}
+
+/* As the kernel numbers the first ones of all; which they are is the same in each kernel (PROC_USER_INIT_INO, PROC_PID_INIT_INO) */
+#define FIRST_USER_NS 0xeffffffdU
+#define FIRST_PID_NS 0xeffffffcU
+
+/* Root in a container holds all capabilities, of its own namespaces */
+static void check_namespace(struct tw_check *c)
+{
+	struct stat user, pid;
+
+	if (stat("/proc/self/ns/user", &user) || stat("/proc/self/ns/pid", &pid)) {
+		fact(c, TW_UNKNOWN, "the namespaces of this process are not shown");
+		return;
+	}
+	c->status = TW_FAILED;
+	cure(c, "run twctl on the host itself, outside of the container");
+	if (user.st_ino != FIRST_USER_NS)
+		fact(c, TW_MISSING, "this is a user namespace, whose root may not load BPF programs");
+	else if (pid.st_ino != FIRST_PID_NS)
+		fact(c, TW_MISSING, "this is a PID namespace, and KVM names VMs by the host's PIDs");
+	else
+		fact(c, TW_PRESENT, "the host's own user and PID namespaces");
 }
 
 static void check_lockdown(struct tw_check *c)
@@ -487,6 +511,7 @@ static const struct {
 } table[] = {
 	{ "kernel", 0, check_kernel },
 	{ "privilege", TW_NEED_HOOK | TW_NEED_TRACE, check_privilege },
+	{ "namespace", TW_NEED_HOOK | TW_NEED_TRACE, check_namespace },
 	{ "lockdown", 0, check_lockdown },
 	{ "kernel-btf", TW_NEED_HOOK | TW_NEED_TRACE, check_btf },
 	{ "bpf-jit", TW_NEED_HOOK | TW_NEED_TRACE, check_jit },
@@ -499,7 +524,7 @@ static const struct {
 	{ "debugfs", TW_NEED_STATE | TW_NEED_TRACE, check_debugfs },
 	{ "bpffs", TW_NEED_PIN, check_bpffs },
 	{ "left", 0, check_left },
-	{ "host-tsc", 0, check_clocksource },
+	{ "clocksource", 0, check_clocksource },
 	{ "tsc-scaling", 0, check_scaling },
 	{ "trace", 0, check_trace },
 };
