@@ -320,7 +320,7 @@ static void look_for_sleep(struct attachment *a)
 {
 	struct tw_err ignored = { 0 };
 	struct tw_state st;
-	char why[160];
+	char why[240];
 	bool known = !strcmp(a->policy, "skip-idle") && !tw_state_read(a->t.vm->dir, &st, &ignored);
 
 	tw_err_free(&ignored);

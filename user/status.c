@@ -13,6 +13,7 @@
 #include "qemu/date.h"
 #include "qemu/layout.h"
 #include "qemu/probes.h"
+#include "rate.h"
 #include "twctl.h"
 #include "when.h"
 
@@ -40,12 +41,22 @@ static void print_values(const char *title, const struct tw_params *params, cons
 			  params->v[i].help);
 }
 
+static void print_rate(const struct tw_state *st, const struct tw_live *l)
+{
+	struct tw_rate r;
+
+	tw_rate_judge(st, &l->counters, l->counts, l->counts_size, &r);
+	tw_printf("  %-13s %.5g guest seconds a host second %s, bounded %s\n", "rate", r.rate,
+		  r.lately ? "in the last minute" : "since it was attached", tw_rate_bound_text(r.bound));
+}
+
 static void print_params(const struct tw_vm *vm, const struct tw_state *st)
 {
 	struct tw_live l;
 
 	if (!open_live(vm, st, &l))
 		return;
+	print_rate(st, &l);
 	if (l.group)
 		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
 	print_values("parameters", &l.params, l.data, l.size);
@@ -218,12 +229,24 @@ static void write_values(struct tw_json *j, const char *key, const struct tw_par
 	tw_json_close(j, '}');
 }
 
+static void write_rate(struct tw_json *j, const struct tw_state *st, const struct tw_live *l)
+{
+	struct tw_rate r;
+	char text[32];
+
+	tw_rate_judge(st, &l->counters, l->counts, l->counts_size, &r);
+	snprintf(text, sizeof(text), "%.6g", r.rate);
+	tw_json_str(j, "guest_per_host", text);
+	tw_json_str(j, "bounded_by", tw_rate_bound_name(r.bound));
+}
+
 static void write_params(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
 {
 	struct tw_live l;
 
 	if (!open_live(vm, st, &l))
 		return;
+	write_rate(j, st, &l);
 	tw_json_int(j, "group_vms", l.group ? tw_group_count(l.group) : 1);
 	write_values(j, "parameters", &l.params, l.data, l.size);
 	write_values(j, "counters", &l.counters, l.counts, l.counts_size);
@@ -449,12 +472,12 @@ const struct tw_verb tw_verb_status = {
 	.synopsis = "[VM | --all] [--every TIME [--count N]]",
 	.summary = "show how the time of one VM, or of all attached ones, stands",
 	.more = "Shows guest minus host time, over all attachments that the VM has had, and the\n"
-		"date that the guest shows; of an attached one the factor asked and the factor in\n"
-		"force to 12 digits, the TSC mode, since when, how long vCPUs were held, and what\n"
-		"the kernel had to clamp; and for each clock, whether KVM warps it, the probes on\n"
-		"the VMM do, or it is on host time, and why. In JSON, nanoseconds and ticks\n"
-		"are decimal strings, and each VM is an object on a line of its own. With\n"
-		"--every, a VM is one line of text.\n",
+		"date that the guest shows; of an attached one its rate and what bounds that, the\n"
+		"factor asked and the factor in force to 12 digits, the TSC mode, since when, how\n"
+		"long vCPUs were held, and what the kernel had to clamp; and for each clock that\n"
+		"is there, whether KVM warps it, the probes on the VMM do, or it is on host time,\n"
+		"and why. In JSON, nanoseconds and ticks are decimal strings, and each VM is an\n"
+		"object on a line of its own. With --every, a VM is one line of text.\n",
 	.options = options,
 	.vm_operand = true,
 	.run = run,

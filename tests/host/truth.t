@@ -270,8 +270,9 @@ if ($part{poll}) {
 	my $g = 'awake';
 	guest($g, '--smp', 1, '--append', 'idle=poll');
 	my $p = attach($g, '--policy', 'skip-idle');
-	ok($p && wait_until(40, sub { (slurp($p->{file}) // '') =~ /vCPU 0/ }), 'skip-idle on a guest that never halts: says what keeps it awake')
+	ok($p && wait_until(40, sub { (slurp($p->{file}) // '') =~ /vCPU 0 .*exits\/s/ }), 'skip-idle on a guest that never halts: says what keeps it awake, and how often it exits')
 		or diag($p ? slurp($p->{file}) : '');
+	like((twctl('status', '--vm', $g))[1], qr/^ +rate +\S+ guest seconds a host second .*, bounded by the guest/m, '... and status what bounds its rate');
 	detach($p);
 	stop_guest($g);
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "rate.h"
+
+#include <string.h>
+
+/* A counter by its name; false if there is none */
+static bool counter(const struct tw_params *counters, const void *counts, size_t size, const char *name, uint64_t *value)
+{
+	size_t i;
+
+	for (i = 0; i < counters->n && counts; i++) {
+		const struct tw_param *p = &counters->v[i];
+
+		if (strcmp(p->name, name) || p->size != sizeof(*value) || p->offset > size ||
+		    sizeof(*value) > size - p->offset)
+			continue;
+		memcpy(value, (const char *)counts + p->offset, sizeof(*value));
+		return true;
+	}
+	return false;
+}
+
+/* What took most of the host's time: a leap itself takes none */
+static enum tw_rate_bound most(uint64_t span, uint64_t guard, uint64_t vmm)
+{
+	uint64_t guest = guard + vmm < span ? span - guard - vmm : 0;
+
+	if (guest >= guard && guest >= vmm)
+		return TW_RATE_GUEST;
+	return guard > vmm ? TW_RATE_IDLE : TW_RATE_VMM;
+}
+
+void tw_rate_judge(const struct tw_state *st, const struct tw_params *counters, const void *counts, size_t size,
+		   struct tw_rate *r)
+{
+	uint64_t span = st->host_ns - st->since_host_ns, guard = 0, vmm = 0, rate = 0;
+	bool skips = counter(counters, counts, size, "guard_ns", &guard) &&
+		     counter(counters, counts, size, "vmm_ns", &vmm);
+
+	memset(r, 0, sizeof(*r));
+	r->lately = skips && counter(counters, counts, size, "rate", &rate) && rate;
+	if (r->lately)
+		r->rate = rate;
+	else if (span)
+		r->rate = (double)(int64_t)(st->guest_ns - st->since_host_ns - st->lead_ns) / span;
+	if (skips)
+		r->bound = most(span, guard, vmm);
+	else if ((unsigned __int128)st->asked.num * st->force.den > (unsigned __int128)st->force.num * st->asked.den &&
+		 (unsigned __int128)st->force.num * st->max.den >= (unsigned __int128)st->max.num * st->force.den)
+		r->bound = TW_RATE_LIMIT;
+}
+
+const char *tw_rate_bound_name(enum tw_rate_bound bound)
+{
+	static const char *const names[] = { "factor", "limit", "guest", "vmm", "idle" };
+
+	return names[bound];
+}
+
+const char *tw_rate_bound_text(enum tw_rate_bound bound)
+{
+	static const char *const texts[] = {
+		"by the factor that its policy asks for",
+		"by the highest factor that its TSC mode bears: see --tsc",
+		"by the guest, which was awake, or had timers due, for most of the time",
+		"by the VMM, which was awake, or had a timer due, for most of the time",
+		"by the wait for devices that had been used: see the parameter idle",
+	};
+
+	return texts[bound];
+}
