@@ -98,7 +98,8 @@ const struct tw_verb tw_verb_set = {
 	.synopsis = "VM [--factor F] [NAME=VALUE]...",
 	.summary = "change a policy's parameters while it is attached",
 	.more = "The change is in force when the command returns. If the policy refuses it\n"
-		"(status 5), the old values are back. 'twctl status --vm VM' shows the\n"
+		"(status 5), the old values are back. A VM that QEMU has stopped is refused\n"
+		"(status 5), as by attach, swap, step and jump. 'twctl status --vm VM' shows the\n"
 		"parameters there are.\n",
 	.options = options,
 	.max_operands = 64,
