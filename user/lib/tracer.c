@@ -360,6 +360,7 @@ static void fill_wanted(struct tw_tracer *t)
 
 int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, struct tw_err *e)
 {
+	char lacks[sizeof(e->what)];
 	int status;
 
 	memset(t, 0, sizeof(*t));
@@ -367,8 +368,10 @@ int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, stru
 	t->vmms = tw_grow(NULL, 1, sizeof(*t->vmms));
 	memset(t->vmms, 0, sizeof(*t->vmms));
 	status = tw_host_require(TW_NEED_TRACE, e);
-	if (status)
-		return tw_what(e, "cannot %s: %s", opts->doing, tw_strdup(e->what));
+	if (status) {
+		memcpy(lacks, e->what, sizeof(lacks));
+		return tw_what(e, "cannot %s: %s", opts->doing, lacks);
+	}
 	status = find_vms(t, e);
 	if (!status)
 		status = load(t, e);
