@@ -50,10 +50,36 @@ mkdir "$dir/t" "$dir/t/tools"
 cp tools/version "$dir/t/tools/"
 echo 1.2.3 >"$dir/t/VERSION"
 g() { git -C "$dir/t" -c user.name=t -c user.email=t -c commit.gpgsign=false -c tag.gpgsign=false "$@" >/dev/null; }
+# later THAN: the package that is made now has a later version than that one, and names it
+later() { dpkg --compare-versions "$(v)" gt "$1" || { echo "$(v) is not later than $1"; false; }; }
+v() { "$dir/t/tools/version" --debian; }
+ok "a tarball has the version of its file, as a package too" test "$(v)" = 1.2.3
 ok "a tarball has the version of its file" test "$("$dir/t/tools/version")" = 1.2.3
 g init -q
 g add . && g commit -q -m one
 ok "a checkout without a tag adds its commit" test "$("$dir/t/tools/version")" = "1.2.3-g$(git -C "$dir/t" rev-parse --short HEAD)"
+was=$(v)
+ok "its package comes before that of the version that it is to be" dpkg --compare-versions "$was" lt 1.2.3
+g commit -q --allow-empty -m two
+ok "a later commit is a later package" later "$was"
+was=$(v)
+g tag -a -m v v1.2.3
+ok "and the tag later than that" later "$was"
+ok "as it is" test "$(v)" = 1.2.3
+g commit -q --allow-empty -m three
+ok "a commit after the tag is a later package" later 1.2.3
+for _ in {1..9}; do
+	was=$(v)
+	g commit -q --allow-empty -m more
+done
+ok "the tenth later than the ninth" later "$was"
+was=$(v)
+echo >>"$dir/t/tools/version"
+ok "what is not committed is a later one, too" later "$was"
+g checkout -q tools/version
+g tag -a -m v v1.2.4-rc1
+ok "a candidate is later than what it was made of" later "$was"
+ok "and comes before the release" dpkg --compare-versions "$(v)" lt 1.2.4
 g tag -a -m v v1.2.4
 ok "a tag is the version" test "$("$dir/t/tools/version")" = 1.2.4
 echo >>"$dir/t/VERSION"

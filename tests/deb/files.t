@@ -10,7 +10,16 @@ trap 'rm -rf "$dir"' EXIT
 mkdir "$dir/bin"
 
 deb_version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
-ok "the packages have the tree's version, $(cat VERSION)" test "$deb_version" = "$(cat VERSION)"
+ok "the changelog of the packages begins with the tree's version, $(cat VERSION)" test "$deb_version" = "$(cat VERSION)"
+
+# tools/deb, with a dpkg-buildpackage that only tells what it was to build
+mkdir "$dir/deb"
+printf '#!/bin/sh\necho installed\n' >"$dir/deb/dpkg-query"
+printf '#!/bin/sh\n' >"$dir/deb/dpkg-checkbuilddeps"
+printf '#!/bin/sh\nsed -n "1s/.*(\\(.*\\)).*/\\1/p" debian/changelog >../timewarp_stub.deb\n' >"$dir/deb/dpkg-buildpackage"
+chmod +x "$dir"/deb/*
+ok "packages are built" says 0 timewarp_stub.deb env PATH="$dir/deb:$PATH" tools/deb --out "$dir/out"
+ok "with the version of the commit: $(tools/version --debian)" test "$(cat "$dir/out/timewarp_stub.deb")" = "$(tools/version --debian)"
 
 if command -v groff >/dev/null; then
 	ok "groff has nothing to say of timewarp-reload.8" finds_nothing sh -c 'groff -man -ww -Tutf8 tools/timewarp-reload.8 2>&1 >/dev/null'

@@ -11,7 +11,7 @@ if [ "$(id -u)" != 0 ]; then
 fi
 parts=" ${TW_DEB_PARTS-bad kernels} "
 ls build/deb/timewarp_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
-version=$(cat VERSION)
+version=$(dpkg-deb -f "$(echo build/deb/timewarp_*.deb)" Version) || exit 1
 work=$(mktemp -d) || exit 1
 root=$work/root
 unmount() {
