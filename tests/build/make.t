@@ -45,6 +45,15 @@ fi
 
 ok "DESTDIR and PREFIX say where" says 0 "$dir/root/opt/x/bin/twctl" make -n install DESTDIR="$dir/root" PREFIX=/opt/x
 
+unlisted() {
+	local t
+	for t in tests/host/*.t; do
+		t=${t##*/}
+		sed -n 's/.*\(set --\|on-host.t"\) //p' tests/on-host.t tests/on-host-long.t | grep -qw -- "${t%.t}" || echo "$t"
+	done
+}
+ok "each test of tests/host is one of make check or of make check-all" finds_nothing unlisted
+
 # Versions: a tag, a checkout, a tarball
 mkdir "$dir/t" "$dir/t/tools"
 cp tools/version "$dir/t/tools/"
