@@ -37,7 +37,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	cp build/deb/timewarp-dev_*.deb tests/deb/complete.zsh debian/tests/author "$root/debs/"
 	apt update
 	ok "$suite: an author's, an operator's and a tester's tools come beside the packages" apt install "/debs/*.deb" pkgconf \
-		fish zsh mandoc prometheus prometheus-node-exporter libxml2-utils libvirt-daemon-system libvirt-clients
+		fish zsh mandoc busybox-static cpio prometheus prometheus-node-exporter libxml2-utils libvirt-daemon-system libvirt-clients
 	ok "$suite: the package's own test holds" says 0 "a policy is made, built and checked" in_root /debs/author
 	ok "$suite: promtool takes the alerts" says 0 "SUCCESS" in_root promtool check rules /usr/share/timewarp/timewarp.rules.yml
 	for page in "$root"/usr/share/man/man8/{twctl,timewarp}*.8.gz; do
