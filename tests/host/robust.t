@@ -10,6 +10,8 @@ use Test::More;
 use TwHost;
 
 my $rounds = $ENV{TW_ROUNDS} // 20;
+# Of the guest that is plugged a vCPU and reset: at 50 its boot takes long
+my $factor = $ENV{TW_RESET_FACTOR} // 50;
 my $g = $ENV{TW_ROBUST_GUEST} // (grep({ $_ eq 'k2' } @guests) ? 'k2' : $guests[0]);
 my $pid = guest($g);
 my $before = left_behind();
@@ -212,7 +214,7 @@ sub victim { return guest('victim', '--smp', 1, '--qemu', '-smp', '--qemu', '1,m
 
 {
 	my $vpid = victim();
-	my $p = attach('victim', '--factor', 50);
+	my $p = attach('victim', '--factor', $factor);
 	# Hotplug
 	my $answer = qmp('victim', '{"execute":"device_add","arguments":{"driver":"host-x86_64-cpu","id":"c1","socket-id":1,"core-id":0,"thread-id":0}}');
 	$answer = qmp('victim', '{"execute":"device_add","arguments":{"driver":"host-x86_64-cpu","id":"c1","socket-id":0,"core-id":1,"thread-id":0}}')
