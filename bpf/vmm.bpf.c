@@ -422,8 +422,10 @@ static __always_inline void wakes_up(s32 ready)
 	due = vmms.vm[nr].due_ns;
 	read_segment(&seg);
 	if (ready > (vmm.woken ? 1 : 0) ||
-	    (!vmm.network && due && due != ~0ULL && seg.active && due <= guest_now(&seg) + seg.mono_ns + POLL_NS))
+	    (!vmm.network && due && due != ~0ULL && seg.active && due <= guest_now(&seg) + seg.mono_ns + POLL_NS)) {
 		count_kick();
+		__sync_fetch_and_add(&vmms.vm[nr].own_kicks, 1);
+	}
 	tell_due(0);
 }
 

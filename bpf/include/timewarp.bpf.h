@@ -9,7 +9,7 @@
  *   - counters, if any:	TIMEWARP_COUNTER()
  *   - events, if any:		TIMEWARP_EVENTS(), timewarp_tell()
  *   - the VMM's timers and devices, if they matter: TIMEWARP_VMMS(), timewarp_vmm_due_ns(),
- *     timewarp_vmm_kicks(), timewarp_vmm_wakes()
+ *     timewarp_vmm_kicks(), timewarp_vmm_own_kicks(), timewarp_vmm_wakes()
  *   - one decision function:	TIMEWARP_DECIDE()
  *   - an exit record:		TIMEWARP_EXIT_RECORD()
  *   - the table naming them:	TIMEWARP_OPS()
@@ -337,7 +337,8 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	extern int __timewarp_events_end
 
 /**
- * TIMEWARP_VMMS - have timewarp_vmm_due_ns(), timewarp_vmm_kicks() and timewarp_vmm_wakes() know of VMMs
+ * TIMEWARP_VMMS - have timewarp_vmm_due_ns(), timewarp_vmm_kicks(), timewarp_vmm_own_kicks() and
+ * timewarp_vmm_wakes() know of VMMs
  *
  * One in an object. twctl shares it with its probes on the VMMs, where there are some.
  */
@@ -346,7 +347,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	/* When a VMM's timer is due next, in guest time: 0 while one is awake, U64_MAX	\
 	 * if none is armed, or nothing is known of them				\
 	 */										\
-	static __always_inline __u64							\
+	__attribute__((unused)) static __always_inline __u64				\
 	timewarp_vmm_due_ns(__attribute__((unused)) const struct kvm_timewarp_view *view)	\
 	{										\
 		__u64 due = ~0ULL, one;							\
@@ -366,7 +367,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	/* How often there was something to do for a device of their VMMs': a guest has	\
 	 * turned to it, or the VMM itself has; U64_MAX if that is not known of each	\
 	 */										\
-	static __always_inline __u64 timewarp_vmm_kicks(void)				\
+	__attribute__((unused)) static __always_inline __u64 timewarp_vmm_kicks(void)	\
 	{										\
 		__u64 sum = 0;								\
 											\
@@ -378,8 +379,17 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 		}									\
 		return sum;								\
 	}										\
+	/* How often of that no guest had turned to it: something was ready, or due */	\
+	__attribute__((unused)) static __always_inline __u64 timewarp_vmm_own_kicks(void)	\
+	{										\
+		__u64 sum = 0;								\
+											\
+		for (int i = 0; i < TIMEWARP_MAX_VMS; i++)				\
+			sum += timewarp_vmms.vm[i].own_kicks;				\
+		return sum;								\
+	}										\
 	/* How often a change of the timeline has woken one of their VMMs */		\
-	static __always_inline __u64 timewarp_vmm_wakes(void)				\
+	__attribute__((unused)) static __always_inline __u64 timewarp_vmm_wakes(void)	\
 	{										\
 		__u64 sum = 0;								\
 											\

@@ -153,6 +153,7 @@ struct timewarp_vmm_view {
 	unsigned long long mono_ns;	/* its clock minus the timeline, as KVM continues it */
 	unsigned long long kicks;	/* times that there was something to do for its devices */
 	unsigned long long wakes;	/* times that a change of the timeline has woken it */
+	unsigned long long own_kicks;	/* of the kicks, those that were not the guest's: it has woken by itself */
 };
 
 struct timewarp_vmms {

@@ -6,11 +6,16 @@
  *	twctl jump   --vm my-guest 2038-01-19T03:14:00Z
  *	twctl attach --vm my-guest --policy jump --param to=30d --exit-when-done
  *
- * The guest goes in leaps, with a pause of host time after each for what has become due: a timer that
- * a leap passes fires once, at its end, however often it would have. A guest that reads kvmclock is
- * told of each leap by KVM, by the flag that a VMM sets after a pause, and its watchdogs start anew; it
- * bears leaps of minutes. One that does not would take a leap of 20 s for a lockup, and gets
- * leaps of 10 s.
+ * The guest goes in leaps, and after each does what has become due: a timer that a leap passes fires
+ * once, at its end, however often it would have. The next leap comes as soon as all vCPUs wait again and no
+ * device is at work for it. How long that must be so, it learns: four times the longest pause that it has seen in
+ * a device's work, as that was how long a request took, at most "patience" and at least "idle". Until it has
+ * seen any, "patience".
+ *
+ * A guest that reads kvmclock is told of each leap by KVM, by the flag that a VMM sets after a pause, and
+ * its kernel's watchdogs start anew. Those of user space do not: 60 s are half of the shortest that is common. One
+ * without would take a leap of 20 s for a lockup, and gets 10 s. So does one that works, or whose devices do for long:
+ * Linux gives a disk 30 s for a request.
  *
  * It ends at the moment asked for, to the nanosecond, if that lies ahead by more than what the last
  * pause takes; a moment that has passed is refused with ETIME.
@@ -27,22 +32,38 @@ TIMEWARP_SUMMARY("move the guest forward, to a date or by a span, or back if tha
 
 TIMEWARP_PARAM_WHEN(to, "a date of the guest, or a span of its time");
 TIMEWARP_PARAM(__u64, leap, 0, 0, 1800000000000ULL, "ns",
-	       "how far it goes at once; 0 for 10 minutes, or 10 s if it cannot be told");
+	       "how far it goes at once; 0 for a minute, or 10 s if it cannot be told");
 TIMEWARP_PARAM(__u64, pause, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
-	       "host time after each leap");
+	       "host time after which a guest that works leaps as well");
+TIMEWARP_PARAM(__u64, idle, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
+	       "host time for which no device must have been used, at least");
+TIMEWARP_PARAM(__u64, patience, 200000000ULL, 1000000ULL, 60000000000ULL, "ns",
+	       "the same at most, where devices are slow");
 TIMEWARP_PARAM(__u64, backward, 0, 0, 1, "", "1: 'to' is a date that has passed, or a span to go back by");
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, between leaps and afterwards");
 
 TIMEWARP_COUNTER(leaps, "", "how many it took so far");
 TIMEWARP_COUNTER(arrived, "", "1 when it is there");
+TIMEWARP_COUNTER(guard_ns, "ns", "host time for which no device must have been used, as it is now");
+TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(jump_exit)
 
-#define LEAP_TOLD_NS (600 * TIMEWARP_NS_PER_SEC)
+#define LEAP_TOLD_NS (60 * TIMEWARP_NS_PER_SEC)
 #define LEAP_UNTOLD_NS (10 * TIMEWARP_NS_PER_SEC)
+/* Of a guest that is at work, or has a device at work */
+#define LEAP_AT_WORK_NS (10 * TIMEWARP_NS_PER_SEC)
 
 static volatile __u64 at_ns;
 static volatile _Bool back, back_there;
+/* Where the last leap was to end, and when in host ns it was asked for */
+static volatile __u64 leap_end_ns, leapt_ns;
+/*
+ * What devices do: what timewarp_vmm_kicks() and timewarp_vmm_own_kicks() said last, and since when; whether they are
+ * at work; the longest pause in that; and what the longest has been of late
+ */
+static volatile __u64 last_kicks, last_own_kicks, last_kicks_ns, gap_ns, learnt_gap_ns;
+static volatile _Bool at_work;
 
 static __always_inline __u64 leap_of(const struct kvm_timewarp_view *view)
 {
@@ -65,19 +86,113 @@ static __always_inline __u64 target(const struct kvm_timewarp_view *view, __u64 
 	return at >> 62 ? 0 : at;
 }
 
-static __always_inline void leap_to(const struct kvm_timewarp_view *view,
-				    struct kvm_timewarp_answer *answer, __u64 at)
+/* The guard for what is under way, from what was learnt */
+static __always_inline void set_guard(void)
 {
-	__u64 now = view->guest_ns, far = leap_of(view);
+	__u64 ns = 4 * learnt_gap_ns;
+
+	guard_ns = ns < idle ? idle : ns > patience ? patience : ns;
+}
+
+/* At first something may be under way, and nothing is known of how long that takes */
+static __always_inline void begin_to_learn(const struct kvm_timewarp_view *view)
+{
+	last_kicks = timewarp_vmm_kicks();
+	last_own_kicks = timewarp_vmm_own_kicks();
+	last_kicks_ns = leapt_ns = view->host_ns;
+	leap_end_ns = 0;
+	gap_ns = 0;
+	learnt_gap_ns = patience / 4;
+	at_work = 1;
+	set_guard();
+}
+
+/* Something was done for a device, so long after what was done last */
+static __always_inline void learn(const struct kvm_timewarp_view *view, __u64 kicks, __u64 after_ns)
+{
+	__u64 own = timewarp_vmm_own_kicks();
+	/* Nobody had asked for it meanwhile: an answer that was not waited for */
+	_Bool late = kicks - last_kicks == own - last_own_kicks && after_ns < patience;
+
+	if ((at_work || late) && after_ns > gap_ns)
+		gap_ns = after_ns;
+	if (gap_ns > learnt_gap_ns) {
+		learnt_gap_ns = gap_ns;
+		set_guard();
+	}
+	at_work = 1;
+	last_kicks = kicks;
+	last_own_kicks = own;
+	last_kicks_ns = view->host_ns;
+}
+
+/* Whether no device has been at work for so long that none is taken to be */
+static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view)
+{
+	__u64 kicks = timewarp_vmm_kicks(), for_ns = view->host_ns - last_kicks_ns;
+
+	/* Nothing is known of them */
+	if (kicks == ~0ULL)
+		return view->host_ns - leapt_ns >= pause;
+	if (kicks != last_kicks) {
+		learn(view, kicks, for_ns);
+		return 0;
+	}
+	if (!timewarp_vmm_due_ns(view) || (at_work && for_ns < guard_ns))
+		return 0;
+	if (at_work) {
+		/* Nothing was slow, and that some was is forgotten by and by */
+		if (gap_ns < learnt_gap_ns)
+			learnt_gap_ns -= (learnt_gap_ns - gap_ns) / 8;
+		gap_ns = 0;
+		at_work = 0;
+		set_guard();
+	}
+	return 1;
+}
+
+static __always_inline void leap_to(const struct kvm_timewarp_view *view,
+				    struct kvm_timewarp_answer *answer, __u64 at, __u64 far)
+{
+	__u64 now = view->guest_ns;
 
 	if (at > now)
 		answer->leap_ns = at - now > far ? now + far : at;
 	else
 		answer->leap_ns = now - at > far ? now - far : at;
-	/* it is behind the guest for ever, so having been there is what counts */
-	back_there = answer->leap_ns == at;
-	answer->next_host_ns = view->host_ns + pause;
-	leaps++;
+	leap_end_ns = answer->leap_ns;
+	leapt_ns = view->host_ns;
+}
+
+/* Backward nothing is awaited but the pause */
+static __always_inline void go_back(const struct kvm_timewarp_view *view,
+				    struct kvm_timewarp_answer *answer, __u64 at)
+{
+	if (view->host_ns - leapt_ns >= pause || !leap_end_ns) {
+		leap_to(view, answer, at, leap_of(view));
+		/* it is behind the guest for ever, so having been there is what counts */
+		back_there = answer->leap_ns == at;
+		leaps++;
+	}
+	answer->next_host_ns = leapt_ns + pause;
+}
+
+static __always_inline void go_on(const struct kvm_timewarp_view *view,
+				  struct kvm_timewarp_answer *answer, __u64 at)
+{
+	__u64 far = leap_of(view), since_ns = view->host_ns - leapt_ns;
+	_Bool quiet = is_quiet(view), waits = view->idle_ns > 0;
+
+	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
+	answer->next_idle_ns = TIMEWARP_MIN_IDLE_NS;
+	if (quiet && waits)
+		/* If one of them runs by then, it may ask something of a device */
+		answer->flags = KVM_TIMEWARP_IF_IDLE | KVM_TIMEWARP_PAST_TIMERS;
+	else if ((quiet && since_ns >= pause) || since_ns >= pause + 4 * guard_ns)
+		far = far < LEAP_AT_WORK_NS ? far : LEAP_AT_WORK_NS;
+	else
+		return;
+	leap_to(view, answer, at, far);
 }
 
 TIMEWARP_DECIDE(jump_decide, view, answer)
@@ -96,11 +211,20 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		back_there = 0;
 		arrived = 0;
 		leaps = 0;
+		begin_to_learn(view);
 	}
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
+	/* One that was to be made if the vCPUs wait has not been made if they did not */
+	if (!back && leap_end_ns && view->guest_ns >= leap_end_ns) {
+		leaps++;
+		leap_end_ns = 0;
+	}
 	if (back ? !back_there : view->guest_ns < at) {
-		leap_to(view, answer, at);
+		if (back)
+			go_back(view, answer, at);
+		else
+			go_on(view, answer, at);
 	} else if (!arrived) {
 		arrived = 1;
 		timewarp_tell(view, TIMEWARP_EVENT_DONE, leaps);

@@ -45,8 +45,9 @@ for my $text ($part{jump} ? ('+1d', '+' . (2 + int rand 20000) . 's') : ()) {
 	ok($u1 - $u0 >= $span && $u1 - $u0 < $span + $took + 1, sprintf 'jump %s: the guest is up for %.2f s more, in %.2f s of the host', $text, $u1 - $u0, $took);
 	ok($d1 - $d0 >= $span - 1 && $d1 - $d0 < $span + $took + 2, "jump $text: and its date agrees");
 	my @leaps = grep { $_->{pid} == $pid && $_->{change} eq 'leap' } @{ $t->{segments} };
-	my $asked = int(($span + 599) / 600);
-	is(scalar @leaps, $asked, "jump $text: in leaps of 10 minutes");
+	my $asked = int(($span + 59) / 60);
+	# some are shorter: those while something may be under way
+	ok(@leaps >= $asked - 1 && @leaps < 1.1 * $asked + 20, sprintf 'jump %s: in %d leaps of a minute', $text, scalar @leaps) or diag("not $asked");
 	# to the nanosecond: the last leap ends at attach + span, whatever happened between
 	my ($start) = grep { $_->{pid} == $pid && $_->{change} eq 'start' } @{ $t->{segments} };
 	my $off = $leaps[-1]{guest_ns} - $start->{guest_ns} - $span * 1e9;

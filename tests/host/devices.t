@@ -1,0 +1,103 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# jump beside devices that answer in ordinary time, which is slow: an NVMe, an AHCI and a virtio-scsi disk that take 100 ms a
+# request, a hardware watchdog, a service that systemd would watch over. Nothing gives up that would not have, had the guest
+# lived that time with its devices answering.
+use strict;
+use warnings;
+use lib 'tests/host/lib';
+use Test::More;
+use TwHost;
+
+my $g = 'devices';
+my $latency_ns = 100_000_000;
+sub disk { my ($node) = @_; return map { ('--qemu', $_) } '-blockdev', "null-co,node-name=$node,size=1073741824,read-zeroes=on,latency-ns=$latency_ns" }
+sub device { return map { ('--qemu', $_) } '-device', shift }
+
+# The guest's image has no such drivers: they come from its kernel's package, on a disk
+sub drivers {
+	my @names = @_;
+	my $dir = '/tmp/tw-drivers';
+	my ($base, $version) = (run('bash', '-c', '. tools/lib.sh && need_kernel && echo "$TW_KDIR" && echo "$TW_KVER"'))[1] =~ /(.+)/g;
+	mkdir $dir;
+	my (@order, %seen);
+	for my $file (map { (run('modprobe', '-d', $base, '-S', $version, '--show-depends', $_))[1] =~ /^insmod (\S+)/mg } @names) {
+		my ($module) = $file =~ m{([^/]+)\.ko[^/]*$};
+		next if $seen{$module}++;
+		my $unpack = $file =~ /\.xz$/ ? 'xz -dc' : $file =~ /\.zst$/ ? 'zstd -dqc' : 'cat';
+		my ($rc, $out) = run('sh', '-c', "$unpack '$file' >$dir/$module.ko");
+		$rc == 0 or BAIL_OUT("$module: $out");
+		push @order, "$module.ko";
+	}
+	open my $f, '>', "$dir/order" or die "$dir/order: $!";
+	print $f "@order\n";
+	close $f;
+	run('tar', '-C', $dir, '-cf', "$dir.tar", 'order', @order);
+	return "$dir.tar";
+}
+my $drivers = drivers(qw(nvme ahci sd_mod virtio_scsi i6300esb));
+my $pid = guest($g, '--smp', 1, '--append', 'tsc=reliable', '--qemu', '-drive', '--qemu', "file=$drivers,format=raw,if=virtio,readonly=on",
+	disk('n'), device('nvme,drive=n,serial=1'), disk('a'), device('ide-hd,drive=a'),
+	device('virtio-scsi-pci'), disk('s'), device('scsi-hd,drive=s'), device('i6300esb'), '--qemu', '-action', '--qemu', 'watchdog=shutdown');
+my $before = left_behind();
+
+sub in_guest { return guest_exec($g, 'sh', '-c', shift) }
+in_guest('for m in $(cat /lib/modules/list); do insmod /lib/modules/$m.ko 2>/dev/null; done; mkdir /tmp/d; cd /tmp/d; tar -xf /dev/vda;'
+	. ' for m in $(cat order); do insmod $m; done');
+ok(wait_until(60, sub { my ($rc) = in_guest('[ -b /dev/nvme0n1 ] && [ -b /dev/sda ] && [ -b /dev/sdb ] && [ -c /dev/watchdog ]'); return !$rc }),
+	'the guest has three disks and a watchdog') or BAIL_OUT((in_guest('dmesg | tail -n 30; ls /dev'))[1]);
+my $read = 'dd if=/dev/$d of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || echo $d failed >>/tmp/failed';
+my ($rc, $out) = in_guest("read a x </proc/uptime; d=nvme0n1; $read; read b x </proc/uptime; echo from \$a to \$b");
+my ($from, $to) = $out =~ /from ([\d.]+) to ([\d.]+)/;
+cmp_ok($to - $from, '>=', 0.09, 'a request takes as long as it was to') or diag($out);
+
+# What gave up, in the guest's own words
+sub gave_up {
+	return (in_guest('dmesg | grep -iE "timeout|timed out|abort|exception|reset|failed command|I/O error|blocked for more"; cat /tmp/failed 2>/dev/null; true'))[1];
+}
+my $said = gave_up();
+sub jump {
+	my ($what, $span) = @_;
+	my ($u0) = (in_guest('cat /proc/uptime'))[1] =~ /^([\d.]+)/;
+	my $h0 = host_s();
+	my ($rc, $out) = twctl('jump', '--vm', $g, "+$span");
+	my $took_s = host_s() - $h0;
+	my ($u1) = (in_guest('cat /proc/uptime'))[1] =~ /^([\d.]+)/;
+	is($rc, 0, "$what: jump +$span") or diag($out);
+	my ($n, $unit) = $span =~ /^(\d+)(\w)$/;
+	my $span_s = $n * { m => 60, h => 3600, d => 86400 }->{$unit};
+	ok($u1 - $u0 >= $span_s && $u1 - $u0 < $span_s + $took_s + 20, sprintf '%s: it has passed, in %.2f s of the host', $what, $took_s);
+	is(gave_up(), $said, "$what: no request, disk or controller gave up") and return $took_s;
+	$said = gave_up();
+	return $took_s;
+}
+# A program of the guest in its background; and the end of those that look for a file
+sub start { my ($name, $script) = @_; in_guest("($script) </dev/null >/tmp/$name.out 2>&1 &") }
+sub stop {
+	my ($file) = @_;
+	in_guest("touch /tmp/$file");
+	# past their sleep
+	twctl('jump', '--vm', $g, '+2m');
+}
+
+# A service is told to by its own timer, and its watcher waits twice as long
+start('service', 'while [ ! -e /tmp/end ]; do sleep 1; done | pet 180');
+start('hardware', 'exec 3>/dev/watchdog; while [ ! -e /tmp/end ]; do echo >&3; sleep 10; done; echo V >&3');
+my $fast_s = jump('a guest that waits', '1d');
+cmp_ok($fast_s, '<', 60, 'a guest that waits goes fast');
+
+my @disks = qw(nvme0n1 sda sdb);
+start($_, "d=$_; while [ ! -e /tmp/rare ]; do $read; sleep 60; done") for @disks;
+jump('disks that are used each minute', '1h');
+stop('rare');
+
+start($_, "d=$_; while [ ! -e /tmp/busy ]; do $read; done") for @disks;
+jump('disks that always work', '5m');
+stop('busy');
+stop('end');
+my ($pets) = (in_guest('cat /tmp/service.out'))[1];
+like($pets, qr/^pets \d{3}/m, 'the service was told to live');
+unlike($pets, qr/killed/, '... and never ended');
+is((in_guest('echo alive'))[1], "alive\n", 'the hardware watchdog, petted each third of its time, has not reset the guest');
+same_as_before($before, 'nothing is left');
+done_testing();

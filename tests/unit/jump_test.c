@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The policy jump, compiled for this machine: when it leaps and how far, with a guest whose devices are used. */
+#include "../../bpf/policies/jump.bpf.c"
+
+#include <stdbool.h>
+
+#include "policy_kernel.h"
+#include "tap.h"
+
+#define MS 1000000ULL
+#define SECOND 1000000000ULL
+#define DAY (86400 * SECOND)
+
+__u32 bpf_get_prandom_u32(void)
+{
+	return 4;
+}
+
+static struct kvm_timewarp_view now;
+static struct kvm_timewarp_answer said;
+static __u64 begun_ns;
+
+static struct timewarp_vmm_view *vm(void)
+{
+	return (void *)&timewarp_vmms.vm[0];
+}
+
+/* Asks, and does what is answered: a leap takes no host time */
+static void ask(__u32 event)
+{
+	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
+
+	now.event = event;
+	said = (struct kvm_timewarp_answer){ .factor_num = 1, .factor_den = 1 };
+	assert_int_equal(jump_decide(args), 0);
+	if (!said.leap_ns || (!now.idle_ns && (said.flags & KVM_TIMEWARP_IF_IDLE)))
+		return;
+	now.guest_ns = said.leap_ns;
+	/* KVM ends such a leap at the next timer, unless it is to go past it */
+	if ((said.flags & KVM_TIMEWARP_IF_IDLE) && !(said.flags & KVM_TIMEWARP_PAST_TIMERS) && now.guest_ns > now.next_timer_ns)
+		now.guest_ns = now.next_timer_ns;
+}
+
+/* So far ahead of a guest with kvmclock that waits, of whose devices nothing is known but that they may be at work */
+static void begin_for(bool vmm, __u64 span_ns)
+{
+	to.kind = TIMEWARP_AFTER_GUEST;
+	to.ns = span_ns;
+	leap = 0;
+	pause = idle = 5 * MS;
+	patience = 200 * MS;
+	backward = 0;
+	factor.num = factor.den = 1;
+	*vm() = (struct timewarp_vmm_view){ .pid = vmm, .due_ns = vmm ? ~0ULL : 0, .kicks = 7 };
+	now = (struct kvm_timewarp_view){
+		.host_ns = 1000 * SECOND, .guest_ns = 5000 * SECOND, .factor_num = 1, .factor_den = 1,
+		.next_timer_ns = 5001 * SECOND, .state = KVM_TIMEWARP_TELLS, .idle_ns = MS,
+	};
+	ask(KVM_TIMEWARP_ATTACH);
+	begun_ns = now.host_ns;
+}
+
+static void begin(bool vmm)
+{
+	begin_for(vmm, 3650 * DAY);
+}
+
+/* As much of the host's time goes by, with a look each millisecond; returns the longest leap meanwhile */
+static __u64 wait_ns(__u64 span_ns)
+{
+	__u64 end = now.host_ns + span_ns, before, far = 0;
+
+	while (now.host_ns < end) {
+		now.host_ns += MS;
+		now.guest_ns += MS;
+		if (now.idle_ns)
+			now.idle_ns += MS;
+		before = now.guest_ns;
+		ask(KVM_TIMEWARP_HOST_TIME);
+		if (now.guest_ns - before > far)
+			far = now.guest_ns - before;
+	}
+	return far;
+}
+
+/* What a guest with a disk that takes so long does, a request after the other; returns the longest leap meanwhile */
+static __u64 requests(unsigned int n, __u64 took_ns)
+{
+	__u64 far = 0, one;
+
+	while (n--) {
+		vm()->kicks++;
+		one = wait_ns(took_ns);
+		far = one > far ? one : far;
+	}
+	return far;
+}
+
+static void begins_when_no_device_can_be_at_work_any_more(void **state)
+{
+	(void)state;
+	begin(true);
+	assert_int_equal(said.leap_ns, 0);
+	assert_int_equal(wait_ns(199 * MS), 0);
+	assert_int_equal(wait_ns(MS), 60 * SECOND);
+}
+
+static void leaps_at_once_when_the_guest_waits_again(void **state)
+{
+	int i;
+
+	(void)state;
+	begin(true);
+	wait_ns(200 * MS);
+	for (i = 0; i < 100; i++) {
+		__u64 before = now.guest_ns;
+
+		now.host_ns += TIMEWARP_MIN_IDLE_NS;
+		now.idle_ns = TIMEWARP_MIN_IDLE_NS;
+		ask(KVM_TIMEWARP_IDLE);
+		assert_int_equal(now.guest_ns - before, 60 * SECOND);
+	}
+}
+
+static void no_leap_while_a_disk_of_100_ms_works(void **state)
+{
+	int i;
+
+	(void)state;
+	begin(true);
+	wait_ns(250 * MS);
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(requests(3, 100 * MS), 0);
+		/* the last one has been answered: a kick, and quiet */
+		vm()->kicks++;
+		assert_int_equal(wait_ns(190 * MS), 0);
+		assert_int_equal(wait_ns(20 * MS), 60 * SECOND);
+	}
+}
+
+static void a_fast_disk_is_waited_for_no_longer_than_it_needs(void **state)
+{
+	int i;
+
+	(void)state;
+	begin(true);
+	wait_ns(250 * MS);
+	for (i = 0; i < 40; i++) {
+		assert_int_equal(requests(5, MS), 0);
+		wait_ns(250 * MS);
+	}
+	assert_int_equal(guard_ns, idle);
+	vm()->kicks++;
+	assert_int_equal(wait_ns(5 * MS), 0);
+	assert_int_equal(wait_ns(MS), 60 * SECOND);
+	/* A slower one was not waited for, once */
+	vm()->kicks++;
+	assert_int_equal(wait_ns(50 * MS), 60 * SECOND);
+	vm()->kicks++;
+	vm()->own_kicks++;
+	wait_ns(MS);
+	assert_int_equal(guard_ns, 200 * MS);
+	assert_int_equal(wait_ns(199 * MS), 0);
+}
+
+/* 30 s is what Linux gives a disk: so far a guest must not get while a request may be under way */
+static void a_guest_that_never_rests_goes_in_short_leaps(void **state)
+{
+	__u64 far, from;
+
+	(void)state;
+	begin(true);
+	wait_ns(250 * MS);
+	now.idle_ns = 0;
+	from = now.guest_ns;
+	far = requests(200, 100 * MS);
+	assert_int_equal(far, 10 * SECOND);
+	/* no more often than each 800 ms, of which a request sees one */
+	assert_in_range(now.guest_ns - from, 20 * 10 * SECOND, 26 * 10 * SECOND + 20 * SECOND);
+	/* devices that rest, and a vCPU that does not */
+	wait_ns(300 * MS);
+	assert_int_equal(wait_ns(50 * MS), 10 * SECOND);
+}
+
+static void a_vmm_that_is_awake_is_waited_for(void **state)
+{
+	(void)state;
+	begin(true);
+	wait_ns(250 * MS);
+	vm()->due_ns = 0;
+	assert_int_equal(wait_ns(4 * MS), 0);
+	vm()->due_ns = ~0ULL;
+	assert_int_equal(wait_ns(MS), 60 * SECOND);
+}
+
+static void without_probes_there_is_a_pause_between_leaps(void **state)
+{
+	__u64 from;
+
+	(void)state;
+	begin(false);
+	from = now.guest_ns;
+	assert_int_equal(wait_ns(100 * MS), 60 * SECOND);
+	assert_in_range(now.guest_ns - from, 19 * 60 * SECOND, 21 * 60 * SECOND);
+}
+
+static void ends_where_it_was_to(void **state)
+{
+	(void)state;
+	begin_for(true, DAY);
+	while (!arrived && now.host_ns < begun_ns + 100 * SECOND)
+		wait_ns(10 * MS);
+	assert_int_equal(arrived, 1);
+	assert_int_equal(leaps, 1440);
+	assert_int_equal(at_ns, 5000 * SECOND + DAY);
+	assert_int_equal(wait_ns(SECOND), 0);
+}
+
+static void counts_only_leaps_that_were_made(void **state)
+{
+	(void)state;
+	begin(true);
+	wait_ns(199 * MS);
+	/* it waits when asked, and runs when the leap is to be made */
+	now.host_ns += MS;
+	now.event = KVM_TIMEWARP_HOST_TIME;
+	said = (struct kvm_timewarp_answer){ .factor_num = 1, .factor_den = 1 };
+	{
+		unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
+
+		assert_int_equal(jump_decide(args), 0);
+	}
+	assert_true(said.leap_ns && (said.flags & KVM_TIMEWARP_IF_IDLE));
+	now.idle_ns = 0;
+	now.host_ns += MS;
+	ask(KVM_TIMEWARP_HOST_TIME);
+	assert_int_equal(leaps, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(begins_when_no_device_can_be_at_work_any_more),
+		cmocka_unit_test(leaps_at_once_when_the_guest_waits_again),
+		cmocka_unit_test(no_leap_while_a_disk_of_100_ms_works),
+		cmocka_unit_test(a_fast_disk_is_waited_for_no_longer_than_it_needs),
+		cmocka_unit_test(a_guest_that_never_rests_goes_in_short_leaps),
+		cmocka_unit_test(a_vmm_that_is_awake_is_waited_for),
+		cmocka_unit_test(without_probes_there_is_a_pause_between_leaps),
+		cmocka_unit_test(ends_where_it_was_to),
+		cmocka_unit_test(counts_only_leaps_that_were_made),
+	};
+
+	return RUN_TAP(tests);
+}
