@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -108,11 +109,50 @@ static int count_vcpu_dirs(const char *path)
 	return n;
 }
 
+static int64_t ns_of(const struct timespec *ts)
+{
+	return ts->tv_sec * 1000000000LL + ts->tv_nsec;
+}
+
+/* When a process began, by the clock that files are dated by */
+static int64_t began_ns(const struct tw_vm *vm)
+{
+	struct timespec real = { 0 }, boot = { 0 };
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return ns_of(&real) - ns_of(&boot) + (int64_t)vm->start * (1000000000 / sysconf(_SC_CLK_TCK));
+}
+
+/* Files are dated by the last tick */
+#define TICK_NS 20000000
+
+/* Whether a directory was there before the process was: files that come later date it anew, those in it tell */
+static bool is_older(const char *dir, const struct tw_vm *vm)
+{
+	int64_t oldest = INT64_MAX, ns;
+	struct dirent *entry;
+	struct stat st;
+	DIR *d = opendir(dir);
+
+	while (d && (entry = readdir(d))) {
+		if (!strcmp(entry->d_name, "..") || fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
+			continue;
+		ns = ns_of(&st.st_ctim);
+		if (ns < oldest)
+			oldest = ns;
+	}
+	if (d)
+		closedir(d);
+	return oldest < began_ns(vm) - TICK_NS;
+}
+
 /*
  * A directory's name is that of the VM's maker, for as long as the VM lives; KVM gives a second VM of
  * that name none.  vcpuN/pid tells whose it is: a thread that runs a vCPU shares its maker's memory.
+ * Where no vCPU has run yet: one that was made under the PID of now, before this process had it, is not its own.
  */
-static bool is_dir_of(const char *dir, pid_t pid)
+static bool is_dir_of(const char *dir, const struct tw_vm *vm)
 {
 	char *pattern = tw_asprintf("%s/vcpu*/pid", dir);
 	bool other = false, own = false;
@@ -129,13 +169,13 @@ static bool is_dir_of(const char *dir, pid_t pid)
 			/* 0: it has not run yet; one that has gone tells nothing */
 			if (tid <= 0 || !tw_proc_read(tid, &p))
 				continue;
-			own = p.tgid == pid;
+			own = p.tgid == vm->pid;
 			other |= !own;
 		}
 		globfree(&g);
 	}
 	free(pattern);
-	return own || !other;
+	return own || (!other && !is_older(dir, vm));
 }
 
 static bool try_dir(struct tw_vm *vm, pid_t tid)
@@ -143,7 +183,7 @@ static bool try_dir(struct tw_vm *vm, pid_t tid)
 	struct stat st;
 	char *path = tw_asprintf("%s/%d-%d", TW_KVM_DEBUGFS, tid, vm->fd);
 
-	if (stat(path, &st) || !S_ISDIR(st.st_mode) || !is_dir_of(path, vm->pid)) {
+	if (stat(path, &st) || !S_ISDIR(st.st_mode) || !is_dir_of(path, vm)) {
 		free(path);
 		return false;
 	}
