@@ -420,6 +420,12 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 		tw_tell_date(a);
 	if (status)
 		return status;
+	if (a->args->dry_run) {
+		status = tw_attachment_try(&a->made, mode, e);
+		if (!status)
+			tw_tell_planned(a, mode);
+		return status;
+	}
 	/* From here on, Ctrl-C waits until there is something whole to undo; so does a reader who has gone */
 	signals = tw_signal_fd("attach", SIGPIPE, 0, e);
 	if (signals < 0)
@@ -469,7 +475,7 @@ static int end(struct attachment *a, int status, struct tw_err *e)
 {
 	struct tw_err other = { 0 };
 
-	if (status || !a->args->pin) {
+	if (!a->args->dry_run && (status || !a->args->pin)) {
 		tw_attachment_detach(&a->made);
 		if (tw_attachment_end(&a->made, &other) && !status) {
 			*e = other;
@@ -525,6 +531,7 @@ static const struct tw_option options[] = {
 		  "auto on off"),
 	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
 		  NULL),
+	TW_OPTION("dry-run", 0, TW_FLAG, dry_run, NULL, "only say what it would do", NULL),
 	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it when the policy is done", NULL),
 	TW_OPTION("exit-when-done", 0, TW_FLAG, exit_when_done, NULL,
 		  "detach when the policy is done", NULL),
@@ -535,7 +542,8 @@ const struct tw_verb tw_verb_attach = {
 	.name = "attach",
 	.synopsis = "VM|(--vm VM)... (--factor F | --policy POLICY)\n"
 		    "                    [--param NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
-		    "                    [--pin] [--chaos] [--exec COMMAND] [--exit-when-done]",
+		    "                    [--pin] [--chaos] [--exec COMMAND] [--exit-when-done]\n"
+		    "                    [--dry-run]",
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
@@ -564,6 +572,11 @@ const struct tw_verb tw_verb_attach = {
 		"--exec runs a command in a shell, and nobody waits for it. It finds in its\n"
 		"environment TIMEWARP_VM, TIMEWARP_NAME, TIMEWARP_UUID, TIMEWARP_POLICY and\n"
 		"TIMEWARP_EVENT, which is done. With -j what it prints goes to standard error.\n"
+		"\n"
+		"--dry-run makes all checks, has the verifier look at the policy, and says what\n"
+		"would be done: the VM, the policy and its parameters, the TSC mode, the probes\n"
+		"on the VMM, each clock. Nothing is attached, and nothing left. The status is\n"
+		"what attach's would be, but that the policy itself is not asked: it may refuse.\n"
 		"\n"
 		"Ctrl-C, SIGTERM and SIGHUP detach, and so does a pipe that nobody reads any\n"
 		"more, at the next line that would go into it. nohup keeps its meaning.\n"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clocks.h"
 #include "host.h"
 #include "parse.h"
 #include "qemu/date.h"
@@ -153,6 +154,83 @@ static void report_json(const struct attachment *a, struct tw_state *st, bool kn
 	tw_json_str(&j, "undo", undo);
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
+}
+
+/* ---- what would be attached */
+
+static const char *planned_mode(unsigned int mode)
+{
+	static const char *const names[] = {
+		[KVM_TIMEWARP_TSC_SCALED] = "scaled", [KVM_TIMEWARP_TSC_TRAPPED] = "trapped",
+		[KVM_TIMEWARP_TSC_OFFSET] = "offset",
+	};
+
+	if (mode == KVM_TIMEWARP_TSC_AUTO)
+		return tw_host_scales_tsc() ? "scaled" : "trapped";
+	return names[mode];
+}
+
+static void print_planned(const struct attachment *a, unsigned int mode)
+{
+	const struct tw_params *params = &a->made.p.params;
+	struct tw_clock clocks[TW_CLOCKS_MAX];
+	size_t size = 0;
+	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
+	unsigned int i;
+
+	tw_printf("would attach %s to %s%s; nothing was done\n", a->made.p.name, a->name, a->args->pin ? ", pinned" : "");
+	tw_print_values("parameters", params, data, size);
+	tw_printf("  %-13s %s%s\n", "TSC mode", planned_mode(mode), mode == KVM_TIMEWARP_TSC_AUTO ? ", as this CPU can" : "");
+	for (i = 0; i < a->made.nr_vms; i++) {
+		const struct tw_session *s = &a->made.session[i];
+
+		if (a->made.nr_vms > 1)
+			tw_printf("%s\n", s->vm->id);
+		if (s->look.possible)
+			tw_printf("  %-13s %u, on its VMM\n", "probes", s->look.nr_sites);
+		else
+			tw_printf("  %-13s none (%s)\n", "probes", s->look.why);
+		tw_print_clocks(clocks, tw_clocks_planned(s->vm, mode == KVM_TIMEWARP_TSC_OFFSET, &s->look, clocks));
+	}
+}
+
+static void write_planned(const struct attachment *a, unsigned int mode)
+{
+	struct tw_clock clocks[TW_CLOCKS_MAX];
+	struct tw_json j = { .f = stdout };
+	size_t size = 0;
+	void *data = a->made.p.data ? bpf_map__initial_value(a->made.p.data, &size) : NULL;
+	unsigned int i;
+
+	for (i = 0; i < a->made.nr_vms; i++) {
+		const struct tw_session *s = &a->made.session[i];
+
+		tw_json_open(&j, NULL, '{');
+		tw_json_str(&j, "event", "would_attach");
+		tw_json_vm(&j, s->vm);
+		tw_json_str(&j, "policy", a->made.p.name);
+		tw_json_bool(&j, "pinned", a->args->pin);
+		tw_json_str(&j, "tsc_mode", planned_mode(mode));
+		tw_json_int(&j, "probes", s->look.possible ? s->look.nr_sites : 0);
+		tw_json_bool(&j, "vmm_clocks", s->look.possible);
+		if (!s->look.possible)
+			tw_json_str(&j, "vmm_why_not", s->look.why);
+		else if (*s->look.why_rtc)
+			tw_json_str(&j, "rtc_why_not", s->look.why_rtc);
+		tw_json_values(&j, "parameters", &a->made.p.params, data, size);
+		tw_json_clocks(&j, clocks, tw_clocks_planned(s->vm, mode == KVM_TIMEWARP_TSC_OFFSET, &s->look, clocks));
+		tw_json_close(&j, '}');
+		tw_json_end(&j);
+	}
+}
+
+void tw_tell_planned(const struct attachment *a, unsigned int mode)
+{
+	if (a->args->json)
+		write_planned(a, mode);
+	else
+		print_planned(a, mode);
+	fflush(stdout);
 }
 
 void tw_tell_attached(const struct attachment *a)

@@ -33,6 +33,9 @@ void tw_tell_event(const struct attachment *a, const struct timewarp_event *even
 /* Where a date is asked for: which one it is taken to be there, before anything is moved */
 void tw_tell_date(const struct attachment *a);
 
+/* What would be attached, and how its clocks would go */
+void tw_tell_planned(const struct attachment *a, unsigned int mode);
+
 /* That it is attached, and which clocks do not follow */
 void tw_tell_attached(const struct attachment *a);
 

@@ -29,18 +29,6 @@ static bool open_live(const struct tw_vm *vm, const struct tw_state *st, struct 
 	return ok;
 }
 
-static void print_values(const char *title, const struct tw_params *params, const void *data,
-			 size_t size)
-{
-	char value[TW_PARAM_MAX];
-	size_t i;
-
-	for (i = 0; i < params->n && data; i++)
-		tw_printf("  %-13s %s=%s  %s\n", i ? "" : title, params->v[i].name,
-			  tw_param_format(&params->v[i], data, size, value, sizeof(value)),
-			  params->v[i].help);
-}
-
 static void print_rate(const struct tw_state *st, const struct tw_live *l)
 {
 	struct tw_rate r;
@@ -59,8 +47,8 @@ static void print_params(const struct tw_vm *vm, const struct tw_state *st)
 	print_rate(st, &l);
 	if (l.group)
 		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
-	print_values("parameters", &l.params, l.data, l.size);
-	print_values("its counters", &l.counters, l.counts, l.counts_size);
+	tw_print_values("parameters", &l.params, l.data, l.size);
+	tw_print_values("its counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);
 }
 
@@ -148,47 +136,11 @@ static void print_stuck(const struct tw_vm *vm)
 		tw_printf("  %-13s %s\n", "left over", why);
 }
 
-/* By whom they are warped: a line each, with the clocks of it */
-static void print_clocks(const struct tw_vm *vm, const struct tw_state *st)
-{
-	static const char *const title[] = { "warped by KVM", "by the VMM", "on host time" };
-	struct tw_clock c[TW_CLOCKS_MAX];
-	size_t n = tw_clocks_list(vm, st, c), i;
-	int by, shown;
-
-	for (by = TW_CLOCK_BY_KVM; by <= TW_CLOCK_HOST; by++) {
-		for (i = 0, shown = 0; i < n; i++) {
-			if ((int)c[i].by != by)
-				continue;
-			tw_printf("  %-13s %s", shown++ ? "" : title[by], c[i].name);
-			if (c[i].why)
-				tw_printf(": %s", c[i].why);
-			tw_printf("\n");
-		}
-	}
-}
-
-static void write_clocks(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
-{
-	struct tw_clock c[TW_CLOCKS_MAX];
-	size_t n = tw_clocks_list(vm, st, c), i;
-
-	tw_json_open(j, "clocks", '[');
-	for (i = 0; i < n; i++) {
-		tw_json_open(j, NULL, '{');
-		tw_json_str(j, "name", c[i].name);
-		tw_json_str(j, "by", tw_clock_by_name(c[i].by));
-		if (c[i].why)
-			tw_json_str(j, "why", c[i].why);
-		tw_json_close(j, '}');
-	}
-	tw_json_close(j, ']');
-}
-
 static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
 {
 	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
 	char title[40], span[48], factor[48];
+	struct tw_clock clocks[TW_CLOCKS_MAX];
 
 	tw_printable(title, sizeof(title), tw_vm_title(vm));
 	if (stream && st->attached) {
@@ -213,20 +165,7 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	print_stuck(vm);
 	print_attached(vm, st);
 	print_params(vm, st);
-	print_clocks(vm, st);
-}
-
-static void write_values(struct tw_json *j, const char *key, const struct tw_params *params,
-			 const void *data, size_t size)
-{
-	char value[TW_PARAM_MAX];
-	size_t i;
-
-	tw_json_open(j, key, '{');
-	for (i = 0; i < params->n && data; i++)
-		tw_json_str(j, params->v[i].name,
-			    tw_param_plain(&params->v[i], data, size, value, sizeof(value)));
-	tw_json_close(j, '}');
+	tw_print_clocks(clocks, tw_clocks_list(vm, st, clocks));
 }
 
 static void write_rate(struct tw_json *j, const struct tw_state *st, const struct tw_live *l)
@@ -248,8 +187,8 @@ static void write_params(struct tw_json *j, const struct tw_vm *vm, const struct
 		return;
 	write_rate(j, st, &l);
 	tw_json_int(j, "group_vms", l.group ? tw_group_count(l.group) : 1);
-	write_values(j, "parameters", &l.params, l.data, l.size);
-	write_values(j, "counters", &l.counters, l.counts, l.counts_size);
+	tw_json_values(j, "parameters", &l.params, l.data, l.size);
+	tw_json_values(j, "counters", &l.counters, l.counts, l.counts_size);
 	tw_live_close(&l);
 }
 
@@ -306,6 +245,7 @@ static void write_date(struct tw_json *j, const struct tw_vm *vm, const struct t
 static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
 {
 	bool stopped = tw_vmm_is_stopped(vm);
+	struct tw_clock clocks[TW_CLOCKS_MAX];
 	struct tw_json j = { .f = stdout };
 	char why[TW_WHY_MAX];
 
@@ -324,7 +264,7 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 		write_attached(&j, st);
 		if (!stream) {
 			write_params(&j, vm, st);
-			write_clocks(&j, vm, st);
+			tw_json_clocks(&j, clocks, tw_clocks_list(vm, st, clocks));
 		}
 	}
 	if (st->exit_kind != KVM_TIMEWARP_EXIT_NONE)

@@ -20,7 +20,7 @@
 struct tw_args {
 	const char *verb;		/* that was given, also for the verbs that it is made of */
 	bool json, verbose, help;
-	bool pin, ids, man;
+	bool pin, ids, man, dry_run;
 	bool exit_when_done, stale;
 	bool *was_done;			/* of attach, for the verbs that are made of it: the policy told that it is */
 	bool chaos, allow_backward;
@@ -227,6 +227,14 @@ void tw_json_vm(struct tw_json *j, const struct tw_vm *vm);
 
 /* Writes a factor: exact, and as a decimal string */
 void tw_json_factor(struct tw_json *j, const char *key, const struct timewarp_factor *f);
+
+struct tw_clock;
+
+/* Parameters or counters with their values, in lines under a title or as an object; and clocks, by whom they go */
+void tw_print_values(const char *title, const struct tw_params *params, const void *data, size_t size);
+void tw_json_values(struct tw_json *j, const char *key, const struct tw_params *params, const void *data, size_t size);
+void tw_print_clocks(const struct tw_clock *c, size_t n);
+void tw_json_clocks(struct tw_json *j, const struct tw_clock *c, size_t n);
 
 struct tw_tracer;
 struct tw_tracer_opts;

@@ -251,6 +251,25 @@ check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'no pin is left' no_pins
 
+check 'attach --dry-run says what it would do' says 0 '^would attach until to .*\(web\), pinned; nothing was done$' \
+	attach web --policy until --factor 50 --param until=3h --pin --dry-run
+check '... parameters' grep -q '  until=3h  ' "$out/text"
+check '... TSC mode' grep -qE '^  TSC mode +(trapped|scaled), as this CPU can$' "$out/text"
+check '... probes' grep -qE '^  probes +none \(.+\)$' "$out/text"
+check '... clocks' grep -qE '^  warped by KVM TSC$' "$out/text"
+check '... and leaves nothing' no_pins
+check '... attaches nothing' gone web
+check '... -j' says 0 '"event":"would_attach".*"parameters":\{"factor":"50".*"clocks":\[\{"name":"TSC","by":"host","why":"TSC mode offset"' \
+	attach web -j --factor 50 --tsc offset --dry-run
+check '... and the verifier is asked' says 5 'a policy may write only to struct kvm_timewarp_answer' \
+	attach web --policy "$here/unverified.bpf.o" --dry-run
+check '... a VM that there is not' says 4 'none of the' attach nosuch --factor 2 --dry-run
+check '... probes that cannot be' says 3 'the clocks of VMM .* cannot follow' attach web --factor 2 --vmm on --dry-run
+check '... a policy that tells nothing of its end' says 2 'never that it is done' \
+	attach web --policy freeze --exit-when-done --dry-run
+"$twctl" attach web --factor 5 --pin >"$out/text"
+check '... a VM that has a policy' says 5 'has a policy already \(constant' attach web --factor 2 --dry-run
+"$twctl" detach web >"$out/text"
 check 'detach --all where there is none' says 0 '^no VM has a policy$' detach --all
 vm 1 1 -name all-1
 all=$vm

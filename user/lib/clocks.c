@@ -59,27 +59,46 @@ size_t tw_clocks_judge(const struct tw_clocks_look *k, struct tw_clock clocks[TW
 	return l.n;
 }
 
+/* @k: what of it does not depend on whether the VMM's clocks follow */
+static void look_at(const struct tw_vm *vm, const struct tw_vmm_look *look, struct tw_clocks_look *k)
+{
+	char *argv, line[8];
+	size_t len = 0;
+
+	argv = tw_read_cmdline(vm->pid, &len);
+	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &k->q);
+	k->is_qemu = look->possible || (argv && tw_is_qemu(argv, vm->comm));
+	free(argv);
+	k->uring = k->q.iothread && tw_vmm_uring(vm->pid);
+	tw_read_line("/sys/module/kvm/parameters/enable_vmware_backdoor", line, sizeof(line));
+	k->backdoor = *line == 'Y' || *line == '1';
+}
+
 size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 		      struct tw_clock clocks[TW_CLOCKS_MAX])
 {
 	struct tw_clocks_look k = { .offset = !strcmp(st->tsc_mode, "offset") };
 	static struct tw_vmm_look look;
 	struct vmm_state s = { 0 };
-	char *argv, line[8];
-	size_t len = 0;
 
-	argv = tw_read_cmdline(vm->pid, &len);
-	tw_qemu_time_parse(argv ? argv : "", argv ? len : 0, &k.q);
 	k.follows = tw_vmm_follows(vm, &s);
 	tw_vmm_look(vm, k.follows, &look);
-	k.is_qemu = look.possible || (argv && tw_is_qemu(argv, vm->comm));
-	free(argv);
+	look_at(vm, &look, &k);
 	k.rtc_follows = k.follows && (s.rtc || look.rtc_virtual);
 	k.why = look.possible ? "attached with --vmm off" : look.why;
 	k.why_rtc = k.follows && *look.why_rtc ? look.why_rtc : k.why;
-	k.uring = k.q.iothread && tw_vmm_uring(vm->pid);
-	tw_read_line("/sys/module/kvm/parameters/enable_vmware_backdoor", line, sizeof(line));
-	k.backdoor = *line == 'Y' || *line == '1';
+	return tw_clocks_judge(&k, clocks);
+}
+
+size_t tw_clocks_planned(const struct tw_vm *vm, bool offset, const struct tw_vmm_look *look,
+			 struct tw_clock clocks[TW_CLOCKS_MAX])
+{
+	struct tw_clocks_look k = {
+		.offset = offset, .follows = look->possible, .rtc_follows = look->possible && !*look->why_rtc,
+		.why = look->why, .why_rtc = look->possible ? look->why_rtc : look->why,
+	};
+
+	look_at(vm, look, &k);
 	return tw_clocks_judge(&k, clocks);
 }
 

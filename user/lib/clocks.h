@@ -49,6 +49,12 @@ size_t tw_clocks_judge(const struct tw_clocks_look *look, struct tw_clock clocks
 size_t tw_clocks_list(const struct tw_vm *vm, const struct tw_state *st,
 		      struct tw_clock clocks[TW_CLOCKS_MAX]);
 
+struct tw_vmm_look;
+
+/* Likewise, as they would be: of a VM whose VMM was looked at, and whose TSC keeps the host's rate (offset) or not */
+size_t tw_clocks_planned(const struct tw_vm *vm, bool offset, const struct tw_vmm_look *look,
+			 struct tw_clock clocks[TW_CLOCKS_MAX]);
+
 /* "KVM", "VMM" or "host" */
 const char *tw_clock_by_name(enum tw_clock_by by);
 

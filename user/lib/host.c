@@ -476,6 +476,14 @@ static void check_scaling(struct tw_check *c)
 	fact(c, TW_LIMITED, "the CPU cannot: auto means trapped, an exit for each RDTSC");
 }
 
+bool tw_host_scales_tsc(void)
+{
+	struct tw_check c;
+
+	check_scaling(&c);
+	return c.verdict == TW_PRESENT;
+}
+
 /* What trace, hist and stat see here: each subject once */
 static void check_trace(struct tw_check *c)
 {

@@ -80,6 +80,9 @@ int64_t tw_host_epoch_ns(void);
 /* Whether kvm.timewarp is on; true as well where there is no hook */
 bool tw_host_switched_on(void);
 
+/* Whether the CPU scales its guests' TSC: what TSC mode auto goes by */
+bool tw_host_scales_tsc(void);
+
 const char *tw_verdict_name(enum tw_verdict v);
 
 #endif /* TW_HOST_H */

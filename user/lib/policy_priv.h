@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Between policy.c and those of the library that load programs. */
+/* Between those alone that make and change attachments. */
 #ifndef TW_POLICY_PRIV_H
 #define TW_POLICY_PRIV_H
 

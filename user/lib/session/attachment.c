@@ -2,11 +2,13 @@
 #include "session/attachment.h"
 
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "host.h"
+#include "policy_priv.h"
 #include "session/dir.h"
 #include "state.h"
 
@@ -30,6 +32,13 @@ static int no_probes(struct tw_attachment *a, struct tw_session *s, struct tw_er
 	return a->pin ? tw_session_plain(s, e) : TW_OK;
 }
 
+static int cannot_follow(const struct tw_attachment *a, const struct tw_session *s, struct tw_err *e)
+{
+	tw_fail(e, TW_UNSUPPORTED, "cannot attach to %s", a->name);
+	tw_fact(e, "the clocks of VMM %s cannot follow: %s", s->vm->id, s->look.why);
+	return tw_cure(e, "leave them on host time: --vmm auto, --vmm off");
+}
+
 /*
  * The VMM's probes come before the policy, so that no clock is left behind for a moment.  Whether the VM has a
  * policy already is for the kernel to say, later; its session is not touched then.
@@ -50,9 +59,7 @@ static int begin_session(struct tw_attachment *a, struct tw_session *s, struct t
 	if (!s->look.possible) {
 		if (a->wish == TW_WISH_AUTO)
 			return no_probes(a, s, e);
-		tw_fail(e, TW_UNSUPPORTED, "cannot attach to %s", a->name);
-		tw_fact(e, "the clocks of VMM %s cannot follow: %s", s->vm->id, s->look.why);
-		return tw_cure(e, "leave them on host time: --vmm auto, --vmm off");
+		return cannot_follow(a, s, e);
 	}
 	if (!tw_session_probe(s, s - a->session, a->nr_on ? a->view_fd : -1, a->pin, &reason)) {
 		a->view_fd = s->vmm.view_fd;
@@ -86,7 +93,7 @@ static int attach_one(struct tw_attachment *a, unsigned int mode, struct tw_err 
 }
 
 /* Each VM has the policy's object for itself; the first one's is that of all */
-static int attach_group(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
+static int load_group(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
 {
 	struct tw_group *g = &a->group;
 	unsigned int i;
@@ -103,7 +110,14 @@ static int attach_group(struct tw_attachment *a, unsigned int mode, struct tw_er
 		status = tw_group_load(g, mode, NULL, e);
 	if (!status)
 		status = a->loaded(a->arg, e);
-	return status ? status : tw_group_attach(g, e);
+	return status;
+}
+
+static int attach_group(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
+{
+	int status = load_group(a, mode, e);
+
+	return status ? status : tw_group_attach(&a->group, e);
 }
 
 static int load_and_attach(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
@@ -141,6 +155,52 @@ int tw_attachment_make(struct tw_attachment *a, unsigned int mode, struct tw_err
 		status = load_and_attach(a, mode, e);
 	if (!status && a->pin)
 		status = pin_all(a, e);
+	return status;
+}
+
+/* ---- trying one */
+
+static int try_session(struct tw_attachment *a, struct tw_session *s, struct tw_err *e)
+{
+	struct tw_state st;
+
+	if (s->vm->dir && tw_state_read(s->vm->dir, &st, e))
+		return e->status;
+	if (s->vm->dir && st.attached) {
+		tw_fail(e, TW_REFUSED, "cannot attach %s to %s", a->p.name, a->name);
+		return tw_explain_attach(e, EBUSY, &a->p, s->vm);
+	}
+	if (a->wish == TW_WISH_OFF) {
+		snprintf(s->look.why, sizeof(s->look.why), "--vmm off");
+		return TW_OK;
+	}
+	tw_vmm_look(s->vm, a->wish == TW_WISH_ON, &s->look);
+	return s->look.possible || a->wish == TW_WISH_AUTO ? TW_OK : cannot_follow(a, s, e);
+}
+
+static int load_alone(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
+{
+	int fd = tw_vm_take_fd(a->session[0].vm, e), status;
+
+	if (fd < 0)
+		return e->status;
+	status = tw_policy_load(&a->p, fd, mode, e);
+	close(fd);
+	return status ? status : a->loaded(a->arg, e);
+}
+
+int tw_attachment_try(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
+{
+	unsigned int i;
+	int status = TW_OK;
+
+	for (i = 0; !status && i < a->nr_vms; i++)
+		status = try_session(a, &a->session[i], e);
+	if (status)
+		return status;
+	status = a->nr_vms > 1 ? load_group(a, mode, e) : load_alone(a, mode, e);
+	if (status && *e->what)
+		tw_what(e, "cannot attach %s to %s", a->p.name, a->name);
 	return status;
 }
 

@@ -49,6 +49,19 @@ void tw_attachment_add(struct tw_attachment *a, const struct tw_vm *vm);
  */
 int tw_attachment_make(struct tw_attachment *a, unsigned int mode, struct tw_err *e);
 
+/**
+ * tw_attachment_try - see whether it could be made, and leave nothing
+ * @a: likewise
+ * @mode: likewise
+ * @e: error, as tw_attachment_make() would have it
+ *
+ * No lock is taken, nothing of an earlier session is cleared away. The policy is loaded, so the verifier has its say, and not
+ * attached: it has none.
+ *
+ * Return: 0 or an exit status; to be closed in each case
+ */
+int tw_attachment_try(struct tw_attachment *a, unsigned int mode, struct tw_err *e);
+
 void tw_attachment_unlock(struct tw_attachment *a);
 
 /* Link number N, NULL if there are no more */
