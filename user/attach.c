@@ -514,6 +514,8 @@ static int run(const struct tw_args *given, struct tw_err *e)
 				 (args->vms.n > 1 ? TW_NEED_STATE : 0), e);
 	if (status)
 		return tw_what(e, "cannot attach");
+	if (args->await && tw_await_vms(args, e))
+		return e->status;
 	status = attach(&a, mode, e);
 	return end(&a, status, e);
 }
@@ -531,6 +533,7 @@ static const struct tw_option options[] = {
 		  "auto on off"),
 	TW_OPTION("pin", 0, TW_FLAG, pin, NULL, "outlive this command, in " TW_BPFFS "/timewarp",
 		  NULL),
+	TW_OPTION("wait", 0, TW_FLAG, await, NULL, "for a VM that is to come", NULL),
 	TW_OPTION("dry-run", 0, TW_FLAG, dry_run, NULL, "only say what it would do", NULL),
 	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it when the policy is done", NULL),
 	TW_OPTION("exit-when-done", 0, TW_FLAG, exit_when_done, NULL,
@@ -543,7 +546,7 @@ const struct tw_verb tw_verb_attach = {
 	.synopsis = "VM|(--vm VM)... (--factor F | --policy POLICY)\n"
 		    "                    [--param NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
 		    "                    [--pin] [--chaos] [--exec COMMAND] [--exit-when-done]\n"
-		    "                    [--dry-run]",
+		    "                    [--wait] [--dry-run]",
 	.summary = "put a VM under a policy",
 	.more = "Stays in the foreground until Ctrl-C, 'twctl detach', or the end of the VM;\n"
 		"then the guest's clocks run at the host's rate again, from where they are.\n"
@@ -572,6 +575,9 @@ const struct tw_verb tw_verb_attach = {
 		"--exec runs a command in a shell, and nobody waits for it. It finds in its\n"
 		"environment TIMEWARP_VM, TIMEWARP_NAME, TIMEWARP_UUID, TIMEWARP_POLICY and\n"
 		"TIMEWARP_EVENT, which is done. With -j what it prints goes to standard error.\n"
+		"\n"
+		"--wait waits until there is such a VM and QEMU has started it, says so, and\n"
+		"attaches then; at once where it runs already. Ctrl-C ends that with status 1.\n"
 		"\n"
 		"--dry-run makes all checks, has the verifier look at the policy, and says what\n"
 		"would be done: the VM, the policy and its parameters, the TSC mode, the probes\n"

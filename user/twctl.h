@@ -20,7 +20,7 @@
 struct tw_args {
 	const char *verb;		/* that was given, also for the verbs that it is made of */
 	bool json, verbose, help;
-	bool pin, ids, man, dry_run;
+	bool pin, ids, man, dry_run, await, done;
 	bool exit_when_done, stale;
 	bool *was_done;			/* of attach, for the verbs that are made of it: the policy told that it is */
 	bool chaos, allow_backward;
@@ -182,6 +182,9 @@ int tw_check_runs(const struct tw_vm *vm, const char *doing, struct tw_err *e);
 
 /* Reads its state, with the lock held; an error if nothing is attached */
 int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e);
+
+/* Waits until there is each of the VMs that --vm names, and QEMU has started it; says on stderr what for; 0 or an exit status */
+int tw_await_vms(const struct tw_args *args, struct tw_err *e);
 
 void tw_target_close(struct tw_target *t);
 

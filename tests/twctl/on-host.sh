@@ -251,6 +251,34 @@ check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'no pin is left' no_pins
 
+"$twctl" attach soon --wait --factor 5 >"$out/fg" 2>&1 &
+fg=$!
+pids="$pids $fg"
+waits() { for _ in {1..100}; do grep -q "^twctl: waiting for a VM 'soon'\$" "$out/fg" && return; sleep 0.05; done; cp "$out/fg" "$out/text"; false; }
+check 'attach --wait says what it waits for' waits
+sleep 2
+# utime and stime, in ticks of 10 ms
+lazy() { [ $(($(cut -d' ' -f14 "/proc/$fg/stat") + $(cut -d' ' -f15 "/proc/$fg/stat"))) -lt "$1" ]; }
+ticks=$(($(cut -d' ' -f14 "/proc/$fg/stat") + $(cut -d' ' -f15 "/proc/$fg/stat")))
+sleep 3
+check '... and looks on without work' lazy $((ticks + 3))
+vm 1 1 -name soon
+attached() { for _ in {1..60}; do grep -q "^attached constant to $vm-.*(soon)" "$out/fg" && return; sleep 0.05; done; cp "$out/fg" "$out/text"; false; }
+check '... attaches when it has come' attached
+kill -INT "$fg"
+check '... and detaches at Ctrl-C' ends 0 'detached; factor 1'
+check '... at once where it is there' says 0 '^attached constant to .*\(soon\)' attach soon --wait --factor 5 --pin
+check '... not twice' says 5 'has a policy already' attach soon --wait --factor 5 --pin
+kill -KILL "$vm"
+wait "$vm" 2>/dev/null
+: >"$out/fg"
+"$twctl" attach soon --wait --factor 5 >"$out/fg" 2>&1 &
+fg=$!
+check '... Ctrl-C' waits
+kill -INT "$fg"
+check '... while it waits ends it in order' ends 1 'interrupted before there was such a VM; nothing was done'
+check '... a name that is none is told at once' says 2 'not a PID' attach pid:x --wait --factor 5
+
 check 'attach --dry-run says what it would do' says 0 '^would attach until to .*\(web\), pinned; nothing was done$' \
 	attach web --policy until --factor 50 --param until=3h --pin --dry-run
 check '... parameters' grep -q '  until=3h  ' "$out/text"

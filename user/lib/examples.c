@@ -12,6 +12,8 @@ static const struct {
 		    "It lives until a date, then the command ends:\n"
 		    "    twctl attach --vm my-guest --policy until --param until=2038-01-19T03:14:00 \\\n"
 		    "        --factor 1000 --exit-when-done\n"
+		    "A VM that is started later:\n"
+		    "    twctl attach my-guest --factor 50 --wait\n"
 		    "What would be done, and whether it can be:\n"
 		    "    twctl attach my-guest --factor 50 --dry-run\n"
 		    "It goes on without this terminal:\n"
