@@ -7,13 +7,13 @@
 #include <string.h>
 
 extern const struct tw_verb tw_verb_attach, tw_verb_set, tw_verb_swap, tw_verb_detach,
-	tw_verb_run, tw_verb_jump, tw_verb_step, tw_verb_list, tw_verb_status, tw_verb_policy, tw_verb_trace,
+	tw_verb_run, tw_verb_jump, tw_verb_step, tw_verb_wait, tw_verb_list, tw_verb_status, tw_verb_policy, tw_verb_trace,
 	tw_verb_hist, tw_verb_stat, tw_verb_top, tw_verb_age, tw_verb_doctor, tw_verb_probe,
 	tw_verb_qualify, tw_verb_version, tw_verb_help;
 
 const struct tw_verb *const tw_verbs[] = {
 	&tw_verb_attach, &tw_verb_set, &tw_verb_swap, &tw_verb_detach, &tw_verb_run,
-	&tw_verb_jump, &tw_verb_step, &tw_verb_list, &tw_verb_status, &tw_verb_policy,
+	&tw_verb_jump, &tw_verb_step, &tw_verb_wait, &tw_verb_list, &tw_verb_status, &tw_verb_policy,
 	&tw_verb_trace, &tw_verb_hist, &tw_verb_stat, &tw_verb_top, &tw_verb_age,
 	&tw_verb_doctor, &tw_verb_probe, &tw_verb_qualify, &tw_verb_version, &tw_verb_help, NULL,
 };

@@ -27,7 +27,7 @@ struct tw_args {
 	bool csv, cpu, all;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
-	const char *samples, *report, *baseline, *horizon, *span, *until, *workload;
+	const char *timeout, *samples, *report, *baseline, *horizon, *span, *until, *workload;
 	const char *date, *vm_name, *image, *memory, *smp, *ssh, *grace;
 	bool resume, snapshot, quick;
 	struct tw_going *going;		/* of a guest that has not run yet: twctl run */

@@ -92,6 +92,10 @@ for v in attach detach step trace hist stat top set swap jump doctor status; do
 done
 ok "detach takes a VM, --all or --stale, and not two of them" says "leave in one of them" detach --all a
 ok "nor both options" says "leave in one of them" detach --all --stale
+ok "wait takes a moment or done" says "both --until and --done" wait a --until 1d --done
+ok "a moment that is none is told" says "cannot wait until 'soon'" wait a --until soon
+ok "never is no moment" says "it is no moment" wait a --until never
+ok "a time-out of nothing is told" says "'0s' is not above zero" wait a --timeout 0s
 ok "options end where the command of run begins" says "are of --image" run --smp 2 qemu-system-x86_64 -m 1G --factor
 ok "what run is to run has to be said" says "not said what to run" run --factor 2
 ok "a date that is none" says "cannot begin at 'soon'" run --date soon -- qemu-system-x86_64

@@ -279,6 +279,45 @@ kill -INT "$fg"
 check '... while it waits ends it in order' ends 1 'interrupted before there was such a VM; nothing was done'
 check '... a name that is none is told at once' says 2 'not a PID' attach pid:x --wait --factor 5
 
+check 'wait, where nothing is attached' says 1 'no policy is attached' wait web
+"$twctl" attach web --factor 100 --policy until --param until=200s --pin >"$out/text"
+check 'wait --until: a span of the guest' says 0 'the moment has come, guest at' wait web --until 20s
+check 'wait --timeout' says 10 'did not come within 300ms' wait web --until 30d --timeout 300ms
+check '... of the host' says 0 'the moment has come' wait web --until '200ms host'
+check 'wait --done' says 0 'the policy is done, guest at' wait web --done --timeout 60s
+check '... that was told before' says 0 '"event":"done".*"policy":"until"' wait web --done -j
+"$twctl" set web until=30d >"$out/text"
+check '... but not before the parameters were set' says 10 'did not come within' wait web --done --timeout 500ms
+check '... a set that is refused leaves it' says 5 'policy refuses' set web until=2001-01-01
+check 'wait for a date' says 0 'the moment has come' wait web --until 2001-01-01
+"$twctl" wait web >"$out/wait" 2>&1 &
+wait=$!
+"$twctl" wait web --done >"$out/wait-done" 2>&1 &
+done=$!
+sleep 1
+"$twctl" detach web >"$out/text"
+wait $wait
+status=$?
+cp "$out/wait" "$out/text"
+check 'wait, for the end' test "$status-$(grep -c 'the attachment has ended' "$out/wait")" = 0-1
+wait $done
+status=$?
+cp "$out/wait-done" "$out/text"
+check 'what ends before is done is told so' test "$status-$(grep -c 'its attachment has ended before' "$out/wait-done")" = 1-1
+foreground --vm web --factor 5
+"$twctl" wait web >"$out/wait" 2>&1 &
+wait=$!
+sleep 1
+kill -KILL "$fg"
+wait "$fg" 2>/dev/null
+wait $wait
+status=$?
+cp "$out/wait" "$out/text"
+check 'who waits keeps nothing attached' test "$status-$(grep -c 'the attachment has ended' "$out/wait")" = 0-1
+"$twctl" attach web --policy freeze --pin >"$out/text"
+check 'a policy that is never done' says 2 'does not tell when that is' wait web --done
+"$twctl" detach web >"$out/text"
+
 check 'attach --dry-run says what it would do' says 0 '^would attach until to .*\(web\), pinned; nothing was done$' \
 	attach web --policy until --factor 50 --param until=3h --pin --dry-run
 check '... parameters' grep -q '  until=3h  ' "$out/text"

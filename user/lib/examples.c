@@ -31,6 +31,9 @@ static const struct {
 		  "To a date:\n    twctl jump my-guest 2038-01-19T03:14:00\n" },
 	{ "step", "A guest under the policy freeze lives ten milliseconds, a hundred times:\n"
 		  "    twctl step --vm my-guest 10ms --count 100\n" },
+	{ "wait", "Until the policy of a VM is done, five minutes at most:\n"
+		  "    twctl wait my-guest --done --timeout 5m\n"
+		  "Until it is a day later there:\n    twctl wait my-guest --until 1d\n" },
 	{ "age", "What a year does to a guest:\n"
 		 "    twctl age --vm my-guest --span 1y --report report\n" },
 	{ "list", "What there is, each second:\n    twctl list --every 1s\n"

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,6 +118,33 @@ void tw_live_recount(struct tw_live *l)
 		bpf_map_lookup_elem(l->counts_fd, &zero, l->counts);
 }
 
+/* Where TIMEWARP_DONE_VAR lies in the section that a map holds; -1 if it does not */
+static long find_done(const struct btf *btf, unsigned int section)
+{
+	const struct btf_type *t = section ? btf__type_by_id(btf, section) : NULL;
+	const struct btf_var_secinfo *var;
+	const struct btf_type *v;
+	int i;
+
+	if (!t || !btf_is_datasec(t))
+		return -1;
+	for (i = 0, var = btf_var_secinfos(t); i < btf_vlen(t); i++, var++) {
+		v = btf__type_by_id(btf, var->type);
+		if (v && var->size == sizeof(__u64) && !strcmp(btf__name_by_offset(btf, v->name_off), TIMEWARP_DONE_VAR))
+			return var->offset;
+	}
+	return -1;
+}
+
+/* Shared with the kernel, as libbpf makes it; the variable is where find_done() has found it */
+static volatile __u64 *map_done(int fd, unsigned int size, long at)
+{
+	void *data = at < 0 || at + sizeof(__u64) > size ? MAP_FAILED :
+		     mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	return data == MAP_FAILED ? NULL : (volatile __u64 *)((char *)data + at);
+}
+
 /* Takes what is behind the sections of parameters and of counters */
 static void take_map(struct tw_live *l, unsigned int map_id)
 {
@@ -144,6 +172,11 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 	if (info.type == BPF_MAP_TYPE_RINGBUF && !strcmp(info.name, TIMEWARP_EVENTS_MAP) && l->events_fd < 0) {
 		l->events_fd = fd;
 		return;
+	}
+	if (!l->done) {
+		l->done_at = find_done(l->btf, info.btf_value_type_id);
+		l->done = map_done(fd, info.value_size, l->done_at);
+		l->done_size = info.value_size;
 	}
 	/* each object has one; that of a VM alone is not used */
 	if (!strcmp(info.name, TIMEWARP_GROUP_SECTION) && !l->group &&
@@ -245,6 +278,8 @@ void tw_live_close(struct tw_live *l)
 	tw_params_free(&l->counters);
 	btf__free(l->btf);
 	tw_group_unmap(l->group);
+	if (l->done)
+		munmap((char *)l->done - l->done_at, l->done_size);
 	free(l->data);
 	free(l->old);
 	free(l->counts);
@@ -349,9 +384,13 @@ static int explain_kick(const struct tw_live *l, int code, bool loaded, struct t
 int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 {
 	unsigned int zero = 0;
+	__u64 done = l->done ? *l->done : 0;
 	bool loaded;
 	int err;
 
+	/* with others it has something else to be done with */
+	if (l->done)
+		*l->done = 0;
 	tw_fail(e, TW_FAILED, "cannot change the policy's parameters");
 	err = bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
 	if (err) {
@@ -368,6 +407,8 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 	explain_kick(l, -err, loaded, e);
 	memcpy(l->data, l->old, l->size);
 	bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
+	if (l->done)
+		*l->done = done;
 	return e->status;
 }
 

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <linux/types.h>
 
 #include "err.h"
 #include "params.h"
@@ -108,6 +109,9 @@ struct tw_live {
 	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
+	volatile __u64 *done;		/* how often it has told that it is done, since its parameters were set; NULL: it tells no such thing */
+	long done_at;			/* in its section */
+	size_t done_size;		/* of that */
 	int events_fd;			/* of what it tells; -1 if it tells nothing */
 	struct btf *btf;
 	struct tw_params params;

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+/* twctl wait: until a moment of an attachment, or its end. Nothing is held meanwhile that would keep it alive. */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "group.h"
+#include "host.h"
+#include "parse.h"
+#include "proc.h"
+#include "qemu/date.h"
+#include "qemu/probes.h"
+#include "twctl.h"
+#include "when.h"
+
+/* So often it is looked, and sooner where the moment is nearer */
+#define LOOK_NS 200000000ULL
+#define LEAST_NS 1000000ULL
+
+struct waiting {
+	const struct tw_args *args;
+	struct tw_target t;
+	struct tw_state st;		/* as last seen */
+	unsigned int link_id;		/* of the attachment */
+	bool on_host;
+	uint64_t at_ns;			/* on the host's scale or the guest's */
+	int64_t ahead_ns;		/* of its dates */
+	uint64_t end_ns;		/* of the patience */
+};
+
+enum outcome { NOT_YET, REACHED, ENDED, GONE };
+
+static int usage(struct tw_err *e, const char *fact, const char *cure)
+{
+	tw_fail(e, TW_USAGE, "cannot wait");
+	tw_fact(e, "%s", fact);
+	return tw_cure(e, "%s", cure);
+}
+
+static int check_until(const char *text, struct tw_err *e)
+{
+	struct timewarp_when when;
+	const char *why;
+
+	if (!text || (!tw_parse_when(text, (struct tw_epoch) { 0 }, &when, &why) && when.kind != TIMEWARP_NEVER))
+		return TW_OK;
+	if (!tw_parse_when(text, (struct tw_epoch) { 0 }, &when, &why))
+		why = "no moment";
+	tw_fail(e, TW_USAGE, "cannot wait until %s", TW_QUOTE(text));
+	tw_fact(e, "it is %s", why);
+	return tw_cure(e, "give a date or a span: 2038-01-19T03:14:00, 1d, '1h host'");
+}
+
+static void find_moment(struct waiting *w)
+{
+	struct tw_epoch epoch = { .host_ns = tw_host_epoch_ns(), .guest_ns = tw_host_epoch_ns() + w->ahead_ns };
+	struct timewarp_when when;
+	const char *why;
+
+	tw_parse_when(w->args->until, epoch, &when, &why);
+	w->on_host = when.kind == TIMEWARP_AT_HOST || when.kind == TIMEWARP_AFTER_HOST;
+	w->at_ns = when.ns;
+	if (when.kind == TIMEWARP_AFTER_HOST)
+		w->at_ns += w->st.host_ns;
+	if (when.kind == TIMEWARP_AFTER_GUEST)
+		w->at_ns += w->st.guest_ns;
+}
+
+static uint64_t now(const struct waiting *w)
+{
+	return w->on_host ? w->st.host_ns : w->st.guest_ns;
+}
+
+/* The state of that one of a group by whose time all go: it is who tells; else its own */
+static void leader_state(const struct waiting *w, const struct tw_live *l, struct tw_state *st)
+{
+	unsigned int id = l->group ? tw_group_leader(l->group) : 0;
+	struct tw_err ignored = { 0 };
+	size_t i;
+
+	*st = w->st;
+	for (i = 0; id && id != st->id && i < w->t.vms.n; i++) {
+		struct tw_state other;
+
+		if (w->t.vms.v[i].dir && !tw_state_read(w->t.vms.v[i].dir, &other, &ignored) && other.id == id)
+			*st = other;
+		tw_err_free(&ignored);
+	}
+}
+
+/* 1: it has told that it is done, 0: not yet, -1: it never does; a policy that goes meanwhile is not done */
+static int look_done(const struct waiting *w)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+	struct tw_live l;
+	int done;
+
+	if (tw_live_open(&l, &w->st, &ignored)) {
+		tw_err_free(&ignored);
+		return 0;
+	}
+	leader_state(w, &l, &st);
+	if (st.id != w->st.id) {
+		tw_live_close(&l);
+		if (tw_live_open(&l, &st, &ignored)) {
+			tw_err_free(&ignored);
+			return 0;
+		}
+	}
+	done = l.done ? *l.done > 0 : -1;
+	tw_live_close(&l);
+	return done;
+}
+
+static enum outcome look(struct waiting *w)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_state st;
+
+	if (tw_state_read(w->t.vm->dir, &st, &ignored)) {
+		tw_err_free(&ignored);
+		return GONE;
+	}
+	w->st = st;
+	if (!st.attached || st.link_id != w->link_id)
+		return ENDED;
+	if (w->args->until)
+		return now(w) >= w->at_ns ? REACHED : NOT_YET;
+	return w->args->done && look_done(w) == 1 ? REACHED : NOT_YET;
+}
+
+/* Until it is to be looked at again, or the VM's process ends */
+static void sleep_once(const struct waiting *w, int process)
+{
+	uint64_t left = LOOK_NS, patience = w->end_ns - tw_now_ns();
+	struct pollfd p = { .fd = process, .events = POLLIN };
+	struct timespec ts;
+	double rest;
+
+	if (w->args->until) {
+		rest = (double)(w->at_ns - now(w));
+		if (!w->on_host && w->st.force.num)
+			rest = rest * w->st.force.den / w->st.force.num;
+		if ((w->on_host || w->st.force.num) && rest < left)
+			left = rest > LEAST_NS ? rest : LEAST_NS;
+	}
+	if (w->end_ns != UINT64_MAX && patience < left)
+		left = patience;
+	ts = (struct timespec) { .tv_nsec = left };
+	ppoll(&p, 1, &ts, NULL);
+}
+
+static enum outcome wait_long(struct waiting *w)
+{
+	int process = tw_proc_open(w->t.vm->pid, w->t.vm->start);
+	enum outcome o;
+
+	for (;;) {
+		o = process < 0 ? GONE : look(w);
+		if (o != NOT_YET || tw_stop || tw_now_ns() >= w->end_ns)
+			break;
+		sleep_once(w, process);
+	}
+	if (process >= 0)
+		close(process);
+	return o;
+}
+
+static void report(const struct waiting *w, enum outcome o)
+{
+	char name[TW_TARGET_NAME_MAX], date[48];
+	struct tw_json j = { .f = stdout };
+
+	tw_target_name(&w->t, name, sizeof(name));
+	tw_format_date(date, sizeof(date), w->st.guest_ns + (uint64_t)(tw_host_epoch_ns() + w->ahead_ns));
+	if (!w->args->json) {
+		if (o == REACHED)
+			tw_printf("%s: %s, guest at %s\n", name, w->args->done ? "the policy is done" : "the moment has come", date);
+		else
+			tw_printf("%s: %s\n", name, o == GONE ? "the VM is gone" : "the attachment has ended");
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_str(&j, "event", o == REACHED ? w->args->done ? "done" : "reached" : o == GONE ? "gone" : "ended");
+	tw_json_vm(&j, w->t.vm);
+	if (o == REACHED) {
+		tw_json_str(&j, "policy", w->st.policy);
+		tw_json_u64(&j, "host_ns", w->st.host_ns);
+		tw_json_u64(&j, "guest_ns", w->st.guest_ns);
+		tw_json_str(&j, "guest_date", date);
+	}
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
+/* What was waited for does not come any more, or not in time */
+static int fail(const struct waiting *w, enum outcome o, struct tw_err *e)
+{
+	char name[TW_TARGET_NAME_MAX];
+
+	tw_fail(e, TW_FAILED, "cannot wait for %s any longer", tw_target_name(&w->t, name, sizeof(name)));
+	if (o == GONE) {
+		e->status = TW_NO_VM;
+		tw_fact(e, "the VM has gone");
+	} else if (o == ENDED && w->st.exit_kind == KVM_TIMEWARP_EXIT_EJECTED) {
+		e->status = TW_EJECTED;
+		tw_fact(e, "its policy was ejected: %s", w->st.exit_reason);
+	} else if (o == ENDED) {
+		tw_fact(e, "its attachment has ended before");
+	} else if (tw_stop) {
+		tw_fact(e, "it was interrupted");
+	} else {
+		e->status = TW_THRESHOLD;
+		tw_fact(e, "what was waited for did not come within %s", w->args->timeout);
+	}
+	return tw_cure(e, "see how it stands: twctl status");
+}
+
+static int never_done(const struct waiting *w, struct tw_err *e)
+{
+	tw_fail(e, TW_USAGE, "cannot wait until %s is done", w->st.policy);
+	tw_fact(e, "it does not tell when that is");
+	return tw_cure(e, "leave out --done, or wait for a policy such as until");
+}
+
+static int wait_attached(struct waiting *w, uint64_t patience, struct tw_err *e)
+{
+	enum outcome o;
+
+	w->st = w->t.st;
+	w->link_id = w->st.link_id;
+	w->ahead_ns = tw_dates_ahead_ns(w->t.vm);
+	w->end_ns = patience ? tw_now_ns() + patience : UINT64_MAX;
+	if (w->args->until)
+		find_moment(w);
+	if (w->args->done && look_done(w) < 0)
+		return never_done(w, e);
+	o = wait_long(w);
+	if (o == NOT_YET || (o != REACHED && (w->args->until || w->args->done)))
+		return fail(w, o, e);
+	report(w, o);
+	return TW_OK;
+}
+
+static int run(const struct tw_args *args, struct tw_err *e)
+{
+	struct waiting w = { .args = args };
+	uint64_t patience;
+	int status;
+
+	if (args->until && args->done)
+		return usage(e, "both --until and --done are given", "leave one of them out");
+	if (check_until(args->until, e) || tw_args_duration("wait", "--timeout", args->timeout, &patience, e))
+		return e->status;
+	status = tw_host_require(TW_NEED_HOOK | TW_NEED_STATE, e);
+	if (status)
+		return tw_what(e, "cannot wait");
+	tw_catch_stop();
+	status = tw_target_find(args, "wait for", &w.t, e);
+	if (!status)
+		status = tw_target_attached(&w.t, "wait for", e);
+	if (!status)
+		status = wait_attached(&w, patience, e);
+	tw_target_close(&w.t);
+	return status;
+}
+
+static const struct tw_option options[] = {
+	TW_OPTION_VM,
+	TW_OPTION("until", 0, TW_TEXT, until, "WHEN", "a date or a span of the guest's: 1d; '1h host' by the host's clock", NULL),
+	TW_OPTION("done", 0, TW_FLAG, done, NULL, "the policy has told that it is done", NULL),
+	TW_OPTION("timeout", 0, TW_TEXT, timeout, "TIME", "no longer than that, of the host's", NULL),
+	{ 0 },
+};
+
+const struct tw_verb tw_verb_wait = {
+	.name = "wait",
+	.synopsis = "VM [--until WHEN | --done] [--timeout TIME]",
+	.summary = "wait for a moment of an attachment, or for its end",
+	.more = "For scripts, whoever has attached: a command in the foreground, or a pin.\n"
+		"Without --until and --done it waits until the attachment has ended, however.\n"
+		"\n"
+		"--until waits until the guest's clocks show a date, or so much of its time has\n"
+		"passed. It looks five times a second, and more often shortly before.\n"
+		"\n"
+		"--done is for policies that tell, such as until and jump, and waits no longer\n"
+		"where that was told before: since it was attached, or its parameters were set.\n"
+		"\n"
+		"Status 0 when that has come; 1 if the attachment ended before, or at Ctrl-C;\n"
+		"4 if the VM has gone before; 6 if the policy was ejected before; 10 when TIME is\n"
+		"over. Status 2 for a policy that never tells that it is done, 1 where nothing\n"
+		"is attached. It changes nothing, and keeps nothing attached.\n",
+	.options = options,
+	.vm_operand = true,
+	.run = run,
+};
