@@ -11,6 +11,33 @@
 #define POLICY_NAMES								\
 	"twctl policy list -j 2>/dev/null | sed -n 's/.*\"name\":\"\\([^\"]*\\)\",\"object\".*/\\1/p'"
 
+/*
+ * VMs, a line each. Names are what their owners choose, and shells expand what they complete: only those of plain letters,
+ * and none of digits alone, which is a PID
+ */
+#define VM_NAMES								\
+	"twctl list -j 2>/dev/null | grep -o '\"pid\":[0-9]*,\"name\":\"[A-Za-z][A-Za-z0-9._+-]*\"' | cut -d'\"' -f6; "	\
+	"twctl list --ids 2>/dev/null"
+/* Parameters "NAME=", a line each: of the policy or the VM that a shell's variable names */
+#define EACH_NAME "cut -d'\"' -f2 | sed 's/$/=/'"
+#define POLICY_PARAMS(policy)							\
+	"twctl policy inspect " policy " -j 2>/dev/null | sed 's/,\"counters\":.*//; s/.*\"parameters\"://' | "	\
+	"grep -o '\"name\":\"[A-Za-z_0-9]*\"' | cut -d: -f2 | " EACH_NAME
+#define VM_PARAMS(vm)								\
+	"twctl status --vm " vm " -j 2>/dev/null | sed -n 's/,\"counters\":.*//; s/.*\"parameters\":{//p' | "	\
+	"grep -o '\"[A-Za-z_0-9]*\":\"' | " EACH_NAME
+
+static bool takes_param(const struct tw_option *o)
+{
+	return !strcmp(o->name, "param");
+}
+
+/* Its operands behind the VM are parameters */
+static bool sets_params(const struct tw_verb *v)
+{
+	return !strcmp(v->name, "set");
+}
+
 static bool takes_policy(const struct tw_option *o)
 {
 	return o->choices && !strcmp(o->choices, "@file") && !strcmp(o->name, "policy");
@@ -29,15 +56,19 @@ static void bash_choices(const struct tw_verb *v)
 	const struct tw_option *o;
 
 	for (o = v->options; o && o->name; o++) {
-		if (!o->choices)
+		if (!o->choices && !takes_param(o))
 			continue;
 		printf("\t%s:--%s) ", v->name, o->name);
+		if (takes_param(o)) {
+			puts("words=$(_twctl_params \"$policy\"); compopt -o nospace 2>/dev/null ;;");
+			continue;
+		}
 		/* names of policies, and files */
 		if (takes_policy(o))
 			puts("COMPREPLY=($(compgen -W \"$(" POLICY_NAMES ")\" -- \"$cur\")"
 			     " $(compgen -f -- \"$cur\")); return ;;");
 		else if (!strcmp(o->choices, "@vm"))
-			puts("words=$(twctl list --ids 2>/dev/null) ;;");
+			puts("words=$(_twctl_vms) ;;");
 		else if (!strcmp(o->choices, "@file"))
 			puts("COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
 		else
@@ -54,14 +85,15 @@ static void bash_verb(const struct tw_verb *v)
 	} else if (!strcmp(v->name, "help")) {
 		puts("\thelp:help) words=\"$verbs\" ;;");
 	} else if (v->vm_operand) {
-		printf("\t%s:%s) words=\"$(twctl list --ids 2>/dev/null)", v->name, v->name);
+		printf("\t%s:%s) words=\"$(_twctl_vms)", v->name, v->name);
 		bash_option_names(v->options);
 		puts("\" ;;");
 	}
 	printf("\t%s:*) words=\"", v->name);
 	bash_option_names(v->options);
 	bash_option_names(tw_common(v));
-	puts("\" ;;");
+	puts(sets_params(v) ? "\"\n\t\tcase $cur in -*) ;; *) words=$(_twctl_vm_params \"${vm:-${COMP_WORDS[at+1]}}\"); "
+			      "compopt -o nospace 2>/dev/null ;; esac ;;" : "\" ;;");
 }
 
 static void print_bash(void)
@@ -69,6 +101,9 @@ static void print_bash(void)
 	const struct tw_verb *const *v;
 
 	puts("# bash completion for twctl; made by: twctl help --completion bash\n"
+	     "_twctl_vms() { " VM_NAMES "; }\n"
+	     "_twctl_params() { " POLICY_PARAMS("\"$1\"") "; }\n"
+	     "_twctl_vm_params() { " VM_PARAMS("\"$1\"") "; }\n"
 	     "_twctl() {\n"
 	     "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
 	     "\tlocal verb=${COMP_WORDS[1]}");
@@ -86,6 +121,13 @@ static void print_bash(void)
 	     "\t\tCOMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\"))\n"
 	     "\t\treturn\n"
 	     "\tfi\n"
+	     "\tlocal policy=constant vm= i\n"
+	     "\tfor ((i = at + 1; i < COMP_CWORD; i++)); do\n"
+	     "\t\tcase ${COMP_WORDS[i]} in\n"
+	     "\t\t--policy) policy=${COMP_WORDS[i+1]} ;;\n"
+	     "\t\t--vm) vm=${COMP_WORDS[i+1]} ;;\n"
+	     "\t\tesac\n"
+	     "\tdone\n"
 	     "\tcase $verb:$prev in");
 	for (v = tw_verbs; *v; v++)
 		bash_verb(*v);
@@ -116,6 +158,8 @@ static void fish_option(const struct tw_verb *v, const struct tw_option *o)
 		printf(" -s %c", o->letter);
 	if (takes_policy(o))
 		printf(" -r -F -a '(__twctl_policies)'");
+	else if (takes_param(o))
+		printf(" -x -a '(__twctl_params)'");
 	else if (o->choices && !strcmp(o->choices, "@vm"))
 		printf(" -x -a '(__twctl_vms)'");
 	else if (o->choices && !strcmp(o->choices, "@file"))
@@ -143,7 +187,8 @@ static void fish_verb(const struct tw_verb *v)
 	} else if (!strcmp(v->name, "help")) {
 		puts("complete -c twctl -n '__fish_seen_subcommand_from help' -a \"$__twctl_verbs\"");
 	} else if (v->vm_operand) {
-		printf("complete -c twctl -n '__fish_seen_subcommand_from %s' -a '(__twctl_vms)'\n", v->name);
+		printf("complete -c twctl -n '__fish_seen_subcommand_from %s' -a '(%s)'\n", v->name,
+		       sets_params(v) ? "__twctl_set" : "__twctl_vms");
 	}
 	for (o = v->options; o && o->name; o++)
 		fish_option(v, o);
@@ -156,7 +201,13 @@ static void print_fish(void)
 	const struct tw_verb *const *v;
 
 	puts("# fish completion for twctl; made by: twctl help --completion fish\n"
-	     "function __twctl_vms\n\ttwctl list --ids 2>/dev/null | string split -n ' '\nend\n"
+	     "function __twctl_vms\n\t" VM_NAMES "\nend\n"
+	     /* the word behind another one on the line; else the default */
+	     "function __twctl_behind\n\tset -l words (commandline -opc)\n\tset -l i (contains -i -- $argv[1] $words)\n"
+	     "\tand test (count $words) -gt $i\n\tand echo $words[(math $i + 1)]\n\tor echo $argv[2]\nend\n"
+	     "function __twctl_params\n\tset -l policy (__twctl_behind --policy constant)\n\t" POLICY_PARAMS("$policy") "\nend\n"
+	     "function __twctl_set\n\tset -l vm (__twctl_behind --vm (__twctl_behind set ''))\n"
+	     "\tif test -z \"$vm\"\n\t\t__twctl_vms\n\telse\n\t\t" VM_PARAMS("$vm") "\n\tend\nend\n"
 	     "function __twctl_policies\n\t" POLICY_NAMES "\nend\n"
 	     "complete -c twctl -f");
 	printf("set -g __twctl_verbs");
@@ -202,6 +253,8 @@ static void zsh_option(const struct tw_option *o)
 		putchar(':');
 		if (takes_policy(o))
 			fputs("_twctl_policies", stdout);
+		else if (takes_param(o))
+			fputs("_twctl_params", stdout);
 		else if (o->choices && !strcmp(o->choices, "@vm"))
 			fputs("_twctl_vms", stdout);
 		else if (o->choices && !strcmp(o->choices, "@file"))
@@ -230,7 +283,8 @@ static void zsh_verb(const struct tw_verb *v)
 	else if (v->command)
 		puts(" \\\n\t\t'*::command:_normal' ;;");
 	else if (v->vm_operand)
-		puts(" \\\n\t\t'*:VM:_twctl_vms' ;;");
+		puts(sets_params(v) ? " \\\n\t\t'1:VM:_twctl_vms' '*:parameter:_twctl_vm_params' ;;" :
+				      " \\\n\t\t'*:VM:_twctl_vms' ;;");
 	else
 		puts(" ;;");
 }
@@ -241,7 +295,13 @@ static void print_zsh(void)
 
 	puts("#compdef twctl\n"
 	     "# zsh completion for twctl; made by: twctl help --completion zsh\n"
-	     "_twctl_vms() {\n\tlocal -a vms\n\tvms=(${=$(twctl list --ids 2>/dev/null)})\n\tcompadd -a vms\n}\n"
+	     "_twctl_vms() {\n\tlocal -a vms\n\tvms=(${(f)\"$(" VM_NAMES ")\"})\n\tcompadd -a vms\n}\n"
+	     "_twctl_params() {\n\tlocal policy=constant i=${words[(I)--policy]}\n\tlocal -a names\n"
+	     "\t(( i )) && policy=$words[i+1]\n\tnames=(${(f)\"$(" POLICY_PARAMS("$policy") ")\"})\n"
+	     "\tcompadd -S '' -a names\n}\n"
+	     "_twctl_vm_params() {\n\tlocal vm=$words[2] i=${words[(I)--vm]}\n\tlocal -a names\n"
+	     "\t(( i )) && vm=$words[i+1]\n\tnames=(${(f)\"$(" VM_PARAMS("$vm") ")\"})\n"
+	     "\tcompadd -S '' -a names\n}\n"
 	     "_twctl_policies() {\n\tlocal -a names\n\tnames=(${(f)\"$(" POLICY_NAMES ")\"})\n"
 	     "\tcompadd -a names\n\t_files\n}\n"
 	     "_twctl_verbs() {\n\tlocal -a verbs\n\tverbs=(");

@@ -37,6 +37,12 @@ ok "bash completes verbs behind -j, sub-verbs, verbs of help, policies by name" 
 	try() { COMP_WORDS=(twctl "$@") COMP_CWORD=$#; COMPREPLY=(); _twctl; echo "${COMPREPLY[*]}"; }
 	[ "$(try -j det)" = detach ] && [ "$(try policy ins)" = inspect ] && [ "$(try help sta)" = "status stat" ] &&
 	[[ " $(try attach --policy skip) " == *" skip-idle "* ]] || { try -j det; try policy ins; try help sta; try attach --policy skip; false; }'
+# shellcheck disable=SC2016
+ok "bash completes parameters of the policy that is named, else of constant" bash -c '
+	PATH=$PWD/build:$PATH; . <('$twctl' help --completion bash)
+	try() { COMP_WORDS=(twctl "$@") COMP_CWORD=$#; COMPREPLY=(); _twctl; echo "${COMPREPLY[*]}"; }
+	[ "$(try attach web --policy until --param "")" = "factor= after= until=" ] && [ "$(try swap --param f)" = factor= ] ||
+		{ try attach web --policy until --param ""; try swap --param f; false; }'
 for s in fish zsh; do
 	ok "$s completes options of each verb" bash -c '
 		said=$('$twctl' help --completion "$0")

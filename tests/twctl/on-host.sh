@@ -279,6 +279,26 @@ kill -INT "$fg"
 check '... while it waits ends it in order' ends 1 'interrupted before there was such a VM; nothing was done'
 check '... a name that is none is told at once' says 2 'not a PID' attach pid:x --wait --factor 5
 
+# completes WANT WORD...: bash completes the last word so
+completes() {
+	# shellcheck disable=SC2016
+	bash -c 'PATH=${1%/*}:$PATH; . <("$1" help --completion bash); want=$2; shift 2
+		COMP_WORDS=(twctl "$@") COMP_CWORD=$#; _twctl; echo "${COMPREPLY[*]}"; [ "${COMPREPLY[*]}" = "$want" ]' \
+		- "$(realpath "$twctl")" "$@" >"$out/text" 2>&1
+}
+vm 1 1 -name "web\$(touch $out/obeyed)"
+evil=$vm
+"$twctl" attach web --policy until --factor 2 --param until=30d --pin >"$out/text"
+check 'bash completes names of VMs' completes web detach we
+check '... behind --vm' completes web status --vm w
+check '... and PID-FD' completes "$("$twctl" list --ids | grep "^$evil-")" detach "$evil"
+check '... and obeys no name' test ! -e "$out/obeyed"
+check '... parameters of the policy that is attached' completes 'factor= after= until=' set web ''
+check '... with --vm, too' completes until= set --vm web u
+"$twctl" detach web >"$out/text"
+kill -KILL "$evil"
+wait "$evil" 2>/dev/null
+
 check 'wait, where nothing is attached' says 1 'no policy is attached' wait web
 "$twctl" attach web --factor 100 --policy until --param until=200s --pin >"$out/text"
 check 'wait --until: a span of the guest' says 0 'the moment has come, guest at' wait web --until 20s
