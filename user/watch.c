@@ -254,8 +254,9 @@ void tw_tell_start(const struct tw_tracer *t)
 	size_t i, n = t->nr_wanted ? t->nr_wanted : t->vms.n;
 
 	for (i = 0; i < t->missing.n; i++)
-		tw_fprintf(stderr, "%s%s%s", i ? ", " : "twctl: this kernel has no place for: ",
-			   t->missing.v[i], i + 1 == t->missing.n ? "\n" : "");
+		tw_fprintf(stderr, "%s%s", i ? ", " : "twctl: this kernel has no place for: ", t->missing.v[i]);
+	if (t->missing.n)
+		tw_fprintf(stderr, "\n");
 	tw_fprintf(stderr, "twctl: watching %zu VM%s%s\n", n, n == 1 ? "" : "s",
 		   t->nr_wanted ? "" : ", and those to come");
 }
