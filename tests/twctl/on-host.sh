@@ -50,9 +50,10 @@ vm() {
 	until grep -q up "$out/vm"; do sleep 0.05; done
 }
 
-# foreground ARG...: starts twctl attach, waits until it is; its PID in $fg
+# foreground ARG...: starts twctl attach, by what $under says, and waits until it is; its PID in $fg
+under=
 foreground() {
-	"$twctl" attach "$@" >"$out/fg" 2>&1 &
+	$under "$twctl" attach "$@" >"$out/fg" 2>&1 &
 	fg=$!
 	pids="$pids $fg"
 	for _ in {1..100}; do
@@ -111,6 +112,7 @@ check 'set -j' says 0 '"factor_asked":\{"num":"29","den":"4","decimal":"7.25"\}'
 check 'set: no such parameter' says 2 'it has: factor' set --vm web nosuch=1
 check 'set: out of bounds' says 2 'limit of 10000' set --vm web --factor 10001
 check 'status shows the parameter' says 0 'factor=29/4' status --vm web
+check 'and of whom it counts what' says 0 'counters .*lost ticks [0-9]+ \(of the VM, ever\)$' status --vm web
 check 'swap' says 0 'constant replaces constant, factor 3' swap --vm web --factor 3
 check '... and of a swap' tells "swap of VM .*: from constant at factor 7.25 to constant at factor 3, given factor=3$by"
 check 'set after swap' says 0 'factor 4 asked' set --vm web --factor 4
@@ -151,19 +153,99 @@ check 'switched off while attached' ends 3 'disabled.*echo 1'
 check 'attach while switched off' says 3 'switched off' attach --vm web --factor 5
 echo 1 >/sys/module/kvm/parameters/timewarp
 
-# held ARG...: the VM's lock is held by another process for so long as the command runs
+# What is ignored at the start: a hangup stays so, and who waits for children hears of them
+under=nohup
+foreground --vm web --factor 5
+kill -HUP "$fg"
+sleep 1
+check 'under nohup a hangup undoes nothing' says 0 'factor +5 asked' status --vm web
+kill -INT "$fg"
+check 'kill -INT does' ends 0 'detached; factor 1'
+under='env --ignore-signal=CHLD'
+foreground --vm web --factor 5
+grep SigIgn "/proc/$fg/status" >"$out/text"
+check 'children are waited for, whatever it was started with' test "$((0x$(cut -f2 "$out/text") & 0x10000))" = 0
+kill -INT "$fg"
+wait "$fg"
+under=
+
+# hold SECONDS: the VM's lock is held by another process for so long; its PID in $holder
 id=$("$twctl" list --ids)
 [ -d /run/timewarp ] || mkdir -m 700 /run/timewarp
-(
-	echo "$BASHPID $(cut -d' ' -f22 "/proc/$BASHPID/stat") step" >"/run/timewarp/$id.lock"
-	exec flock -o "/run/timewarp/$id.lock" sleep 60
-) &
-holder=$!
-sleep 0.5
+hold() {
+	(
+		echo "$BASHPID $(cut -d' ' -f22 "/proc/$BASHPID/stat") step" >"/run/timewarp/$id.lock"
+		exec flock -o "/run/timewarp/$id.lock" sleep "$1"
+	) &
+	holder=$!
+	sleep 0.5
+}
+hold 60
 check 'a lock that is held is waited for, and by whom is told' says 5 "waiting for twctl step, process $holder" \
 	attach --vm web --factor 5
 check 'detach gets through' says 1 'no policy is attached' detach --vm web
 check 'by ending who holds it' bash -c '! kill -0 "$1" 2>/dev/null' - $holder
+# Ctrl-C while what is to be pinned is under way
+hold 4
+"$twctl" attach --vm web --factor 5 --pin >"$out/fg" 2>&1 &
+fg=$!
+for _ in {1..100}; do grep -q waiting "$out/fg" && break; sleep 0.05; done
+kill -INT "$fg"
+check 'attach --pin hears of Ctrl-C when it is through' ends 1 'cannot attach constant to .*it was interrupted'
+check 'and has undone it' gone web
+check 'no pin is left of it' no_pins
+# Nor is anything pinned where another user can have it
+rmdir /sys/fs/bpf/timewarp 2>/dev/null
+mkdir -m 700 /sys/fs/bpf/timewarp && chown nobody /sys/fs/bpf/timewarp
+check 'nothing is pinned into what another user owns' says 1 'cannot pin .*Operation not permitted' \
+	attach --vm web --factor 5 --pin
+check 'nor attached' gone web
+chown root /sys/fs/bpf/timewarp
+
+# A scheduler is connected all the time: step - and step --count
+"$twctl" attach --vm web --policy freeze --pin >"$out/text"
+mkfifo "$out/spans"
+"$twctl" step --vm web - <"$out/spans" >"$out/steps" 2>&1 &
+stepper=$!
+pids="$pids $stepper"
+exec 7>"$out/spans"
+# stood N: so many spans are answered
+stood() {
+	for _ in {1..100}; do
+		[ "$(grep -c 'stands at guest_ns' "$out/steps")" -ge "$1" ] && return
+		sleep 0.1
+	done
+	cp "$out/steps" "$out/text"
+	return 1
+}
+echo 10ms >&7
+check 'step - answers a span' stood 1
+check 'while it waits for the next one, set gets through' says 0 . set --vm web factor=2
+echo 10ms >&7
+check '... and step - goes on' stood 2
+check '... detach gets through' says 0 'detached freeze' detach --vm web
+check '... without ending who waits' kill -0 "$stepper"
+echo 10ms >&7
+exec 7>&-
+wait "$stepper"
+status=$?
+cp "$out/steps" "$out/text"
+check '... who hears at the next span that it is over' test "$status $(grep -c 'was detached or swapped meanwhile' "$out/steps")" = '4 1'
+"$twctl" attach --vm web --policy freeze --pin >"$out/text"
+"$twctl" step --vm web 100ms --count 1000000 >"$out/steps" 2>&1 &
+stepper=$!
+pids="$pids $stepper"
+stood 1
+# between two steps: it is stopped while the guest does one
+kill -STOP "$stepper"
+sleep 0.5
+kill -INT "$stepper"
+kill -CONT "$stepper"
+wait "$stepper"
+status=$?
+tail -n 1 "$out/steps" >"$out/text"
+check 'step --count that is interrupted has not done what it was told' test "$status $(grep -cE 'it was interrupted, with [1-9][0-9]* steps left' "$out/text")" = '1 1'
+"$twctl" detach --vm web >"$out/text"
 
 # Who reads its lines goes after the first; the policy tells a second later
 "$twctl" attach -j --vm web --factor 100 --policy until --param until=100s | head -n 1 >"$out/line" &
@@ -199,7 +281,7 @@ check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"
 check 'policy that the verifier rejects' says 5 'a policy may write only to struct kvm_timewarp_answer' \
 	attach --vm web --policy "$here/unverified.bpf.o"
-check 'policy that is ejected' says 6 'ejected.*unusable answers' \
+check 'policy that is ejected' says 6 'ejected.*: [0-9]+ unusable answers in a row, the last for its factor_num of 0' \
 	attach --vm web --policy "$here/ejected.bpf.o"
 check 'status tells why' says 0 'last exit +ejected' status --vm web
 check 'ejected -j' says 6 '"error":\{"status":6,"kind":"ejected"' \
