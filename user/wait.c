@@ -58,7 +58,9 @@ static void find_moment(struct waiting *w)
 	struct timewarp_when when;
 	const char *why;
 
-	tw_parse_when(w->args->until, epoch, &when, &why);
+	/* what its words mean was checked: a date of before the host's boot has passed */
+	if (tw_parse_when(w->args->until, epoch, &when, &why))
+		when = (struct timewarp_when) { .kind = TIMEWARP_AT_GUEST };
 	w->on_host = when.kind == TIMEWARP_AT_HOST || when.kind == TIMEWARP_AFTER_HOST;
 	w->at_ns = when.ns;
 	if (when.kind == TIMEWARP_AFTER_HOST)
