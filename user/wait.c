@@ -111,7 +111,7 @@ static int look_done(const struct waiting *w)
 			return 0;
 		}
 	}
-	done = l.done ? *l.done > 0 : -1;
+	done = l.tells_done ? l.done > 0 : -1;
 	tw_live_close(&l);
 	return done;
 }
@@ -288,7 +288,7 @@ const struct tw_verb tw_verb_wait = {
 		"passed. It looks five times a second, and more often shortly before.\n"
 		"\n"
 		"--done is for policies that tell, such as until and jump, and waits no longer\n"
-		"where that was told before: since it was attached, or its parameters were set.\n"
+		"where that was told before, since it was attached or swapped in.\n"
 		"\n"
 		"Status 0 when that has come; 1 if the attachment ended before, or at Ctrl-C;\n"
 		"4 if the VM has gone before; 6 if the policy was ejected before; 10 when TIME is\n"

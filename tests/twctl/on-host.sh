@@ -390,8 +390,8 @@ check 'wait --timeout' says 10 'did not come within 300ms' wait web --until 30d 
 check '... of the host' says 0 'the moment has come' wait web --until '200ms host'
 check 'wait --done' says 0 'the policy is done, guest at' wait web --done --timeout 60s
 check '... that was told before' says 0 '"event":"done".*"policy":"until"' wait web --done -j
-"$twctl" set web until=30d >"$out/text"
-check '... but not before the parameters were set' says 10 'did not come within' wait web --done --timeout 500ms
+"$twctl" swap web --factor 100 --policy until --param until=30d >"$out/text"
+check '... but not by what it replaces' says 10 'did not come within' wait web --done --timeout 500ms
 check 'wait for a date that has passed' says 0 'the moment has come' wait web --until 2001-01-01
 "$twctl" wait web >"$out/wait" 2>&1 &
 wait=$!

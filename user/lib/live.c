@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,21 +135,13 @@ static long find_done(const struct btf *btf, unsigned int section)
 	return -1;
 }
 
-/* Shared with the kernel, as libbpf makes it; the variable is where find_done() has found it */
-static volatile __u64 *map_done(int fd, unsigned int size, long at)
-{
-	void *data = at < 0 || at + sizeof(__u64) > size ? MAP_FAILED :
-		     mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-	return data == MAP_FAILED ? NULL : (volatile __u64 *)((char *)data + at);
-}
-
 /* Takes what is behind the sections of parameters and of counters */
 static void take_map(struct tw_live *l, unsigned int map_id)
 {
 	struct bpf_map_info info = { 0 };
 	unsigned int len = sizeof(info);
 	int fd = bpf_map_get_fd_by_id(map_id);
+	long done_at;
 
 	if (fd < 0)
 		return;
@@ -173,10 +164,16 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		l->events_fd = fd;
 		return;
 	}
-	if (!l->done) {
-		l->done_at = find_done(l->btf, info.btf_value_type_id);
-		l->done = map_done(fd, info.value_size, l->done_at);
-		l->done_size = info.value_size;
+	done_at = find_done(l->btf, info.btf_value_type_id);
+	if (done_at >= 0 && done_at + sizeof(l->done) <= info.value_size) {
+		/* not shared by mmap(): libbpf lets that be where all variables of a section are static */
+		void *section = read_section(fd, info.value_size);
+
+		if (section) {
+			l->tells_done = true;
+			memcpy(&l->done, (char *)section + done_at, sizeof(l->done));
+		}
+		free(section);
 	}
 	/* each object has one; that of a VM alone is not used */
 	if (!strcmp(info.name, TIMEWARP_GROUP_SECTION) && !l->group &&
@@ -278,8 +275,6 @@ void tw_live_close(struct tw_live *l)
 	tw_params_free(&l->counters);
 	btf__free(l->btf);
 	tw_group_unmap(l->group);
-	if (l->done)
-		munmap((char *)l->done - l->done_at, l->done_size);
 	free(l->data);
 	free(l->old);
 	free(l->counts);
@@ -384,13 +379,9 @@ static int explain_kick(const struct tw_live *l, int code, bool loaded, struct t
 int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 {
 	unsigned int zero = 0;
-	__u64 done = l->done ? *l->done : 0;
 	bool loaded;
 	int err;
 
-	/* with others it has something else to be done with */
-	if (l->done)
-		*l->done = 0;
 	tw_fail(e, TW_FAILED, "cannot change the policy's parameters");
 	err = bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
 	if (err) {
@@ -407,8 +398,6 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 	explain_kick(l, -err, loaded, e);
 	memcpy(l->data, l->old, l->size);
 	bpf_map_update_elem(l->data_fd, &zero, l->data, BPF_EXIST);
-	if (l->done)
-		*l->done = done;
 	return e->status;
 }
 

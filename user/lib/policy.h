@@ -109,9 +109,8 @@ struct tw_live {
 	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
-	volatile __u64 *done;		/* how often it has told that it is done, since its parameters were set; NULL: it tells no such thing */
-	long done_at;			/* in its section */
-	size_t done_size;		/* of that */
+	bool tells_done;		/* it tells that it is done; and how often it has, as read */
+	__u64 done;
 	int events_fd;			/* of what it tells; -1 if it tells nothing */
 	struct btf *btf;
 	struct tw_params params;
