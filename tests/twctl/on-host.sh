@@ -154,7 +154,7 @@ check 'attach while switched off' says 3 'switched off' attach --vm web --factor
 echo 1 >/sys/module/kvm/parameters/timewarp
 
 # What is ignored at the start: a hangup stays so, and who waits for children hears of them
-under=nohup
+under="nohup"
 foreground --vm web --factor 5
 kill -HUP "$fg"
 sleep 1

@@ -336,6 +336,7 @@ static int check_table(const struct tw_policy *p, __u64 flags, struct tw_err *e)
 {
 	const struct bpf_program *const *decide = ops_member(p, "decide", sizeof(*decide));
 
+	e->status = TW_REFUSED;
 	if (flags & ~(__u64)KVM_TIMEWARP_F_BACKWARD) {
 		tw_fact(e, "it wants flags that this kernel does not know: 0x%llx",
 			(unsigned long long)(flags & ~(__u64)KVM_TIMEWARP_F_BACKWARD));
@@ -345,6 +346,7 @@ static int check_table(const struct tw_policy *p, __u64 flags, struct tw_err *e)
 		tw_fact(e, "it has no decide()");
 		return tw_cure(e, "write one with TIMEWARP_DECIDE(), and name it in TIMEWARP_OPS()");
 	}
+	e->status = TW_FAILED;
 	return TW_OK;
 }
 
