@@ -196,34 +196,46 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	}
 }
 
-/* Tells the journal that they are attached, or that they will be no more */
-static void journal(const struct attachment *a, bool begun)
+/* How the VMs stand that are attached; one that is not has nothing for the journal */
+static void read_states(const struct attachment *a, struct tw_state st[TIMEWARP_MAX_VMS])
 {
 	struct tw_err ignored = { 0 };
-	struct tw_args detach = *a->args;
-	struct tw_state st;
 	unsigned int i;
 
-	detach.verb = "detach";
 	for (i = 0; i < a->made.nr_vms; i++) {
 		const struct tw_vm *vm = a->made.session[i].vm;
 
-		if (vm->dir && !tw_state_read(vm->dir, &st, &ignored) && st.attached)
-			tw_args_journal(begun ? a->args : &detach, vm, begun ? NULL : &st, begun ? &st : NULL);
+		if (!vm->dir || tw_state_read(vm->dir, &st[i], &ignored))
+			st[i].attached = 0;
 		tw_err_free(&ignored);
 	}
+}
+
+/* Tells the journal that they are attached, or are no more, once that is so: to find a user's name may take long */
+static void journal(const struct attachment *a, const struct tw_state *st, bool begun)
+{
+	struct tw_args detach = *a->args;
+	unsigned int i;
+
+	detach.verb = "detach";
+	for (i = 0; i < a->made.nr_vms; i++)
+		if (st[i].attached)
+			tw_args_journal(begun ? a->args : &detach, a->made.session[i].vm, begun ? NULL : &st[i],
+					begun ? &st[i] : NULL);
 }
 
 static int undo(struct attachment *a, const char *reason, const char *message, struct tw_err *e)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
+	struct tw_state before[TIMEWARP_MAX_VMS];
 	int status;
 
 	snprintf(rec.reason, sizeof(rec.reason), "%s", reason);
 	snprintf(rec.message, sizeof(rec.message), "%s", message);
-	journal(a, false);
+	read_states(a, before);
 	tw_attachment_detach(&a->made);
 	status = tw_attachment_end(&a->made, e);
+	journal(a, before, false);
 	tw_tell_ended(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
 	return status;
 }
@@ -403,6 +415,7 @@ static int check_run(const struct attachment *a, struct tw_err *e)
 static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 {
 	const struct tw_vm *first;
+	struct tw_state states[TIMEWARP_MAX_VMS];
 	int status, signals;
 
 	status = tw_target_find(a->args, "attach to", &a->t, e);
@@ -442,9 +455,10 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	}
 	snprintf(a->policy, sizeof(a->policy), "%s", a->made.p.name);
 	a->map_id = current_map(a, &first);
-	journal(a, true);
 	tw_tell_attached(a);
+	read_states(a, states);
 	tw_attachment_unlock(&a->made);
+	journal(a, states, true);
 	return a->args->pin ? TW_OK : stay(a, signals, e);
 }
 
@@ -576,8 +590,9 @@ const struct tw_verb tw_verb_attach = {
 		"environment TIMEWARP_VM, TIMEWARP_NAME, TIMEWARP_UUID, TIMEWARP_POLICY and\n"
 		"TIMEWARP_EVENT, which is done. With -j what it prints goes to standard error.\n"
 		"\n"
-		"--wait waits until there is such a VM and QEMU has started it, says so, and\n"
-		"attaches then; at once where it runs already. Ctrl-C ends that with status 1.\n"
+		"--wait waits until there is such a VM, and QEMU does not have it stopped, says\n"
+		"so, and attaches then; one that has never run is taken as it stands. Ctrl-C\n"
+		"ends that with status 1.\n"
 		"\n"
 		"--dry-run makes all checks, has the verifier look at the policy, and says what\n"
 		"would be done: the VM, the policy and its parameters, the TSC mode, the probes\n"

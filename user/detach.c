@@ -114,10 +114,14 @@ static int fail_detach(const struct tw_target *t, struct tw_err *e)
 
 static int detach_one(const struct tw_args *args, struct tw_target *t, struct tw_err *e)
 {
+	int status;
+
 	if (tw_live_detach(&t->st, e))
 		return fail_detach(t, e);
+	status = finish(&t->session, e);
+	/* only now: to find a user's name may take long */
 	tw_args_journal(args, t->vm, &t->st, NULL);
-	return finish(&t->session, e);
+	return status;
 }
 
 /* One that has ended meanwhile is detached */

@@ -159,7 +159,7 @@ struct child {
 /* A verb in a process of its own: attach stays there */
 static bool start_verb(const struct qualify *q, struct row *r, const char *name, const char *factor, struct child *c)
 {
-	struct tw_args args = { .verbose = q->args->verbose, .factor = factor };
+	struct tw_args args = { .verb = name, .verbose = q->args->verbose, .factor = factor };
 	struct tw_err e = { 0 };
 	char vm[24];
 

@@ -14,7 +14,7 @@ void tw_journal(int priority, const char *fmt, ...) __attribute__((format(printf
 
 /* Somebody has changed how a VM's time passes */
 struct tw_change {
-	const char *verb;		/* how: attach, set, swap, jump, detach */
+	const char *verb;		/* how: attach, run, set, swap, jump, detach */
 	const struct tw_vm *vm;
 	const struct tw_state *before;	/* NULL: nothing was attached */
 	const struct tw_state *after;	/* likewise */
