@@ -49,13 +49,13 @@ static void tell(enum arrival there, const char *name, const char *vm)
 	if (there == NOT_THERE)
 		tw_fprintf(stderr, "twctl: waiting for a VM %s\n", TW_QUOTE(name));
 	else
-		tw_fprintf(stderr, "twctl: VM %s is there; waiting until QEMU starts it\n", vm);
+		tw_fprintf(stderr, "twctl: VM %s is there; waiting until QEMU lets it run\n", vm);
 }
 
 static int interrupted(const char *name, enum arrival there, struct tw_err *e)
 {
 	tw_fail(e, TW_FAILED, "cannot attach to %s", TW_QUOTE(name));
-	tw_fact(e, "it was interrupted before %s", there == NOT_THERE ? "there was such a VM" : "QEMU had started it");
+	tw_fact(e, "it was interrupted before %s", there == NOT_THERE ? "there was such a VM" : "QEMU had let it run");
 	return tw_cure(e, "nothing was done; attach again");
 }
 

@@ -180,10 +180,10 @@ void tw_tell_wait(const struct tw_vm *vm, const struct tw_holder *holder);
  */
 int tw_check_runs(const struct tw_vm *vm, const char *doing, struct tw_err *e);
 
-/* Reads its state, with the lock held; an error if nothing is attached */
+/* Reads its state; an error if nothing is attached. Without the lock, that may change at once */
 int tw_target_attached(struct tw_target *t, const char *doing, struct tw_err *e);
 
-/* Waits until there is each of the VMs that --vm names, and QEMU has started it; says on stderr what for; 0 or an exit status */
+/* Waits until there is each of the VMs that --vm names, and QEMU does not have it stopped; says on stderr what for; 0 or an exit status */
 int tw_await_vms(const struct tw_args *args, struct tw_err *e);
 
 void tw_target_close(struct tw_target *t);

@@ -122,10 +122,16 @@ static enum outcome look(struct waiting *w)
 	struct tw_state st;
 
 	if (tw_state_read(w->t.vm->dir, &st, &ignored)) {
+		bool gone = ignored.status == TW_NO_VM;
+
+		/* what else there is against reading it may pass */
 		tw_err_free(&ignored);
-		return GONE;
+		return gone ? GONE : NOT_YET;
 	}
 	w->st = st;
+	/* it was being attached when it was first looked at */
+	if (!w->link_id)
+		w->link_id = st.link_id;
 	if (!st.attached || st.link_id != w->link_id)
 		return ENDED;
 	if (w->args->until)
@@ -172,11 +178,12 @@ static enum outcome wait_long(struct waiting *w)
 
 static void report(const struct waiting *w, enum outcome o)
 {
-	char name[TW_TARGET_NAME_MAX], date[48];
+	char name[TW_TARGET_NAME_MAX], date[TW_DATE_MAX];
+	uint64_t date_ns = tw_guest_date_ns(&w->st, w->ahead_ns);
 	struct tw_json j = { .f = stdout };
 
 	tw_target_name(&w->t, name, sizeof(name));
-	tw_format_date(date, sizeof(date), w->st.guest_ns + (uint64_t)(tw_host_epoch_ns() + w->ahead_ns));
+	tw_format_date(date, sizeof(date), date_ns);
 	if (!w->args->json) {
 		if (o == REACHED)
 			tw_printf("%s: %s, guest at %s\n", name, w->args->done ? "the policy is done" : "the moment has come", date);
@@ -191,7 +198,7 @@ static void report(const struct waiting *w, enum outcome o)
 		tw_json_str(&j, "policy", w->st.policy);
 		tw_json_u64(&j, "host_ns", w->st.host_ns);
 		tw_json_u64(&j, "guest_ns", w->st.guest_ns);
-		tw_json_str(&j, "guest_date", date);
+		tw_json_str(&j, "guest_date", tw_format_date_ms(date, sizeof(date), date_ns));
 	}
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
