@@ -100,9 +100,8 @@ static int look(const struct tw_args *args, const char **leap, struct tw_err *e)
 		if (bears)
 			*leap = bears == 1000000000 ? "leap=1s" : "leap=10s";
 		if (bears && !args->json)
-			tw_fprintf(stderr, "twctl: the guest goes by its %s: leaps of %s, some %s of the guest a second\n",
-				   reads.pm_timer ? "ACPI PM timer" : "HPET", *leap + 5,
-				   reads.pm_timer ? "three minutes" : "half an hour");
+			tw_fprintf(stderr, "twctl: the guest goes by its %s: leaps of %s\n",
+				   reads.pm_timer ? "ACPI PM timer" : "HPET", *leap + 5);
 	}
 	tw_clock_reads_end(&clock);
 	tw_target_close(&t);

@@ -44,7 +44,7 @@ TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, between leap
 
 TIMEWARP_COUNTER(leaps, "", "how many it took so far");
 TIMEWARP_COUNTER(arrived, "", "1 when it is there");
-TIMEWARP_COUNTER(guard_ns, "ns", "host time for which no device must have been used, as it is now");
+TIMEWARP_COUNTER(quiet_ns, "ns", "host time for which no device must have been used, as it is now");
 TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(jump_exit)
@@ -91,7 +91,7 @@ static __always_inline void set_guard(void)
 {
 	__u64 ns = 4 * learnt_gap_ns;
 
-	guard_ns = ns < idle ? idle : ns > patience ? patience : ns;
+	quiet_ns = ns < idle ? idle : ns > patience ? patience : ns;
 }
 
 /* At first something may be under way, and nothing is known of how long that takes */
@@ -138,7 +138,7 @@ static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view)
 		learn(view, kicks, for_ns);
 		return 0;
 	}
-	if (!timewarp_vmm_due_ns(view) || (at_work && for_ns < guard_ns))
+	if (!timewarp_vmm_due_ns(view) || (at_work && for_ns < quiet_ns))
 		return 0;
 	if (at_work) {
 		/* Nothing was slow, and that some was is forgotten by and by */
@@ -188,7 +188,7 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 	if (quiet && waits)
 		/* If one of them runs by then, it may ask something of a device */
 		answer->flags = KVM_TIMEWARP_IF_IDLE | KVM_TIMEWARP_PAST_TIMERS;
-	else if ((quiet && since_ns >= pause) || since_ns >= pause + 4 * guard_ns)
+	else if ((quiet && since_ns >= pause) || since_ns >= pause + 4 * quiet_ns)
 		far = far < LEAP_AT_WORK_NS ? far : LEAP_AT_WORK_NS;
 	else
 		return;

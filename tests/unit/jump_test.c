@@ -149,7 +149,7 @@ static void a_fast_disk_is_waited_for_no_longer_than_it_needs(void **state)
 		assert_int_equal(requests(5, MS), 0);
 		wait_ns(250 * MS);
 	}
-	assert_int_equal(guard_ns, idle);
+	assert_int_equal(quiet_ns, idle);
 	vm()->kicks++;
 	assert_int_equal(wait_ns(5 * MS), 0);
 	assert_int_equal(wait_ns(MS), 60 * SECOND);
@@ -159,7 +159,7 @@ static void a_fast_disk_is_waited_for_no_longer_than_it_needs(void **state)
 	vm()->kicks++;
 	vm()->own_kicks++;
 	wait_ns(MS);
-	assert_int_equal(guard_ns, 200 * MS);
+	assert_int_equal(quiet_ns, 200 * MS);
 	assert_int_equal(wait_ns(199 * MS), 0);
 }
 

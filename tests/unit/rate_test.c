@@ -47,6 +47,18 @@ static void a_factor_bounds(void **state)
 	assert_true(judge(&s, &none, NULL).rate == 0);
 }
 
+static void leaps_bound_what_is_faster_than_the_factor(void **state)
+{
+	struct tw_state s = st;
+
+	(void)state;
+	s.asked = s.force = (struct timewarp_factor) { 1, 1 };
+	s.leaps = 1440;
+	assert_int_equal(judge(&s, &none, NULL).bound, TW_RATE_LEAPS);
+	s.force = (struct timewarp_factor) { 50, 1 };
+	assert_int_equal(judge(&s, &none, NULL).bound, TW_RATE_FACTOR);
+}
+
 static void of_skipped_idle_time_whatever_took_most_of_the_hosts(void **state)
 {
 	uint64_t counts[3] = { 18, 20 * S, 30 * S };
@@ -89,6 +101,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_factor_bounds),
+		cmocka_unit_test(leaps_bound_what_is_faster_than_the_factor),
 		cmocka_unit_test(of_skipped_idle_time_whatever_took_most_of_the_hosts),
 		cmocka_unit_test(for_what_vcpus_leave_the_guest),
 	};

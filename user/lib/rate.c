@@ -45,6 +45,8 @@ void tw_rate_judge(const struct tw_state *st, const struct tw_params *counters, 
 		r->rate = (double)(int64_t)(st->guest_ns - st->since_host_ns - st->lead_ns) / span;
 	if (skips)
 		r->bound = most(span, guard, vmm);
+	else if (st->force.den && r->rate > 1.01 * st->force.num / st->force.den && st->leaps)
+		r->bound = TW_RATE_LEAPS;
 	else if ((unsigned __int128)st->asked.num * st->force.den > (unsigned __int128)st->force.num * st->asked.den &&
 		 (unsigned __int128)st->force.num * st->max.den >= (unsigned __int128)st->max.num * st->force.den)
 		r->bound = TW_RATE_LIMIT;
@@ -52,7 +54,7 @@ void tw_rate_judge(const struct tw_state *st, const struct tw_params *counters, 
 
 const char *tw_rate_bound_name(enum tw_rate_bound bound)
 {
-	static const char *const names[] = { "factor", "limit", "guest", "vmm", "idle" };
+	static const char *const names[] = { "factor", "limit", "guest", "vmm", "idle", "leaps" };
 
 	return names[bound];
 }
@@ -65,6 +67,7 @@ const char *tw_rate_bound_text(enum tw_rate_bound bound)
 		"by the guest, which was awake, or had timers due, for most of the time",
 		"by the VMM, which was awake, or had a timer due, for most of the time",
 		"by the wait for devices that had been used: see the parameter idle",
+		"by the leaps that its policy makes",
 	};
 
 	return texts[bound];

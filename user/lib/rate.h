@@ -15,6 +15,7 @@ enum tw_rate_bound {
 	TW_RATE_GUEST,			/* of a policy that skips idle time: the guest was awake */
 	TW_RATE_VMM,			/* ... the VMM was, or had a timer due */
 	TW_RATE_IDLE,			/* ... a device had been used, and may have had something under way */
+	TW_RATE_LEAPS,			/* of another that leaps, as jump does: more than by its factor, so by how it leaps */
 };
 
 struct tw_rate {
