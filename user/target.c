@@ -19,7 +19,7 @@ int tw_target_find(const struct tw_args *args, const char *doing, struct tw_targ
 	if (!args->vm) {
 		tw_fail(e, TW_USAGE, "cannot %s a VM", doing);
 		tw_fact(e, "none is named");
-		return tw_cure(e, "add --vm VM; twctl list shows what there is");
+		return tw_cure(e, "name it behind the verb, or with --vm; twctl list shows what there is");
 	}
 	tw_vms_scan(&t->vms);
 	if (tw_vm_find(&t->vms, args->vm, doing, &t->vm, e))

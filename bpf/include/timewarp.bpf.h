@@ -6,7 +6,7 @@
  *   - a summary:		TIMEWARP_SUMMARY()
  *   - parameters, if any:	TIMEWARP_PARAM(), TIMEWARP_PARAM_FACTOR(), TIMEWARP_PARAM_WHEN(),
  *				TIMEWARP_PARAM_SCHEDULE()
- *   - counters, if any:	TIMEWARP_COUNTER()
+ *   - counters, if any:	TIMEWARP_COUNTER(), TIMEWARP_COUNTER_SIGNED()
  *   - events, if any:		TIMEWARP_EVENTS(), timewarp_tell()
  *   - the VMM's timers and devices, if they matter: TIMEWARP_VMMS(), timewarp_vmm_due_ns(),
  *     timewarp_vmm_kicks(), timewarp_vmm_own_kicks(), timewarp_vmm_wakes()
