@@ -7,10 +7,8 @@
 
 #include "group.h"
 #include "host.h"
-#include "parse.h"
 #include "proc.h"
 #include "qemu/date.h"
-#include "qemu/probes.h"
 #include "twctl.h"
 #include "when.h"
 
@@ -42,19 +40,21 @@ static int check_until(const char *text, struct tw_err *e)
 {
 	struct timewarp_when when;
 	const char *why;
+	bool parsed;
 
-	if (!text || (!tw_parse_when(text, (struct tw_epoch) { 0 }, &when, &why) && when.kind != TIMEWARP_NEVER))
+	if (!text)
 		return TW_OK;
-	if (!tw_parse_when(text, (struct tw_epoch) { 0 }, &when, &why))
-		why = "no moment";
+	parsed = !tw_parse_when(text, (struct tw_epoch) { 0 }, &when, &why);
+	if (parsed && when.kind != TIMEWARP_NEVER)
+		return TW_OK;
 	tw_fail(e, TW_USAGE, "cannot wait until %s", TW_QUOTE(text));
-	tw_fact(e, "it is %s", why);
+	tw_fact(e, "it is %s", parsed ? "no moment" : why);
 	return tw_cure(e, "give a date or a span: 2038-01-19T03:14:00, 1d, '1h host'");
 }
 
 static void find_moment(struct waiting *w)
 {
-	struct tw_epoch epoch = { .host_ns = tw_host_epoch_ns(), .guest_ns = tw_host_epoch_ns() + w->ahead_ns };
+	struct tw_epoch epoch = tw_epoch_of(tw_host_epoch_ns(), w->ahead_ns);
 	struct timewarp_when when;
 	const char *why;
 

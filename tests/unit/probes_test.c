@@ -83,6 +83,17 @@ static void look_at(pid_t pid, struct tw_vm *vm, struct tw_vmm_look *look)
 	assert_int_equal(stat(exe, &look->program), 0);
 }
 
+/* One that does nothing, and is looked at */
+static pid_t idle_process(struct tw_vm *vm, struct tw_vmm_look *look)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		stay();
+	look_at(pid, vm, look);
+	return pid;
+}
+
 static void refused(const struct tw_vm *vm, const struct tw_vmm_look *look, const char *fact, int loads, int probes)
 {
 	char expected[96];
@@ -145,12 +156,9 @@ static void test_itself(void **unused)
 	struct tw_err e = { 0 };
 	struct tw_vmm v;
 	struct tw_vm vm;
-	pid_t pid = fork();
+	pid_t pid = idle_process(&vm, &look);
 
 	(void)unused;
-	if (!pid)
-		stay();
-	look_at(pid, &vm, &look);
 	assert_int_equal(tw_vmm_attach(&v, &vm, &look, 0, -1, &e), TW_OK);
 	tw_vmm_close(&v);
 	end(pid);
@@ -161,12 +169,9 @@ static void test_reused_pid(void **unused)
 {
 	struct tw_vmm_look look;
 	struct tw_vm vm;
-	pid_t pid = fork();
+	pid_t pid = idle_process(&vm, &look);
 
 	(void)unused;
-	if (!pid)
-		stay();
-	look_at(pid, &vm, &look);
 	vm.start++;
 	refused(&vm, &look, "has ended", 1, 1);
 	look_at(pid, &vm, &look);

@@ -386,9 +386,7 @@ const char *tw_params_never(const struct tw_params *params, const void *data, si
 
 static struct tw_epoch epoch_of(const struct tw_param *p)
 {
-	int64_t host = tw_host_epoch_ns();
-
-	return (struct tw_epoch) { .host_ns = host, .guest_ns = host + p->ahead_ns };
+	return tw_epoch_of(tw_host_epoch_ns(), p->ahead_ns);
 }
 
 static int assign_when(const struct tw_param *p, const char *text, void *data, struct tw_err *e)
