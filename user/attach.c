@@ -13,10 +13,7 @@
 #include "attached.h"
 #include "exec.h"
 #include "host.h"
-#include "parse.h"
 #include "qemu/date.h"
-#include "qemu/layout.h"
-#include "qemu/probes.h"
 #include "twctl.h"
 #include "when.h"
 
@@ -196,34 +193,6 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	}
 }
 
-/* How the VMs stand that are attached; one that is not has nothing for the journal */
-static void read_states(const struct attachment *a, struct tw_state st[TIMEWARP_MAX_VMS])
-{
-	struct tw_err ignored = { 0 };
-	unsigned int i;
-
-	for (i = 0; i < a->made.nr_vms; i++) {
-		const struct tw_vm *vm = a->made.session[i].vm;
-
-		if (!vm->dir || tw_state_read(vm->dir, &st[i], &ignored))
-			st[i].attached = 0;
-		tw_err_free(&ignored);
-	}
-}
-
-/* Tells the journal that they are attached, or are no more, once that is so: to find a user's name may take long */
-static void journal(const struct attachment *a, const struct tw_state *st, bool begun)
-{
-	struct tw_args detach = *a->args;
-	unsigned int i;
-
-	detach.verb = "detach";
-	for (i = 0; i < a->made.nr_vms; i++)
-		if (st[i].attached)
-			tw_args_journal(begun ? a->args : &detach, a->made.session[i].vm, begun ? NULL : &st[i],
-					begun ? &st[i] : NULL);
-}
-
 static int undo(struct attachment *a, const char *reason, const char *message, struct tw_err *e)
 {
 	struct timewarp_exit_record rec = { .kind = KVM_TIMEWARP_EXIT_UNREG };
@@ -232,10 +201,10 @@ static int undo(struct attachment *a, const char *reason, const char *message, s
 
 	snprintf(rec.reason, sizeof(rec.reason), "%s", reason);
 	snprintf(rec.message, sizeof(rec.message), "%s", message);
-	read_states(a, before);
+	tw_attached_states(a, before);
 	tw_attachment_detach(&a->made);
 	status = tw_attachment_end(&a->made, e);
-	journal(a, before, false);
+	tw_journal_attached(a, before, false);
 	tw_tell_ended(a, &rec, "detached; factor 1 from here on, and the guest keeps its time");
 	return status;
 }
@@ -456,9 +425,9 @@ static int attach(struct attachment *a, unsigned int mode, struct tw_err *e)
 	snprintf(a->policy, sizeof(a->policy), "%s", a->made.p.name);
 	a->map_id = current_map(a, &first);
 	tw_tell_attached(a);
-	read_states(a, states);
+	tw_attached_states(a, states);
 	tw_attachment_unlock(&a->made);
-	journal(a, states, true);
+	tw_journal_attached(a, states, true);
 	return a->args->pin ? TW_OK : stay(a, signals, e);
 }
 

@@ -306,3 +306,29 @@ void tw_tell_ended(const struct attachment *a, const struct timewarp_exit_record
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
+
+void tw_attached_states(const struct attachment *a, struct tw_state st[TIMEWARP_MAX_VMS])
+{
+	struct tw_err ignored = { 0 };
+	unsigned int i;
+
+	for (i = 0; i < a->made.nr_vms; i++) {
+		const struct tw_vm *vm = a->made.session[i].vm;
+
+		if (!vm->dir || tw_state_read(vm->dir, &st[i], &ignored))
+			st[i].attached = 0;
+		tw_err_free(&ignored);
+	}
+}
+
+void tw_journal_attached(const struct attachment *a, const struct tw_state *st, bool begun)
+{
+	struct tw_args detach = *a->args;
+	unsigned int i;
+
+	detach.verb = "detach";
+	for (i = 0; i < a->made.nr_vms; i++)
+		if (st[i].attached)
+			tw_args_journal(begun ? a->args : &detach, a->made.session[i].vm, begun ? NULL : &st[i],
+					begun ? &st[i] : NULL);
+}

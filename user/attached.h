@@ -48,4 +48,13 @@ void tw_tell_awake(const struct attachment *a, const char *why);
 /* That it has ended */
 void tw_tell_ended(const struct attachment *a, const struct timewarp_exit_record *rec, const char *text);
 
+/* How its VMs stand; one that is not attached has nothing for the journal */
+void tw_attached_states(const struct attachment *a, struct tw_state st[TIMEWARP_MAX_VMS]);
+
+/*
+ * Tells the journal that those are attached, or are no more, as they stood then. Once that is so, and no lock is held: to
+ * find a user's name may take long.
+ */
+void tw_journal_attached(const struct attachment *a, const struct tw_state *st, bool begun);
+
 #endif /* TW_ATTACHED_H */

@@ -20,7 +20,6 @@
 
 #include "bare.h"
 #include "host.h"
-#include "parse.h"
 #include "tracer.h"
 #include "twctl.h"
 #include "whole.h"

@@ -12,7 +12,6 @@
 #include "parse.h"
 #include "qemu/date.h"
 #include "qemu/layout.h"
-#include "qemu/probes.h"
 #include "rate.h"
 #include "twctl.h"
 #include "when.h"

@@ -14,7 +14,6 @@
 
 #include "constant.skel.h"
 #include "host.h"
-#include "parse.h"
 #include "policy_priv.h"
 #include "print.h"
 #include "text.h"
