@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# Each fuzzer named runs for FUZZ_SECONDS (default 30) and finds nothing.
+# Each fuzzer named runs for FUZZ_SECONDS (default 15) and finds nothing.
 cd "$(dirname "$0")/../.." || exit 1
 n=0 failed=0
 dir=build/tests/fuzz
 for f in "$dir"/*_fuzz; do
 	n=$((n + 1))
 	mkdir -p "$f.corpus"
-	if timeout 300 "$f" -max_total_time="${FUZZ_SECONDS:-30}" -artifact_prefix="$f." "$f.corpus" >"$f.log" 2>&1; then
-		echo "ok $n - ${f##*/} finds nothing in ${FUZZ_SECONDS:-30} s ($(grep -c . "$f.log") lines of log)"
+	if timeout 300 "$f" -max_total_time="${FUZZ_SECONDS:-15}" -artifact_prefix="$f." "$f.corpus" >"$f.log" 2>&1; then
+		echo "ok $n - ${f##*/} finds nothing in ${FUZZ_SECONDS:-15} s ($(grep -c . "$f.log") lines of log)"
 	else
 		echo "not ok $n - ${f##*/}"
 		tail -30 "$f.log" | sed 's/^/# /'
