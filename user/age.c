@@ -122,17 +122,16 @@ static int report(const struct tw_args *args, const struct tw_recording *r, stru
 {
 	int status = TW_OK;
 
-	if (args->baseline)
-		status = tw_report_compare(args->baseline, v, e);
-	if (!status && args->report)
+	if (args->baseline && tw_report_compare(args->baseline, v, e))
+		return e->status;
+	if (args->report)
 		status = tw_report_write(args->report, r, v, e);
-	if (status)
-		return status;
+	/* also where there is no room for files */
 	if (args->json)
 		tw_report_json(stdout, r, v);
 	else
 		tw_report_text(stdout, r, v);
-	return tw_verdicts_status(v);
+	return status ? status : tw_verdicts_status(v);
 }
 
 static int judge(const struct tw_args *args, const char *path, const struct tw_age_options *o,
@@ -151,6 +150,16 @@ static int judge(const struct tw_args *args, const char *path, const struct tw_a
 	return status;
 }
 
+/* What was recorded before the error @e is judged all the same */
+static void judge_rest(const struct tw_args *args, const char *path, const struct tw_age_options *o)
+{
+	struct tw_err e = { 0 };
+
+	if (judge(args, path, o, &e) && *e.what)
+		tw_err_print(&e, args->json);
+	tw_err_free(&e);
+}
+
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_live_age l = { 0 };
@@ -165,6 +174,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		status = live(args, path, &l, e);
 	if (!status)
 		status = judge(args, path, &o, e);
+	else if (l.lived)
+		judge_rest(args, path, &o);
 	free(path);
 	return status;
 }
@@ -210,7 +221,9 @@ const struct tw_verb tw_verb_age = {
 		"\n"
 		"Whatever ends it (Ctrl-C, the guest's end) leaves a report of what there is;\n"
 		"--resume goes on. Status 10 if there is a fault; with --baseline, if there is\n"
-		"one that is new or worse.\n",
+		"one that is new or worse. The guest's end is a fault. Status 1 if the span was\n"
+		"not lived for another reason, 6 if the policy was ejected, 5 for a policy\n"
+		"under which time stands still.\n",
 	.options = options,
 	.run = run,
 };

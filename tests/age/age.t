@@ -110,14 +110,20 @@ ok "a file that is not there" says "No such file or directory" 1 --samples "$tmp
 ok "an empty one" bash -c ': >"$1/empty"; "$0" age --samples "$1/empty" 2>&1 | grep -q "there is no line of type run"' "$twctl" "$tmp"
 ok "a file of something else" says "line 1:" 1 --samples "$twctl"
 ok "a baseline that is no report" says "cannot compare with baseline" 1 --samples "$tmp/all.ndjson" --baseline doc/age-report.schema.json
+for span in '--span 0s' '--span 0y' '--span -1d' '--span 1d --until 2038-01-01' '--until soon' '--span 1d --every 0s' ''; do
+	# shellcheck disable=SC2086 # words
+	ok "a life of '$span'" says "cannot age" 2 --vm 1 $span --report "$tmp/nothing"
+done
+ok "a life that is recorded nowhere" says "it is not said where to record" 2 --vm 1 --span 1d
+ok "none of them left a folder" test ! -e "$tmp/nothing"
 ok "a horizon of nothing" says "--horizon" 2 --samples "$tmp/all.ndjson" --horizon 0s
 : >"$tmp/file"
 ok "a report where a file is" says "cannot write" 1 --samples "$tmp/all.ndjson" --report "$tmp/file"
 mkdir "$tmp/old" && echo old >"$tmp/old/report.html"
-ok "a full disk: said, and the old report is as it was" bash -c '
+ok "a full disk: said, the old report is as it was, and the new one is printed" bash -c '
 	ulimit -f 40; trap "" XFSZ
-	"$0" age --samples "$1/all.ndjson" --report "$1/old" >/dev/null 2>"$1/said"
-	[ $? = 1 ] && grep -q "cannot write .*report.html" "$1/said" && [ "$(cat "$1/old/report.html")" = old ] &&
+	"$0" age --samples "$1/all.ndjson" --report "$1/old" >"$1/printed" 2>"$1/said"
+	[ $? = 1 ] && cmp "$1/printed" "$1/all/report.txt" && grep -q "cannot write .*report.html" "$1/said" && [ "$(cat "$1/old/report.html")" = old ] &&
 		[ -z "$(find "$1/old" -name ".report*")" ]' "$twctl" "$tmp"
 echo "1..$n"
 exit $failed

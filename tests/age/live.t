@@ -84,8 +84,36 @@ is(scalar samples('along'), 5, 'and sampled by its own time');
 is(policy_of('along'), 'constant', 'and the recording says with what');
 is(state($pid)->{policy}, 'constant', 'which stays attached');
 detach($a);
+($rc, $out) = twctl_within(60, 'age', '--vm', 'age', '--span', '1d', '--policy', 'freeze', '--report', "$dir/stands");
+is($rc, 5, 'a policy under which time stands still is refused');
+like($out, qr/\Atwctl: [^\n]*under policy freeze its time stands still[^\n]*\n\z/, 'in one line') or diag($out);
+is(state($pid)->{attached}, 0, 'and is not left attached');
 ($rc, $out) = twctl_within(60, 'age', '--vm', 'nosuch', '--span', '1d', '--report', "$dir/none");
 is($rc, 4, 'no such VM');
+same_as_before($before, 'no link, program or map is left');
+
+# What lived less than was asked for is told, and what there is of it is judged
+sub early {
+	my ($name, $how, @opt) = @_;
+	my $p = twctl_spawn('age', '--vm', 'age', '--span', '400d', '--report', "$dir/$name", @opt);
+	wait_until(120, sub { (slurp("$dir/$name/samples.ndjson") // '') =~ /(.*"sample".*\n){3}/ });
+	$how->();
+	my ($rc, $out) = finish($p);
+	my @said = grep { /^twctl: / } split /\n/, $out;
+	return ($rc, $out, @said);
+}
+($rc, $out, my @said) = early('away', sub { twctl('detach', '--vm', 'age') });
+ok($rc == 1 && @said == 1 && $said[0] =~ /cannot age \S+ to the end: at 20\d\d-\S+ \S+ of the guest's, the policy was detached/,
+	'who detaches the policy ends it: status 1, and one line says so') or diag($rc, $out);
+like(ended('away'), qr/the policy was detached/, '... the recording, too');
+cmp_ok(report('away')->{end}, '>', report('away')->{start}, '... and there is a report of what was lived');
+mkdir "$dir/full";
+run('mount', '-t', 'tmpfs', '-o', 'size=16k', 'none', "$dir/full");
+($rc, $out, @said) = early('full', sub { }, '--every', '30m');
+ok($rc == 1 && grep({ /cannot write recording.*No space left on device/ } @said), 'no room for the recording: status 1, and a line says so') or diag($rc, $out);
+like($out, qr/^age lived .* from 20\d\d-/m, '... and what there is of it is judged');
+is(state($pid)->{attached}, 0, '... and nothing is attached');
+run('umount', "$dir/full");
 same_as_before($before, 'no link, program or map is left');
 
 # A workload, and the guest's end

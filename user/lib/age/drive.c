@@ -62,6 +62,13 @@ static int fail(struct tw_err *e, const struct tw_drive *d, int status, const ch
 	return tw_cure(e, "see twctl probe, twctl status --vm %s", d->vm->id);
 }
 
+static int no_time(const struct tw_drive *d, const struct tw_state *st, struct tw_err *e)
+{
+	tw_fail(e, TW_REFUSED, "cannot age %s", d->vm->id);
+	tw_fact(e, "under policy %s its time stands still", st->policy);
+	return tw_cure(e, "name a policy by which time passes; without --policy it is skip-idle");
+}
+
 static int wait_attached(struct tw_drive *d, struct tw_err *e)
 {
 	struct tw_err none = { 0 };
@@ -75,7 +82,7 @@ static int wait_attached(struct tw_drive *d, struct tw_err *e)
 				    "nothing was attached", d->said);
 		}
 		if (!tw_state_read(d->vm->dir, &st, &none) && st.attached)
-			return TW_OK;
+			return st.held ? no_time(d, &st, e) : TW_OK;
 		tw_err_free(&none);
 		poll(NULL, 0, 20);
 	}
@@ -188,7 +195,7 @@ int tw_drive_on(struct tw_drive *d, double span, struct tw_err *e)
 	return result;
 }
 
-const char *tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *buf, size_t size)
+int tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *buf, size_t size)
 {
 	int status;
 
@@ -198,13 +205,13 @@ const char *tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *
 		d->pid = 0;
 		last_words(d->said, words, sizeof(words));
 		snprintf(buf, size, "the policy was detached: %s", words);
-		return buf;
+		return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : TW_FAILED;
 	}
 	if (!st->attached) {
 		snprintf(buf, size, "the policy was detached by somebody else");
-		return buf;
+		return TW_FAILED;
 	}
-	return NULL;
+	return TW_OK;
 }
 
 void tw_drive_end(struct tw_drive *d)

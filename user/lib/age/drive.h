@@ -30,6 +30,8 @@ struct tw_drive {
  * @span: guest seconds up to the first sample
  * @e: error: what the attach said
  *
+ * A policy that holds the guest's time (freeze) is refused.
+ *
  * A policy that leaps (skip-idle) does so up to a sample and no further, so that the agent answers in
  * the time it is asked, and no sample is late. Where @params do not say another, skip-idle has a slack of a second.
  *
@@ -44,8 +46,8 @@ char *tw_drive_title(const struct tw_vm *vm, const char *policy, const struct tw
 /* On to the next sample, @span guest seconds away; 0 or an exit status */
 int tw_drive_on(struct tw_drive *d, double span, struct tw_err *e);
 
-/* Why time no longer passes as it should, in words; NULL: it does */
-const char *tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *buf, size_t size);
+/* 0: time passes as it should; else an exit status, and why it does not, in words */
+int tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *buf, size_t size);
 
 /* Detaches, and waits until that is done */
 void tw_drive_end(struct tw_drive *d);

@@ -33,6 +33,7 @@ struct life {
 	double began;			/* host seconds */
 	char reason[256];		/* why it ended */
 	bool broke;			/* and that is a failure of the guest's */
+	int status;			/* or of what was asked for: the span was not lived */
 };
 
 static double host_now(void)
@@ -43,10 +44,22 @@ static double host_now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-static void ends(struct life *f, bool broke, const char *reason)
+static void ends(struct life *f, const char *reason)
 {
 	snprintf(f->reason, sizeof(f->reason), "%.255s", reason);
-	f->broke = broke;
+}
+
+static void breaks(struct life *f)
+{
+	ends(f, "the guest ended");
+	f->broke = true;
+}
+
+/* Nobody wanted it to end, and nothing is known against the guest */
+static void fails(struct life *f, int status, const char *reason)
+{
+	ends(f, reason);
+	f->status = status;
 }
 
 /* False when the VM has gone: its files, or its process under that PID */
@@ -126,15 +139,17 @@ static bool wait_for(struct life *f, double next)
 {
 	struct tw_state st;
 	char why[224];
+	int status;
 	double t;
 
 	for (;; poll(NULL, 0, LOOK_MS)) {
 		if (*f->l->stop)
-			return ends(f, false, "interrupted"), false;
+			return ends(f, "interrupted"), false;
 		if (!read_state(f, &st))
-			return ends(f, true, "the guest ended"), false;
-		if (tw_drive_ended(&f->drive, &st, why, sizeof(why)))
-			return ends(f, false, why), false;
+			return breaks(f), false;
+		status = tw_drive_ended(&f->drive, &st, why, sizeof(why));
+		if (status)
+			return fails(f, status, why), false;
 		t = st.guest_ns / 1e9 + f->ahead;
 		if (t > f->now)
 			f->moved = host_now();
@@ -142,7 +157,7 @@ static bool wait_for(struct life *f, double next)
 		if (t >= next)
 			return true;
 		if (host_now() - f->moved > STILL_S)
-			return ends(f, false, "guest time stood still for a minute of the host's"), false;
+			return fails(f, TW_FAILED, "guest time stood still for a minute of the host's"), false;
 	}
 }
 
@@ -160,17 +175,17 @@ static void live(struct life *f)
 			break;
 		take_sample(f);
 		if (f->rec.failed)
-			ends(f, false, "the recording cannot be written");
+			ends(f, "the recording cannot be written");
 		else if (f->now >= f->end - 1)
-			ends(f, false, "span");
+			ends(f, "span");
 		while (next <= f->now)
 			next += f->l->every;
 		if (*f->reason || !tw_drive_on(&f->drive, fmin(next, f->end) - f->now, &e))
 			continue;
 		if (read_state(f, &st))
-			ends(f, false, e.fact);
+			fails(f, e.status, e.fact);
 		else
-			ends(f, true, "the guest ended");
+			breaks(f);
 	}
 	tw_err_free(&e);
 }
@@ -225,13 +240,22 @@ static int begin(struct life *f, struct tw_err *e)
 			      fmin(f->l->every, f->end - f->now), e);
 }
 
-int tw_live_run(const struct tw_live_age *l, struct tw_err *e)
+/* The recording says why, and so does whoever waits for more than that */
+static int ended_early(const struct life *f, struct tw_err *e)
+{
+	tw_fail(e, f->status, "cannot age %s to the end", f->l->vm->id);
+	tw_fact(e, "at %s of the guest's, %s", TW_MINUTE_OF(f->now), f->reason);
+	return tw_cure(e, "judge what there is by its report; --resume goes on");
+}
+
+int tw_live_run(struct tw_live_age *l, struct tw_err *e)
 {
 	struct life f = { .l = l, .drive = { .said = -1 }, .sources = { .monitor.fd = -1, .agent.fd = -1 } };
 	int status = begin(&f, e), closed;
 	bool made = f.rec.f && !l->resume;
 
 	if (!status) {
+		l->lived = true;
 		live(&f);
 		if (f.broke)
 			tw_record_event(&f.rec, f.now, "failure", "guest", f.reason);
@@ -245,5 +269,7 @@ int tw_live_run(const struct tw_live_age *l, struct tw_err *e)
 	/* a recording of nothing would only be in the way of the next try */
 	if (status && made)
 		unlink(l->path);
+	if (!status && !closed && f.status)
+		return ended_early(&f, e);
 	return status ? status : closed;
 }

@@ -20,17 +20,19 @@ struct tw_live_age {
 	const char *path;			/* of the recording */
 	bool resume;				/* go on with it */
 	volatile int *stop;			/* set by a signal */
+	bool lived;				/* result: there is a recording to judge, errors included */
 };
 
 /**
  * tw_live_run - do it
  * @l: what is wanted
- * @e: error: nothing was recorded
+ * @e: error: nothing was recorded, or not all of what was asked for
  *
- * Whatever ends it (the span, a signal, the guest's or the policy's end) leaves a recording that says why.
+ * Whatever ends it (the span, a signal, the guest's or the policy's end) leaves a recording that says why. The end of
+ * the span, a signal and the guest's end are no errors.
  *
  * Return: 0 or an exit status
  */
-int tw_live_run(const struct tw_live_age *l, struct tw_err *e);
+int tw_live_run(struct tw_live_age *l, struct tw_err *e);
 
 #endif /* TW_AGE_LIVE_H */
