@@ -7,7 +7,9 @@
  *
  * A guest at factor F sees a host that is F times as slow. What it does not bear is a CPU that does
  * nothing for 20 s of its time (soft lockup) or 21 s (RCU stall), and ticks that take all of its CPUs'
- * time. So this policy looks, each interval or sooner, at four burdens, each as a share of what is allowed:
+ * time, and programs that do not get their turn: a service that is to say each 4 s that it lives (WatchdogSec=4) is
+ * killed if it waits for 2. So this policy looks, each interval or sooner, at five burdens, each as a share of what is
+ * allowed:
  *
  *	late	how late the latest timer was, in guest time: of min(lockup, stall) / margin
  *	starved	how long a vCPU was ready and did not run, times F: of the same; intervals in which it
@@ -15,6 +17,11 @@
  *	lost	ticks lost in a guest second: of the parameter lost
  *	floors	timers too close for the host, in a host second: of the parameter floors. The guest that
  *		spends all of its time on ticks has these: by when one is done, the next is due
+ *	turn	guest time since the busiest vCPU was last idle: of the parameter turn. Until it is, some
+ *		program may be waiting; once it is, each has had its turn
+ *
+ * Of turn: the factor is halved, until it is idle again. A guest that is not, down to a sixteenth, works by itself and
+ * not for its ticks: it gets back the factor that it had, and is not asked for turns until it has been idle.
  *
  * Above 1 the factor goes down at once: by a fifth, or by what is too late or starved if that is more,
  * though by no more than three quarters. Each quarter of a host second and guest second, whichever is
@@ -40,6 +47,8 @@ TIMEWARP_PARAM(__u64, lockup, 20000000000ULL, 1000000ULL, 3600000000000ULL, "ns"
 	       "guest time after which its soft-lockup watchdog speaks");
 TIMEWARP_PARAM(__u64, stall, 21000000000ULL, 1000000ULL, 3600000000000ULL, "ns",
 	       "guest time after which it calls an RCU grace period stalled");
+TIMEWARP_PARAM(__u64, turn, 2000000000ULL, 0ULL, 3600000000000ULL, "ns",
+	       "guest time for which a program may wait for its turn, such as half of a WatchdogSec=; 0: any");
 TIMEWARP_PARAM(__u64, margin, 10, 1, 1000, "", "stay this many times below the two");
 TIMEWARP_PARAM(__u64, lost, 10, 1, 100000, "/s", "ticks that may be lost in a guest second");
 TIMEWARP_PARAM(__u64, floors, 10000, 1, 1000000, "/s", "timers too close in a host second");
@@ -54,6 +63,7 @@ TIMEWARP_COUNTER(for_late, "", "of these: for timers that were late");
 TIMEWARP_COUNTER(for_starved, "", "of these: for a vCPU that did not get to run");
 TIMEWARP_COUNTER(for_lost, "", "of these: for lost ticks");
 TIMEWARP_COUNTER(for_floors, "", "of these: for timers too close");
+TIMEWARP_COUNTER(for_turn, "", "of these: for programs that did not get their turn");
 TIMEWARP_COUNTER(tries, "", "how often it tried to pass a factor that had been too high");
 TIMEWARP_COUNTER(ceiling_ppm, "", "the factor that was too high last, in millionths; 0 for none");
 TIMEWARP_COUNTER(late_max_ns, "ns", "how late the latest timer was, in guest time");
@@ -64,7 +74,10 @@ TIMEWARP_EXIT_RECORD(backoff_exit)
 #define MOST_WAIT 64
 #define COUNT_NS 250000000ULL	/* of the host, and a guest second, are looked at as a whole */
 
-enum cause { LATE, STARVED, LOST, FLOORS };
+/* A guest that at such a part of a factor is not idle either works by itself */
+#define WORKS_PART 16
+
+enum cause { LATE, STARVED, LOST, FLOORS, TURN };
 
 static volatile __u64 now_at;		/* the factor asked for last */
 static volatile __u64 was_at;		/* and the one before */
@@ -74,6 +87,11 @@ static volatile __u64 ceiling;
 /* since the factor was changed, or it was last asked whether to go up */
 static volatile __u64 from_host, from_guest, from_lost, from_floors, idle, worst;
 static volatile __u64 last_host, starving;
+/* when it was last idle, or got a lower factor to be so, in guest time; and that it works by itself */
+static volatile __u64 rested_guest;
+static volatile _Bool works;
+/* what was before the factor was halved for turns; before_at is 0 when it was not */
+static volatile __u64 before_at, before_ceiling, before_wait;
 
 static __always_inline __u64 least_of(__u64 a, __u64 b)
 {
@@ -140,6 +158,9 @@ static __always_inline void begin(const struct kvm_timewarp_view *view)
 	ceiling_ppm = 0;
 	wait = patience;
 	starving = 0;
+	rested_guest = view->guest_ns;
+	works = 0;
+	before_at = 0;
 	count_anew(view);
 }
 
@@ -193,8 +214,50 @@ static __always_inline void lower(const struct kvm_timewarp_view *view, __u64 bu
 		for_starved++;
 	else if (cause == LOST)
 		for_lost++;
-	else
+	else if (cause == FLOORS)
 		for_floors++;
+	else
+		for_turn++;
+	count_anew(view);
+}
+
+/* What share of turn has gone by without a rest; a guest that works by itself is not asked */
+static __always_inline __u64 unrested(const struct kvm_timewarp_view *view)
+{
+	if (view->halted_ns || view->idle_ns || view->guest_ns < rested_guest) {
+		rested_guest = view->guest_ns;
+		works = 0;
+		before_at = 0;
+	}
+	return turn && !works ? burden_of(view->guest_ns - rested_guest, turn) : 0;
+}
+
+/* It was not idle for too long: is that the factor, or what it does? */
+static __always_inline void give_turns(const struct kvm_timewarp_view *view)
+{
+	__u64 f = now_at;
+
+	rested_guest = view->guest_ns;
+	if (!before_at) {
+		before_at = f;
+		before_ceiling = ceiling;
+		before_wait = wait;
+	}
+	if (f > before_at / WORKS_PART)
+		lower(view, 2 * FULL, TURN);
+	if (now_at < f)
+		return;
+	works = 1;
+	ceiling = ceiling_ppm = before_ceiling;
+	wait = before_wait;
+	try_at = view->host_ns + wait;
+	if (before_at > now_at) {
+		was_at = now_at;
+		now_at = within(before_at);
+		raised++;
+		tries++;
+	}
+	before_at = 0;
 	count_anew(view);
 }
 
@@ -243,7 +306,7 @@ static __always_inline void look(const struct kvm_timewarp_view *view)
 {
 	__u64 allowed = bearable();
 	__u64 span = view->host_ns - last_host;
-	__u64 of_late, of_starved;
+	__u64 of_late, of_starved, of_turn;
 
 	learn_limit(view);
 	late_max_ns = most_of(late_max_ns, view->late_ns);
@@ -251,11 +314,14 @@ static __always_inline void look(const struct kvm_timewarp_view *view)
 	idle += view->halted_ns;
 	of_late = burden_of(view->late_ns, allowed);
 	of_starved = burden_of(kvm_timewarp_mul_div(starving, now_at, ONE), allowed);
-	worst = most_of(worst, most_of(of_late, of_starved));
+	of_turn = unrested(view);
+	worst = most_of(worst, most_of(of_turn, most_of(of_late, of_starved)));
 	if (of_late > FULL && of_late >= of_starved)
 		lower(view, of_late, LATE);
 	else if (of_starved > FULL)
 		lower(view, of_starved, STARVED);
+	else if (of_turn > FULL)
+		give_turns(view);
 	else
 		look_at_counts(view, worst);
 }

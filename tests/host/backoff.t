@@ -3,7 +3,9 @@
 # The policy backoff, as "twctl attach --factor max", on guests of three kinds: it finds a factor, and the
 # guest's watchdogs stay silent. And what a guest does that is given too much, the host survives.
 # TW_BEAR=n: guest seconds for each guest (60; the issue's are 600). TW_BEARERS="periodic tickless busy"
-# takes some of them; a busy guest costs real time. The policy's arithmetic: tests/unit/backoff_test.c.
+# takes some of them; a busy guest costs real time. "serves" has a service that is watched over as by WatchdogSec=4, beside
+# one that works a tenth of the time; TW_TURN=0 takes away what that leans on. The policy's arithmetic:
+# tests/unit/backoff_test.c.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
@@ -19,8 +21,9 @@ my %kinds = (
 	tickless => [ 20, $guests[0] ],
 	periodic => [ 5, 'periodic', '--smp', 1, '--append', 'nohz=off tsc=nowatchdog' ],
 	busy => [ 21, 'busy', '--smp', 1, '--append', 'nohz=off tsc=nowatchdog' ],
+	serves => [ 2, 'serves', '--smp', 1, '--append', 'tsc=nowatchdog' ],
 );
-my @kinds = split ' ', $ENV{TW_BEARERS} // 'tickless periodic';
+my @kinds = split ' ', $ENV{TW_BEARERS} // 'tickless periodic serves';
 my $before = left_behind();
 
 # What the guest's log says of watchdogs; "clocksource: ... unstable" and the like too
@@ -39,10 +42,13 @@ for my $kind (@kinds) {
 	my ($least, $g, @opt) = @{ $kinds{$kind} };
 	my $pid = guest($g, @opt);
 	my $hog = $kind eq 'busy' ? guest_spawn($g, 'sh', '-c', 'while :; do :; done') : undef;
+	my $served = $kind eq 'serves' && guest_spawn($g, 'sh', '-c', 'rm -f /tmp/end; while :; do usleep 90000; i=0; while [ $i -lt 400 ]; do i=$((i + 1)); done; done & '
+		. 'while [ ! -e /tmp/end ]; do sleep 1; done | pet 4; kill %1');
 	guest_exec($g, 'sh', '-c', 'echo backoff begins >/dev/kmsg');
 	trace_begin();
 	# each host second of a busy guest costs many of the machine's
-	my $p = attach($g, '--factor', 'max', $kind eq 'busy' ? ('--param', 'start=20') : ()) or BAIL_OUT('backoff does not attach');
+	my $p = attach($g, '--factor', 'max', $kind eq 'busy' ? ('--param', 'start=20') : (),
+		defined $ENV{TW_TURN} ? ('--param', "turn=$ENV{TW_TURN}") : ()) or BAIL_OUT('backoff does not attach');
 	like((twctl('status', '--vm', $g))[1], qr/policy +backoff,/, "$kind: --factor max is backoff");
 	my $s0 = state($pid);
 	wait_until(600, sub { state($pid)->{guest_ns} - $s0->{guest_ns} > 1e9 * $bear });
@@ -53,11 +59,11 @@ for my $kind (@kinds) {
 	my $after = counters($g);
 	my @f = map { my ($n, $d) = split '/', $_->{factor}; $n / $d } @seg;
 	diag(sprintf '%s: %.1f guest s in %.1f host s, now at %.2f, %d changes, ceiling %.2f, tries %d, lowered %d '
-		. '(late %d starved %d lost %d floors %d), latest timer %s', $kind, $guests, $hosts, factor($s), scalar @f,
-		$c->{ceiling_ppm} / 1e6, map({ $c->{$_} } qw(tries lowered for_late for_starved for_lost for_floors late_max_ns)));
+		. '(late %d starved %d lost %d floors %d turn %d), latest timer %s', $kind, $guests, $hosts, factor($s), scalar @f,
+		$c->{ceiling_ppm} / 1e6, map({ $c->{$_} } qw(tries lowered for_late for_starved for_lost for_floors for_turn late_max_ns)));
 	ok(max(@f, 0) >= $least, sprintf "$kind: finds a factor, %.2f at most, %.2f in the end", max(@f, 0), factor($s));
 	is($s->{clamps} - $s0->{clamps}, 0, "$kind: nothing to clamp");
-	is($c->{lowered}, sum(map { $c->{"for_$_"} } qw(late starved lost floors)), "$kind: each lowering has its reason");
+	is($c->{lowered}, sum(map { $c->{"for_$_"} } qw(late starved lost floors turn)), "$kind: each lowering has its reason");
 	# It goes on meanwhile
 	my ($least_n, $most_n) = map { $_->{raised} + $_->{lowered} } $c, $after;
 	ok(@f >= $least_n && @f <= $most_n, "$kind: each segment is one of its changes: " . @f . " of $least_n to $most_n");
@@ -85,6 +91,12 @@ for my $kind (@kinds) {
 	if ($hog) {
 		kill 'TERM', $hog->{pid};
 		finish($hog);
+	}
+	if ($served) {
+		guest_exec($g, 'touch', '/tmp/end');
+		my (undef, $pets) = finish($served);
+		cmp_ok($pets =~ /^pets (\d+)/m ? $1 : 0, '>=', $bear / 4, "$kind: the service says that it lives");
+		unlike($pets, qr/killed/, "$kind: and is never killed for not saying so within 4 s") or diag($pets);
 	}
 	detach($p);
 	is(state($pid)->{factor_force}, '1/1', "$kind: rate 1 afterwards");

@@ -187,6 +187,10 @@ for my $tsc ($part{exact} ? qw(auto offset) : ()) {
 	my $hog = spawn('chrt', '-f', 50, 'perl', '-MTime::HiRes=time,sleep', '-e',
 		'for (;;) { my $end = time + 0.02 * rand; 1 while time < $end; sleep 0.02 }');
 	my ($base, $n) = (state($pid)->{guest_ns}, 30);
+	# One at a time, with all the host's time in between
+	my @alone = map { twctl('step', '--vm', $g, '10ms'); state($pid)->{guest_ns} - $base - $_ * 10_000_000 } 1 .. 5;
+	ok(!grep({ $_ } @alone), "$tsc: each of 5 single steps of a guest that works ends to the nanosecond") or diag("@alone");
+	$base += 50_000_000;
 	trace_begin();
 	my ($rc, $out) = twctl('step', '--vm', $g, '10ms', '--count', $n, '-j');
 	my $t = trace_end();
