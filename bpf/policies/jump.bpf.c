@@ -49,6 +49,8 @@ TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(jump_exit)
 
+#include "timewarp_devices.bpf.h"
+
 #define LEAP_TOLD_NS (60 * TIMEWARP_NS_PER_SEC)
 #define LEAP_UNTOLD_NS (10 * TIMEWARP_NS_PER_SEC)
 /* Of a guest that is at work, or has a device at work */
@@ -58,12 +60,8 @@ static volatile __u64 at_ns;
 static volatile _Bool back, back_there;
 /* Where the last leap was to end, and when in host ns it was asked for */
 static volatile __u64 leap_end_ns, leapt_ns;
-/*
- * What devices do: what timewarp_vmm_kicks() and timewarp_vmm_own_kicks() said last, and since when; whether they are
- * at work; the longest pause in that; and what the longest has been of late
- */
-static volatile __u64 last_kicks, last_own_kicks, last_kicks_ns, gap_ns, learnt_gap_ns;
-static volatile _Bool at_work;
+/* When it looked last at what devices do, in host ns */
+static volatile __u64 looked_ns;
 
 static __always_inline __u64 leap_of(const struct kvm_timewarp_view *view)
 {
@@ -86,69 +84,32 @@ static __always_inline __u64 target(const struct kvm_timewarp_view *view, __u64 
 	return at >> 62 ? 0 : at;
 }
 
-/* The guard for what is under way, from what was learnt */
-static __always_inline void set_guard(void)
-{
-	__u64 ns = 4 * learnt_gap_ns;
-
-	quiet_ns = ns < idle ? idle : ns > patience ? patience : ns;
-}
-
 /* At first something may be under way, and nothing is known of how long that takes */
 static __always_inline void begin_to_learn(const struct kvm_timewarp_view *view)
 {
-	last_kicks = timewarp_vmm_kicks();
-	last_own_kicks = timewarp_vmm_own_kicks();
-	last_kicks_ns = leapt_ns = view->host_ns;
+	timewarp_devices_begin(view, patience);
+	leapt_ns = looked_ns = view->host_ns;
 	leap_end_ns = 0;
-	gap_ns = 0;
-	learnt_gap_ns = patience / 4;
-	at_work = 1;
-	set_guard();
-}
-
-/* Something was done for a device, so long after what was done last */
-static __always_inline void learn(const struct kvm_timewarp_view *view, __u64 kicks, __u64 after_ns)
-{
-	__u64 own = timewarp_vmm_own_kicks();
-	/* Nobody had asked for it meanwhile: an answer that was not waited for */
-	_Bool late = kicks - last_kicks == own - last_own_kicks && after_ns < patience;
-
-	if ((at_work || late) && after_ns > gap_ns)
-		gap_ns = after_ns;
-	if (gap_ns > learnt_gap_ns) {
-		learnt_gap_ns = gap_ns;
-		set_guard();
-	}
-	at_work = 1;
-	last_kicks = kicks;
-	last_own_kicks = own;
-	last_kicks_ns = view->host_ns;
+	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
 }
 
 /* Whether no device has been at work for so long that none is taken to be */
 static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view)
 {
-	__u64 kicks = timewarp_vmm_kicks(), for_ns = view->host_ns - last_kicks_ns;
+	__u64 waited_ns = view->host_ns - looked_ns;
+	_Bool used, quiet;
 
 	/* Nothing is known of them */
-	if (kicks == ~0ULL)
+	if (timewarp_vmm_kicks() == ~0ULL)
 		return view->host_ns - leapt_ns >= pause;
-	if (kicks != last_kicks) {
-		learn(view, kicks, for_ns);
+	looked_ns = view->host_ns;
+	used = timewarp_devices_look(view, waited_ns, 0, patience);
+	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
+	if (used || !timewarp_vmm_due_ns(view))
 		return 0;
-	}
-	if (!timewarp_vmm_due_ns(view) || (at_work && for_ns < quiet_ns))
-		return 0;
-	if (at_work) {
-		/* Nothing was slow, and that some was is forgotten by and by */
-		if (gap_ns < learnt_gap_ns)
-			learnt_gap_ns -= (learnt_gap_ns - gap_ns) / 8;
-		gap_ns = 0;
-		at_work = 0;
-		set_guard();
-	}
-	return 1;
+	quiet = !timewarp_devices_wait_ns(view, quiet_ns);
+	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
+	return quiet;
 }
 
 static __always_inline void leap_to(const struct kvm_timewarp_view *view,

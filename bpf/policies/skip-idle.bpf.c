@@ -11,11 +11,12 @@
  * one of them has run, or an interrupt has come, nothing is skipped; and a leap ends at the next timer,
  * whatever the policy has worked out.
  *
- * "idle" is the guard for what is on its way from outside: a disk, the network, a person. When there was
- * something to do for a device (a vCPU has left KVM, a queue was kicked, the VMM's main loop was woken for
- * a file or a timer of its own) it leaps only once that is over for so long of the host's time; from then
- * on, until there is again, at once. What takes longer than that, the guest sees as having taken until its
- * next timer. KVM does not know of it.
+ * It does not leap while something may be on its way from outside: a disk, the network, a person. When there was something
+ * to do for a device (a vCPU has left KVM, a queue was kicked, the VMM's main loop was woken for a file or a timer of its own)
+ * it leaps only once that is over for a while of the host's time; from then on, until there is again, at once. How
+ * long a while, it learns: four times the longest pause that it has seen in a device's work, a millisecond at least and
+ * "patience" at most, and at first. "idle" is a while of another's choice. What takes longer, the guest sees as having
+ * taken until its next timer. KVM does not know of it.
  *
  * With "slack" a leap goes on that far past the timer, and what falls due until then fires together with
  * it: so many leaps fewer, each timer late by no more than it. Not while a timer is periodic, as ticks
@@ -24,7 +25,7 @@
  * Timers that live in the VMM (RTC, HPET, a disk's throttle) count where its clocks follow (twctl
  * attach --vmm): no leap goes past one by more than the slack, nor happens while the VMM's main loop is awake. With --vmm
  * off they are on the host's time, as whatever else comes from outside, and nothing is known of devices:
- * it leaps only once all vCPUs have been halted for "idle", each time.
+ * it leaps only once all vCPUs have been halted for "idle", or 5 ms, each time.
  *
  * A guest without a timer has nowhere to go, and waits.
  */
@@ -33,8 +34,10 @@
 TIMEWARP_SUMMARY("when all vCPUs wait, guest time leaps to the next timer");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it does not skip");
-TIMEWARP_PARAM(__u64, idle, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
-	       "host time for which no device must have been used (--vmm off: all vCPUs halted)");
+TIMEWARP_PARAM(__u64, idle, 0ULL, 0ULL, 60000000000ULL, "ns",
+	       "host time for which no device must have been used; 0: as learnt (--vmm off: all vCPUs halted; 0: 5ms)");
+TIMEWARP_PARAM(__u64, patience, 200000000ULL, 1000000ULL, 60000000000ULL, "ns",
+	       "the same at most, where it is learnt and devices are slow");
 TIMEWARP_PARAM(__u64, slack, 0ULL, 0ULL, 10000000000ULL, "ns",
 	       "guest time by which timers may be late, so that one leap serves several");
 TIMEWARP_PARAM(__u64, max_skip, 1800000000000ULL, 1ULL, 1800000000000ULL, "ns",
@@ -46,20 +49,26 @@ TIMEWARP_PARAM_WHEN(until, "a date or span of the guest at which skipping ends")
 TIMEWARP_COUNTER(skips, "", "how often it was skipped, or tried to");
 TIMEWARP_COUNTER(ended, "", "1 when 'until' has come");
 TIMEWARP_COUNTER(waited, "", "how often a VMM that was awake, or its timer, was waited for");
-TIMEWARP_COUNTER(guarded, "", "how often 'idle' was waited for, as a device had been used");
+TIMEWARP_COUNTER(guarded, "", "how often it was waited, as a device had been used");
 TIMEWARP_COUNTER(rate, "", "guest seconds per host second, of the last half a minute to a minute");
-TIMEWARP_COUNTER(guard_ns, "ns", "host time for which 'idle' kept it from a skip");
+TIMEWARP_COUNTER(guard_ns, "ns", "host time for which that kept it from a skip");
+TIMEWARP_COUNTER(quiet_ns, "ns", "host time for which no device must have been used, as it is now");
 TIMEWARP_COUNTER(vmm_ns, "ns", "host time for which a VMM that was awake, or its timer, did");
 TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(skip_exit)
 
+#include "timewarp_devices.bpf.h"
+
 /* How long to wait at least where the last leap has woken the VMM's main loop as well: about what that needs */
 #define SOON_NS (5 * TIMEWARP_MIN_IDLE_NS / 2)
 
 static volatile __u64 until_ns;
-/* What timewarp_vmm_kicks() said when nothing was on its way; what it said last, and since when, in host ns */
-static volatile __u64 quiet_kicks, last_kicks, last_kicks_ns;
+/* No device is waited for less, as it takes about that to be asked for something; and where nothing is known of them */
+#define LEAST_IDLE_NS 1000000ULL
+#define BLIND_IDLE_NS 5000000ULL
+/* The last leap went as far as a timer of the VMM's */
+static volatile _Bool leapt_to_vmm;
 /* What timewarp_vmm_wakes() said at the last leap, and how long to wait after it */
 static volatile __u64 leap_wakes, soon_ns = SOON_NS;
 
@@ -103,21 +112,16 @@ static __always_inline void measure(const struct kvm_timewarp_view *view)
 	}
 }
 
-/* How much longer nothing must have been asked of a device, in host ns, as something may be on its way */
+/* How much longer it is waited, in host ns, as something may be on its way */
 static __always_inline __u64 guard(const struct kvm_timewarp_view *view, __u64 kicks)
 {
-	__u64 quiet_ns = view->idle_ns;
+	__u64 blind_ns = idle ? idle : BLIND_IDLE_NS;
 
-	if (kicks != ~0ULL) {
-		if (kicks == quiet_kicks)
-			return 0;
-		if (kicks != last_kicks)
-			last_kicks_ns = view->host_ns;
-		last_kicks = kicks;
-		/* A guest that merely runs, as at its tick, has asked for nothing */
-		quiet_ns = view->host_ns - last_kicks_ns;
-	}
-	return quiet_ns < idle ? idle - quiet_ns : 0;
+	if (kicks == ~0ULL)
+		return view->idle_ns < blind_ns ? blind_ns - view->idle_ns : 0;
+	quiet_ns = idle ? idle : timewarp_devices_quiet_ns(LEAST_IDLE_NS, patience);
+	/* A guest that merely runs, as at its tick, has asked for nothing */
+	return timewarp_devices_wait_ns(view, quiet_ns);
 }
 
 /* A VMM's main loop is awake, or has a timer about to be due: looks again soon */
@@ -148,7 +152,6 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 		wait_for_vmm(view, answer);
 		return;
 	}
-	quiet_kicks = kicks;
 	if (!(view->state & KVM_TIMEWARP_ONE_SHOT) || timer + late < timer)
 		late = 0;
 	to = earlier(timer + late, end);
@@ -157,7 +160,7 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 	 * KVM tells but once that the vCPUs have halted, and they may go on waiting when this is over.
 	 * A timer wakes somebody as a rule, and when he halts again, that is told.
 	 */
-	answer->next_host_ns = view->host_ns + 2 * idle;
+	answer->next_host_ns = view->host_ns + 2 * (idle ? idle : BLIND_IDLE_NS);
 	if (to <= view->guest_ns || to - view->guest_ns < min_skip) {
 		if (to == vmm)
 			wait_for_vmm(view, answer);
@@ -167,6 +170,7 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 	answer->flags = KVM_TIMEWARP_IF_IDLE;
 	if (late)
 		answer->flags |= KVM_TIMEWARP_PAST_TIMERS;
+	leapt_to_vmm = to >= vmm;
 	skips++;
 	wakes = timewarp_vmm_wakes();
 	/* The next leap wakes the main loop as a rule if this one's forerunner did */
@@ -188,7 +192,11 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 			return -ETIME;
 		until_ns = end;
 		ended = 0;
+		if (view->event != KVM_TIMEWARP_PARAMS)
+			timewarp_devices_begin(view, patience);
 	}
+	/* While a vCPU runs, it is that which takes the time */
+	timewarp_devices_look(view, view->halted_ns, leapt_to_vmm, patience);
 	measure(view);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;

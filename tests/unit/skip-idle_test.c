@@ -18,11 +18,16 @@ __u32 bpf_get_prandom_u32(void)
 static struct kvm_timewarp_view now;
 static struct kvm_timewarp_answer said;
 
+/* For how long it was halted since it was asked last */
+static __u64 halted_ns;
+
 static void ask(__u32 event)
 {
 	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
 
 	now.event = event;
+	now.halted_ns = halted_ns;
+	halted_ns = 0;
 	said = (struct kvm_timewarp_answer){ .factor_num = 1, .factor_den = 1 };
 	assert_int_equal(skip_decide(args), 0);
 }
@@ -41,6 +46,7 @@ static void halts(void)
 	assert_true(told_ns >= TIMEWARP_MIN_IDLE_NS);
 	pass(told_ns);
 	now.idle_ns = told_ns;
+	halted_ns += told_ns;
 	ask(KVM_TIMEWARP_IDLE);
 }
 
@@ -52,7 +58,25 @@ static void time_comes(void)
 	assert_true(said.next_host_ns > now.host_ns);
 	pass(span_ns);
 	now.idle_ns += span_ns;
+	halted_ns += span_ns;
 	ask(KVM_TIMEWARP_HOST_TIME);
+}
+
+/* The guest goes on waiting for so long; returns whether it leaps meanwhile */
+static bool waits(__u64 span_ns)
+{
+	__u64 end = now.host_ns + span_ns, left;
+
+	while (said.next_host_ns && said.next_host_ns < end) {
+		time_comes();
+		if (said.leap_ns)
+			return true;
+	}
+	left = end - now.host_ns;
+	pass(left);
+	now.idle_ns += left;
+	halted_ns += left;
+	return false;
 }
 
 /* Attached to a guest with a timer a second ahead, under a VMM with none */
@@ -66,7 +90,9 @@ static void begin(bool vmm)
 	max_skip = TIMEWARP_MAX_LEAP_NS;
 	min_skip = MS;
 	until.kind = TIMEWARP_NEVER;
-	quiet_kicks = last_kicks = last_kicks_ns = leap_wakes = kept_by = 0;
+	patience = 200 * MS;
+	halted_ns = 0;
+	leap_wakes = kept_by = leapt_to_vmm = 0;
 	skips = guarded = waited = guard_ns = vmm_ns = rate = 0;
 	from_host_ns = from_guest_ns = then_host_ns = then_guest_ns = 0;
 	soon_ns = SOON_NS;
@@ -76,7 +102,8 @@ static void begin(bool vmm)
 		.next_timer_ns = 5001 * SECOND, .state = KVM_TIMEWARP_ONE_SHOT,
 	};
 	ask(KVM_TIMEWARP_ATTACH);
-	quiet_kicks = timewarp_vmm_kicks();
+	timewarp_device_at_work = false;
+	timewarp_device_learnt_ns = 0;
 }
 
 static struct timewarp_vmm_view *vm(void)
@@ -172,6 +199,121 @@ static void a_vmm_that_is_awake_is_waited_for(void **state)
 	assert_int_equal(guard_ns, 0);
 }
 
+/* What a guest asks a disk for that takes so long; returns whether it leaps before that is done */
+static bool request(__u64 took_ns)
+{
+	vm()->kicks++;
+	now.idle_ns = 0;
+	halts();
+	if (said.leap_ns || waits(took_ns))
+		return true;
+	/* the VMM hears from the disk, the guest from the VMM, and halts again */
+	vm()->kicks++;
+	vm()->own_kicks++;
+	now.idle_ns = 0;
+	halts();
+	return false;
+}
+
+static void begin_to_learn(void)
+{
+	begin(true);
+	idle = 0;
+	ask(KVM_TIMEWARP_ATTACH);
+}
+
+/* Until @n times, after three requests each, it leaps; returns for how long it waited for the last time */
+static __u64 learn(int n, __u64 took_ns)
+{
+	__u64 since_ns = 0;
+
+	while (n--) {
+		assert_false(request(took_ns) || request(took_ns) || request(took_ns));
+		since_ns = now.host_ns;
+		assert_true(said.leap_ns || waits(SECOND));
+		since_ns = now.host_ns - since_ns;
+		now.guest_ns = said.leap_ns;
+		now.next_timer_ns = now.guest_ns + SECOND;
+	}
+	return since_ns;
+}
+
+static void no_leap_while_a_disk_of_100_ms_works(void **state)
+{
+	(void)state;
+	begin_to_learn();
+	assert_in_range(learn(20, 100 * MS), 190 * MS, 200 * MS);
+}
+
+static void a_fast_disk_is_waited_for_no_longer_than_it_needs(void **state)
+{
+	(void)state;
+	begin_to_learn();
+	assert_in_range(learn(60, MS / 10), MS, 2 * MS);
+	assert_in_range(quiet_ns, MS, 2 * MS);
+}
+
+/* A vCPU that works for 50 ms between two requests, not the disk */
+static void work_is_no_slow_disk(void **state)
+{
+	int i;
+
+	(void)state;
+	begin_to_learn();
+	learn(60, MS / 10);
+	for (i = 0; i < 20; i++) {
+		assert_false(request(MS / 10));
+		now.idle_ns = 0;
+		pass(50 * MS);
+		ask(KVM_TIMEWARP_HOST_TIME);
+	}
+	now.next_timer_ns = now.guest_ns + SECOND;
+	halts();
+	assert_true(said.leap_ns || waits(4 * MS));
+	assert_in_range(quiet_ns, MS, 2 * MS);
+}
+
+static void an_answer_that_was_not_waited_for_is_learnt(void **state)
+{
+	(void)state;
+	begin_to_learn();
+	learn(60, MS / 10);
+	vm()->kicks++;
+	now.idle_ns = 0;
+	halts();
+	assert_true(waits(4 * MS));
+	now.guest_ns = said.leap_ns;
+	now.next_timer_ns = now.guest_ns + 100 * SECOND;
+	assert_true(waits(30 * MS));
+	vm()->kicks++;
+	vm()->own_kicks++;
+	now.idle_ns = 0;
+	halts();
+	assert_in_range(quiet_ns, 4 * 10 * MS, 200 * MS);
+}
+
+/* Each second a timer of the VMM's is leapt to, which wakes it */
+static void a_timer_of_the_vmms_is_no_answer(void **state)
+{
+	int i;
+
+	(void)state;
+	begin_to_learn();
+	learn(60, MS / 10);
+	for (i = 0; i < 50; i++) {
+		now.next_timer_ns = now.guest_ns + 10 * SECOND;
+		vm()->due_ns = now.guest_ns + SECOND;
+		now.idle_ns = 0;
+		halts();
+		assert_true(said.leap_ns || waits(4 * MS));
+		assert_int_equal(said.leap_ns, vm()->due_ns);
+		now.guest_ns = said.leap_ns;
+		vm()->kicks++;
+		vm()->own_kicks++;
+	}
+	assert_in_range(quiet_ns, MS, 2 * MS);
+}
+
 /* A leap of a second each 10 ms for two minutes, then none */
 static void tells_the_rate_of_the_last_minute(void **state)
 {
@@ -201,6 +343,11 @@ int main(void)
 		cmocka_unit_test(without_probes_the_guest_must_have_halted_so_long),
 		cmocka_unit_test(waits_longer_where_leaps_wake_the_vmm),
 		cmocka_unit_test(a_vmm_that_is_awake_is_waited_for),
+		cmocka_unit_test(no_leap_while_a_disk_of_100_ms_works),
+		cmocka_unit_test(a_fast_disk_is_waited_for_no_longer_than_it_needs),
+		cmocka_unit_test(work_is_no_slow_disk),
+		cmocka_unit_test(an_answer_that_was_not_waited_for_is_learnt),
+		cmocka_unit_test(a_timer_of_the_vmms_is_no_answer),
 		cmocka_unit_test(tells_the_rate_of_the_last_minute),
 	};
 
