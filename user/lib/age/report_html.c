@@ -2,6 +2,7 @@
 /* The page for people. */
 #include "age/report.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,11 +43,51 @@ static const char style[] =
 	"table{border-collapse:collapse;width:100%;font-size:.9rem}td,th{text-align:left;padding:.3rem .6rem .3rem 0;"
 	"border-top:1px solid var(--rule);vertical-align:middle;overflow-wrap:anywhere}th{border:0;color:var(--soft);font-weight:600}\n"
 	".scroll{overflow-x:auto}details summary{cursor:pointer}\n"
-	"@media(max-width:40rem){svg text{font-size:17px}svg.small{width:6rem}.form{display:none}}\n"
+	/* A picture that is not to be read at the width of a telephone is moved across it */
+	"figure{overflow-x:auto}.date{white-space:nowrap}\n"
+	"@media(max-width:40rem){svg text{font-size:17px}svg.chart{min-width:34rem}svg.small{width:6rem}.form{display:none}"
+	".tag{display:block}}\n"
 	"@media print{:root{color-scheme:light;--paper:#fff;--ink:#000;--soft:#444;--rule:#ccc;--card:#f4f4f4;--line:#14508c;"
 	"--band:#14508c33;--trend:#a33605;--fault:#a01a10;--warn:#704800;--note:#333;--ok:#145f36;--dst:#5c3b90;"
 	"--year:#777;--leap:#0a6a6a;--late:#a01a10}main{max-width:none;padding:0}body{font-size:11pt}"
-	"li,figure,tr{break-inside:avoid}}\n";
+	"li,figure,tr{break-inside:avoid}figure{overflow:visible}}\n";
+
+/* How long a date is that stands there, 0 if none does */
+static size_t date_len(const char *text)
+{
+	static const char form[] = "dddd-dd-dd";
+	size_t i;
+
+	for (i = 0; form[i]; i++)
+		if (form[i] == 'd' ? !isdigit((unsigned char)text[i]) : text[i] != form[i])
+			return 0;
+	return i;
+}
+
+/* With dates that are not broken at their hyphens */
+static void print_text(FILE *f, const char *text)
+{
+	char part[512];
+	size_t n = 0;
+
+	while (*text) {
+		size_t len = date_len(text);
+
+		/* in between characters, as they may have four bytes */
+		if (len || n == sizeof(part) - 1 || (n > sizeof(part) - 8 && (*text & 0xc0) != 0x80)) {
+			part[n] = 0;
+			tw_html_text(f, part);
+			n = 0;
+		}
+		if (len)
+			fprintf(f, "<span class=\"date\">%.*s</span>", (int)len, text);
+		else
+			part[n++] = *text;
+		text += len ? len : 1;
+	}
+	part[n] = 0;
+	tw_html_text(f, part);
+}
 
 static void print_head(FILE *f, const struct tw_recording *r)
 {
@@ -105,7 +146,7 @@ static void print_verdicts(FILE *f, const struct tw_verdicts *v)
 		if (one->news)
 			fprintf(f, "<span class=\"news\">%s</span>", tw_news_name(one->news));
 		fprintf(f, "<br>");
-		tw_html_text(f, one->text);
+		print_text(f, one->text);
 		fprintf(f, "</li>\n");
 	}
 	for (i = 0; i < v->n_gone; i++) {
@@ -139,7 +180,7 @@ static void print_figure(FILE *f, const struct tw_recording *r, const struct tw_
 		tw_html_text(f, s->title);
 		fprintf(f, "%s: ", s->counter ? ", a day" : "");
 	}
-	tw_html_text(f, one->text);
+	print_text(f, one->text);
 	fprintf(f, "</p></figcaption>\n");
 	tw_chart_series(f, r, at, v, m);
 	fprintf(f, "</figure>\n");
