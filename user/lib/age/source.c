@@ -30,7 +30,7 @@ void tw_sources_open(struct tw_sources *s, const struct tw_vm *vm, struct tw_rec
 	size_t len = 0;
 	char *argv = tw_read_cmdline(vm->pid, &len);
 
-	*s = (struct tw_sources){ .vm = vm, .failed = json_object() };
+	*s = (struct tw_sources){ .vm = vm, .failed = json_object(), .try_at = 2 };
 	if (argv)
 		tw_channels_find(argv, len, &s->channels);
 	free(argv);
@@ -58,11 +58,32 @@ double tw_sources_time(struct tw_sources *s)
 	return t > 0 && t < 1e11 ? t : 0;
 }
 
+/*
+ * One that was not there, or was given up, is tried again with each second, fourth, eighth... sample: its guest may
+ * have booted since, and one that never answers costs no more than a few waits in a year.
+ */
+static bool find_agent(struct tw_sources *s, double t, struct tw_recorder *rec)
+{
+	if (s->agent.fd >= 0)
+		return true;
+	if (!s->channels.agent || s->samples < s->try_at)
+		return false;
+	s->try_at = 2 * s->samples;
+	if (!tw_talk_open(&s->agent, s->channels.agent, true, OPEN_MS)) {
+		tw_talk_close(&s->agent);
+		return false;
+	}
+	s->late = 0;
+	tw_record_event(rec, t, "note", "guest agent", "answers from now on");
+	return true;
+}
+
 static void sample_agent(struct tw_sources *s, double t, struct tw_recorder *rec)
 {
 	char since[24], *text;
 
-	if (s->agent.fd < 0)
+	s->samples++;
+	if (!find_agent(s, t, rec))
 		return;
 	snprintf(since, sizeof(since), "%.0f", s->last ? s->last : t);
 	text = tw_talk_exec(&s->agent, tw_guest_script, since, SCRIPT_MS);
@@ -77,6 +98,7 @@ static void sample_agent(struct tw_sources *s, double t, struct tw_recorder *rec
 		return;
 	tw_record_missing(rec, "guest agent", s->agent.why);
 	tw_talk_close(&s->agent);
+	s->try_at = s->samples + 1;
 }
 
 void tw_sources_sample(struct tw_sources *s, double t, struct tw_recorder *rec)

@@ -33,6 +33,7 @@ struct tw_sources {
 	char *zone;			/* the guest's, once it is known */
 	double last;			/* the guest's time of the last sample */
 	int late;			/* samples in a row that the agent did not answer */
+	unsigned long samples, try_at;	/* how many there were; with which an agent that is not connected is tried again */
 };
 
 /**
