@@ -17,9 +17,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 #include "proto.h"
 
@@ -30,6 +32,7 @@ struct session {
 	int in, out, err;	/* our ends of its pipes; -1: closed */
 	int status;
 	int exited;
+	int tty;		/* in and out are a terminal */
 	char *inbuf;		/* stdin that the command has not taken yet */
 	size_t inlen;
 	int ineof;
@@ -127,67 +130,149 @@ static ssize_t port_read(struct session *s, void *buf, size_t len)
 	return n;
 }
 
-static void run(struct session *s, char *req, size_t len)
+/* What a request asks for: pointers into it */
+struct request {
+	int tty;
+	struct tw_size size;
+	char *cwd, **env, **argv;
+	int nenv;
+};
+
+/* The next of the strings up to end, or NULL */
+static char *next_string(char **p, const char *end)
 {
-	int in[2], out[2], err[2], nenv, i, argc = 0;
-	char *p = req, *end = req + len, *cwd, **argv, **env;
+	char *s = *p;
+
+	if (s >= end)
+		return NULL;
+	*p += strlen(s) + 1;
+	return s;
+}
+
+static int parse(struct request *r, char *p, size_t len)
+{
+	char *end = p + len, *tty, *nenv;
+	int i;
 
 	if (!len || end[-1])
-		return;
-	cwd = p;
-	p += strlen(p) + 1;
-	if (p >= end)
-		return;
-	nenv = atoi(p);
-	p += strlen(p) + 1;
-	env = p < end ? (char **)calloc(nenv + 1, sizeof(*env)) : NULL;
-	argv = calloc(len + 1, sizeof(*argv));
-	if (!env || !argv)
-		return;
-	for (i = 0; i < nenv && p < end; i++, p += strlen(p) + 1)
-		env[i] = p;
-	for (; p < end; p += strlen(p) + 1)
-		argv[argc++] = p;
+		return -1;
+	tty = next_string(&p, end);
+	r->cwd = next_string(&p, end);
+	nenv = next_string(&p, end);
+	if (!nenv)
+		return -1;
+	r->tty = sscanf(tty, "%hu %hu", &r->size.rows, &r->size.columns) == 2;
+	r->nenv = atoi(nenv);
+	if (r->nenv < 0 || (size_t)r->nenv > len)
+		return -1;
+	r->env = calloc(r->nenv + 1, sizeof(*r->env));
+	r->argv = calloc(len + 1, sizeof(*r->argv));
+	if (!r->env || !r->argv)
+		return -1;
+	for (i = 0; i < r->nenv; i++)
+		r->env[i] = next_string(&p, end);
+	for (i = 0; p < end; i++)
+		r->argv[i] = next_string(&p, end);
+	return i ? 0 : -1;
+}
 
-	if (!argc || pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
+static void set_size(int fd, const struct tw_size *size)
+{
+	struct winsize w = { .ws_row = size->rows, .ws_col = size->columns };
+
+	ioctl(fd, TIOCSWINSZ, &w);
+}
+
+/* A terminal's two ends, the command's first */
+static int make_terminal(int fd[2], const struct tw_size *size)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave;
+	char *name;
+
+	if (master < 0)
+		return -1;
+	name = grantpt(master) || unlockpt(master) ? NULL : ptsname(master);
+	slave = name ? open(name, O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
+	if (slave < 0) {
+		close(master);
+		return -1;
+	}
+	set_size(master, size);
+	fd[0] = slave;
+	fd[1] = master;
+	return 0;
+}
+
+/* In the child: its end of everything, and the command */
+static void become(const struct request *r, int in, int out, int err)
+{
+	sigset_t none;
+	int i;
+
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (i = 1; i < 32; i++)
+		signal(i, SIG_DFL);
+	if (r->tty)
+		ioctl(in, TIOCSCTTY, 0);
+	dup2(in, 0);
+	dup2(out, 1);
+	dup2(err, 2);
+	for (i = 0; i < r->nenv; i++)
+		putenv(r->env[i]);
+	if (chdir(r->cwd)) {
+		dprintf(2, "cannot enter %s: %s\n", r->cwd, strerror(errno));
+		_exit(126);
+	}
+	execvp(r->argv[0], r->argv);
+	dprintf(2, "%s: %s\n", r->argv[0], strerror(errno));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+static void start(struct session *s, const struct request *r)
+{
+	int in[2], out[2], err[2];
+
+	if (r->tty) {
+		if (make_terminal(in, &r->size))
+			return;
+		out[0] = fcntl(in[1], F_DUPFD_CLOEXEC, 3);
+		err[0] = -1;
+		out[1] = err[1] = in[0];
+	} else if (pipe2(in, O_CLOEXEC) || pipe2(out, O_CLOEXEC) || pipe2(err, O_CLOEXEC)) {
 		return;
+	}
 	s->child = fork();
-	if (s->child < 0) {
-		s->child = 0;
-		return;
-	}
-	if (!s->child) {
-		sigset_t none;
-
-		setsid();
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		for (i = 1; i < 32; i++)
-			signal(i, SIG_DFL);
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		dup2(err[1], 2);
-		for (i = 0; i < nenv; i++)
-			putenv(env[i]);
-		if (chdir(cwd)) {
-			dprintf(2, "cannot enter %s: %s\n", cwd, strerror(errno));
-			_exit(126);
-		}
-		execvp(argv[0], argv);
-		dprintf(2, "%s: %s\n", argv[0], strerror(errno));
-		_exit(errno == ENOENT ? 127 : 126);
-	}
-	free(env);
-	free(argv);
+	if (!s->child)
+		become(r, in[0], out[1], err[1]);
 	close(in[0]);
-	close(out[1]);
-	close(err[1]);
+	if (!r->tty) {
+		close(out[1]);
+		close(err[1]);
+	}
 	s->in = in[1];
 	s->out = out[0];
 	s->err = err[0];
+	s->tty = r->tty;
 	fcntl(s->in, F_SETFL, O_NONBLOCK);
 	fcntl(s->out, F_SETFL, O_NONBLOCK);
-	fcntl(s->err, F_SETFL, O_NONBLOCK);
+	if (s->err >= 0)
+		fcntl(s->err, F_SETFL, O_NONBLOCK);
+	if (s->child < 0) {
+		s->child = 0;
+		end_session(s);
+	}
+}
+
+static void run(struct session *s, char *req, size_t len)
+{
+	struct request r = { 0 };
+
+	if (!parse(&r, req, len))
+		start(s, &r);
+	free(r.env);
+	free(r.argv);
 }
 
 static void feed_stdin(struct session *s)
@@ -205,6 +290,9 @@ static void feed_stdin(struct session *s)
 		memmove(s->inbuf, s->inbuf + n, s->inlen - n);
 		s->inlen -= n;
 	}
+	/* A terminal has no end of file but this character. */
+	if (s->ineof && s->tty && s->in >= 0 && write(s->in, "\4", 1) < 0 && errno == EAGAIN)
+		return;
 	if (s->ineof)
 		close_fd(&s->in);
 }
@@ -228,6 +316,8 @@ static void handle(struct session *s, struct tw_hdr *h, char *data)
 	if (h->type == TW_STDIN && !h->len) {
 		s->ineof = 1;
 		feed_stdin(s);
+	} else if (h->type == TW_SIZE && s->tty && h->len == sizeof(struct tw_size)) {
+		set_size(s->out, (struct tw_size *)data);
 	} else if (h->type == TW_STDIN && s->in >= 0) {
 		char *n = realloc(s->inbuf, s->inlen + h->len);
 
@@ -239,8 +329,9 @@ static void handle(struct session *s, struct tw_hdr *h, char *data)
 		feed_stdin(s);
 	} else if (h->type == TW_SIGNAL && h->len == sizeof(sig)) {
 		memcpy(&sig, data, sizeof(sig));
-		kill(s->child, sig);
-		kill(-s->child, sig);
+		/* Once; itself while it has not made its group yet. */
+		if (kill(-s->child, sig))
+			kill(s->child, sig);
 	}
 }
 

@@ -2,7 +2,12 @@
 /*
  * twexec - run a command behind a virtio-serial port, through the agent there.
  *
- *   twexec [-i] [-C DIR] [-e NAME=VALUE]... SOCKET -- COMMAND [ARG...]
+ *   twexec [-i | -t] [-f] [-T SECONDS] [-C DIR] [-e NAME=VALUE]... SOCKET -- COMMAND [ARG...]
+ *
+ * -i passes standard input. -t gives the command a terminal in place of this one, which must be 0 and 1: with its
+ * size, and raw, so that all that is typed, Ctrl-C too, is for the command. Signals end twexec and kill the command;
+ * with -f, SIGINT, SIGTERM and SIGHUP are passed on to it instead, and those of the terminal do not come here: it is
+ * of no terminal any more, or that is raw. -T: after so long, by this machine's clock, it ends with 124.
  *
  * SOCKET is the stem of the chardev sockets SOCKET.0, SOCKET.1...; the first free one
  * is taken (a lock file beside it says which are), so that several commands can run in
@@ -17,18 +22,42 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 #include "proto.h"
 
 #define GONE 125
+#define TIMED_OUT 124
 
-static volatile sig_atomic_t got_signal;
+static volatile sig_atomic_t got_signal, resized;
+static struct termios terminal;	/* as it was */
+static int is_raw;
+
+static void restore_terminal(void)
+{
+	if (is_raw)
+		tcsetattr(0, TCSADRAIN, &terminal);
+	is_raw = 0;
+}
 
 static void on_signal(int sig)
 {
+	if (sig == SIGWINCH) {
+		resized = 1;
+		return;
+	}
+	if (sig == SIGALRM) {
+		/* Again: the other side does not even take that it is over. */
+		if (got_signal == SIGALRM) {
+			restore_terminal();
+			_exit(TIMED_OUT);
+		}
+		alarm(5);
+	}
 	got_signal = sig;
 }
 
@@ -109,96 +138,219 @@ found:
 	return fd;
 }
 
-int main(int argc, char **argv)
+struct options {
+	int use_stdin, tty, forward, limit_s;
+	const char *cwd, *env[256];
+	int nenv;
+};
+
+static int usage(void)
 {
-	static char req[TW_REQ_MAX], buf[sizeof(struct tw_hdr) + TW_REQ_MAX];
-	const char *cwd = "/", *env[256];
-	int nenv = 0, use_stdin = 0, c, sock, i, n;
-	size_t len = 0, have = 0;
-	unsigned int id;
+	fprintf(stderr, "usage: twexec [-i | -t] [-f] [-T SECONDS] [-C DIR] [-e NAME=VALUE]... SOCKET [--] COMMAND [ARG...]\n");
+	return 2;
+}
 
-	while ((c = getopt(argc, argv, "+iC:e:")) != -1) {
+static int parse(struct options *o, int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "+itfT:C:e:")) != -1) {
 		if (c == 'i')
-			use_stdin = 1;
+			o->use_stdin = 1;
+		else if (c == 't')
+			o->use_stdin = o->tty = 1;
+		else if (c == 'f')
+			o->forward = 1;
+		else if (c == 'T')
+			o->limit_s = atoi(optarg);
 		else if (c == 'C')
-			cwd = optarg;
-		else if (c == 'e' && nenv < 256)
-			env[nenv++] = optarg;
+			o->cwd = optarg;
+		else if (c == 'e' && o->nenv < 256)
+			o->env[o->nenv++] = optarg;
 		else
-			return 2;
+			return -1;
 	}
-	if (argc - optind < 2 || (argc - optind == 2 && !strcmp(argv[optind + 1], "--"))) {
-		fprintf(stderr, "usage: twexec [-i] [-C DIR] [-e NAME=VALUE]... SOCKET [--] COMMAND [ARG...]\n");
-		return 2;
-	}
+	return argc - optind < 2 || (argc - optind == 2 && !strcmp(argv[optind + 1], "--")) ? -1 : 0;
+}
 
-	/* The request: see TW_REQ. */
-#define ADD(str) do { \
-		size_t l_ = strlen(str) + 1; \
-		if (len + l_ > sizeof(req)) { \
-			fprintf(stderr, "twexec: the command is longer than %d bytes\n", TW_REQ_MAX); \
-			return 126; \
-		} \
-		memcpy(req + len, str, l_); \
-		len += l_; \
-	} while (0)
-	ADD(cwd);
-	snprintf(buf, 32, "%d", nenv);
-	ADD(buf);
-	for (i = 0; i < nenv; i++)
-		ADD(env[i]);
-	i = optind + 1;
-	if (!strcmp(argv[i], "--"))
-		i++;
-	for (; i < argc; i++)
-		ADD(argv[i]);
+static char req[TW_REQ_MAX];
+static size_t req_len;
 
-	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-		id = getpid();
-	signal(SIGPIPE, SIG_IGN);
-	sock = open_channel(argv[optind]);
-	if (sock < 0) {
-		fprintf(stderr, "twexec: nobody listens at %s.0\n", argv[optind]);
-		return GONE;
+static void add(const char *text)
+{
+	size_t l = strlen(text) + 1;
+
+	if (req_len + l > sizeof(req)) {
+		fprintf(stderr, "twexec: the command is longer than %d bytes\n", TW_REQ_MAX);
+		exit(126);
 	}
+	memcpy(req + req_len, text, l);
+	req_len += l;
+}
+
+static struct tw_size terminal_size(void)
+{
+	struct winsize w = { 0 };
+
+	/* Of one that knows none, what terminals had */
+	if (ioctl(0, TIOCGWINSZ, &w) || !w.ws_row || !w.ws_col)
+		return (struct tw_size){ .rows = 24, .columns = 80 };
+	return (struct tw_size){ .rows = w.ws_row, .columns = w.ws_col };
+}
+
+/* The request: see TW_REQ. */
+static void compose(const struct options *o, char **argv)
+{
+	struct tw_size size = terminal_size();
+	char text[32] = "";
+	int i;
+
+	if (o->tty)
+		snprintf(text, sizeof(text), "%hu %hu", size.rows, size.columns);
+	add(text);
+	add(o->cwd);
+	snprintf(text, sizeof(text), "%d", o->nenv);
+	add(text);
+	for (i = 0; i < o->nenv; i++)
+		add(o->env[i]);
+	if (!strcmp(*argv, "--"))
+		argv++;
+	for (; *argv; argv++)
+		add(*argv);
+}
+
+static void make_raw(void)
+{
+	struct termios raw;
+
+	if (tcgetattr(0, &terminal)) {
+		fprintf(stderr, "twexec: standard input is no terminal\n");
+		exit(2);
+	}
+	raw = terminal;
+	cfmakeraw(&raw);
+	atexit(restore_terminal);
+	is_raw = !tcsetattr(0, TCSADRAIN, &raw);
+}
+
+static void watch_signals(const struct options *o)
+{
 	struct sigaction sa = { .sa_handler = on_signal };
 
+	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
-	if (send_frame(sock, id, TW_REQ, req, len))
-		return GONE;
-	if (!use_stdin)
-		send_frame(sock, id, TW_STDIN, NULL, 0);
+	sigaction(SIGALRM, &sa, NULL);
+	if (o->tty)
+		sigaction(SIGWINCH, &sa, NULL);
+	if (o->tty || o->forward)
+		sigaction(SIGHUP, &sa, NULL);
+	/* Whoever runs us passes signals on; the terminal's would come twice. */
+	if (o->forward && !o->tty)
+		setsid();
+	if (o->limit_s > 0)
+		alarm(o->limit_s);
+}
 
+/* A signal has come: to be passed on, or the end */
+static void heed_signal(const struct options *o, int sock, unsigned int id)
+{
+	unsigned int sig = got_signal;
+
+	if (o->forward && sig != SIGALRM) {
+		got_signal = 0;
+		send_frame(sock, id, TW_SIGNAL, &sig, sizeof(sig));
+		return;
+	}
+	sig = SIGKILL;
+	send_frame(sock, id, TW_SIGNAL, &sig, sizeof(sig));
+	close(sock);
+	restore_terminal();
+	if (got_signal == SIGALRM)
+		exit(TIMED_OUT);
+	signal(got_signal, SIG_DFL);
+	raise(got_signal);
+}
+
+/* 0 at its end, 1 if there is more to come, -1 when the other side has gone */
+static int pass_stdin(int sock, unsigned int id)
+{
+	static char in[TW_CHUNK];
+	ssize_t r = read(0, in, sizeof(in));
+
+	if (r < 0 && (errno == EINTR || errno == EAGAIN))
+		return 1;
+	if (r <= 0)
+		return send_frame(sock, id, TW_STDIN, NULL, 0) ? -1 : 0;
+	return send_frame(sock, id, TW_STDIN, in, r) ? -1 : 1;
+}
+
+static char buf[sizeof(struct tw_hdr) + TW_REQ_MAX];
+static size_t have;
+
+/* What the other side says, as far as it is here; the status to end with, or -1 */
+static int take_frames(unsigned int id)
+{
+	struct tw_hdr *h = (void *)buf;
+
+	while (have >= sizeof(*h) && have >= sizeof(*h) + h->len) {
+		char *data = buf + sizeof(*h);
+		size_t all = sizeof(*h) + h->len;
+
+		if (h->magic != TW_MAGIC) {
+			fprintf(stderr, "twexec: the other side speaks no agent's language\n");
+			return GONE;
+		}
+		if (h->id == id) {
+			unsigned int st;
+
+			if (h->type == TW_STDOUT && write_all(1, data, h->len))
+				return 1;	/* our reader has gone, as in any pipe */
+			if (h->type == TW_STDERR)
+				write_all(2, data, h->len);
+			if (h->type == TW_EXIT) {
+				memcpy(&st, data, sizeof(st));
+				return st & 0xff;
+			}
+		}
+		memmove(buf, buf + all, have - all);
+		have -= all;
+	}
+	return -1;
+}
+
+static int attend(struct options *o, int sock, unsigned int id)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
 	for (;;) {
 		struct pollfd p[2] = {
 			{ .fd = sock, .events = POLLIN },
-			{ .fd = use_stdin ? 0 : -1, .events = POLLIN },
+			{ .fd = o->use_stdin ? 0 : -1, .events = POLLIN },
 		};
-		struct tw_hdr *h = (void *)buf;
 		ssize_t r;
+		int st;
 
-		if (got_signal) {
-			unsigned int kill9 = SIGKILL;
+		/* None falls between the look and the wait. */
+		sigprocmask(SIG_BLOCK, &all, &before);
+		st = got_signal || resized ? 0 : ppoll(p, 2, NULL, &before);
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		if (got_signal)
+			heed_signal(o, sock, id);
+		if (resized) {
+			struct tw_size size = terminal_size();
 
-			send_frame(sock, id, TW_SIGNAL, &kill9, sizeof(kill9));
-			close(sock);
-			signal(got_signal, SIG_DFL);
-			raise(got_signal);
+			resized = 0;
+			send_frame(sock, id, TW_SIZE, &size, sizeof(size));
 		}
-		n = poll(p, 2, -1);
-		if (n < 0)
+		if (st <= 0)
 			continue;
 		if (p[1].revents) {
-			static char in[TW_CHUNK];
-
-			r = read(0, in, sizeof(in));
-			if (r < 0 && (errno == EINTR || errno == EAGAIN))
-				r = 0;
-			else if (r <= 0)
-				use_stdin = r = 0, send_frame(sock, id, TW_STDIN, NULL, 0);
-			if (r > 0 && send_frame(sock, id, TW_STDIN, in, r))
+			st = pass_stdin(sock, id);
+			if (st < 0)
 				return GONE;
+			o->use_stdin = st;
 		}
 		if (!p[0].revents)
 			continue;
@@ -208,28 +360,34 @@ int main(int argc, char **argv)
 		if (r <= 0)
 			return GONE;
 		have += r;
-		while (have >= sizeof(*h) && have >= sizeof(*h) + h->len) {
-			char *data = buf + sizeof(*h);
-			size_t all = sizeof(*h) + h->len;
-
-			if (h->magic != TW_MAGIC) {
-				fprintf(stderr, "twexec: the other side speaks no agent's language\n");
-				return GONE;
-			}
-			if (h->id == id) {
-				unsigned int st;
-
-				if (h->type == TW_STDOUT && write_all(1, data, h->len))
-					return 1;	/* our reader has gone, as in any pipe */
-				if (h->type == TW_STDERR)
-					write_all(2, data, h->len);
-				if (h->type == TW_EXIT) {
-					memcpy(&st, data, sizeof(st));
-					return st & 0xff;
-				}
-			}
-			memmove(buf, buf + all, have - all);
-			have -= all;
-		}
+		st = take_frames(id);
+		if (st >= 0)
+			return st;
 	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .cwd = "/" };
+	unsigned int id;
+	int sock;
+
+	if (parse(&o, argc, argv))
+		return usage();
+	compose(&o, argv + optind + 1);
+	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
+		id = getpid();
+	watch_signals(&o);
+	sock = open_channel(argv[optind]);
+	if (sock < 0) {
+		fprintf(stderr, "twexec: nobody listens at %s.0\n", argv[optind]);
+		return GONE;
+	}
+	if (o.tty)
+		make_raw();
+	if (send_frame(sock, id, TW_REQ, req, req_len))
+		return GONE;
+	if (!o.use_stdin)
+		send_frame(sock, id, TW_STDIN, NULL, 0);
+	return attend(&o, sock, id);
 }
