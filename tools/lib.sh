@@ -20,7 +20,7 @@
 
 TW_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 TW_BUILD=${TW_BUILD:-$TW_ROOT/build}
-TW_CACHE=${TIMEWARP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/timewarp}
+TW_CACHE=${TIMEWARP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/timewarp}
 TW_BENCH_LINE=6.12
 TW_ME=${0##*/}
 # A make that runs us would hand its own flags and variables to the builds that we start.
@@ -202,17 +202,19 @@ tw_initramfs() {
 	if [ ! -f "$out" ]; then
 		mkdir -p "$TW_CACHE/initramfs"
 		tmp=$(mktemp -d "$TW_CACHE/initramfs/.tmp.XXXXXX")
-		mkdir -p "$tmp/d"/{bin,dev,proc,sys,lib/modules,run,tmp,etc,root}
-		cp "$(command -v busybox)" "$tmp/d/bin/busybox"
-		ln -s busybox "$tmp/d/bin/sh"
-		"fill_$name" "$tmp/d" || return 1
-		# Not compressed: unpacking costs emulated instructions, reading does not.
-		(cd "$tmp/d" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet --reproducible) >"$tmp/cpio" || return 1
+		tw_initramfs_begin "$tmp/d" && "fill_$name" "$tmp/d" && tw_initramfs_end "$tmp/d" >"$tmp/cpio" || return 1
 		mv "$tmp/cpio" "$out"
 		rm -rf "$tmp"
 	fi
 	echo "$out"
 }
+
+# tw_initramfs_begin DIR: what each archive has. tw_initramfs_end DIR: the archive of it, on standard output; not
+# compressed, as unpacking costs emulated instructions, and reading does not.
+tw_initramfs_begin() {
+	mkdir -p "$1"/{bin,dev,proc,sys,lib/modules,run,tmp,etc,root} && cp "$(command -v busybox)" "$1/bin/busybox" && ln -s busybox "$1/bin/sh"
+}
+tw_initramfs_end() { (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet --reproducible); }
 
 # tw_add_modules DIR MODULE...: the modules and what they need, unpacked, into DIR/lib/modules,
 # and their names in load order in DIR/lib/modules/list.
