@@ -26,6 +26,9 @@ if command -v groff >/dev/null; then
 fi
 ok "timewarp-reload's help and manual page have the same options" test "$(tools/timewarp-reload --help | grep -o -- '--[a-z]*' | sort -u)" = --stock
 ok "of each other" grep -q '^\.B \\-\\-stock' tools/timewarp-reload.8
+if command -v groff >/dev/null; then
+	ok "groff has nothing to say of timewarp-host.8" finds_nothing sh -c 'groff -man -ww -Tutf8 tools/timewarp-host.8 2>&1 >/dev/null'
+fi
 
 # Units, with programs that are there in place of those that will be installed
 for u in timewarp@.service timewarp.timewarp-exporter.service; do
