@@ -90,8 +90,8 @@ guest:				## the guest's image
 deb:				## packages of Debian, into build/deb
 	@tools/deb
 
-image: deb			## a host of these packages, for tools/testhost --root (SUITE=trixie or bookworm)
-	@tools/image $(if $(SUITE),--suite $(SUITE))
+image: deb			## a host of these packages, for any machine: a directory, and an OCI archive in build/image (SUITE=trixie or bookworm)
+	@tools/image $(if $(SUITE),--suite $(SUITE)) --oci $(BUILD)/image/timewarp-host-$(or $(SUITE),trixie).tar
 
 setup-deb:			## install what make deb needs
 	@tools/deb --setup

@@ -1,0 +1,142 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The image for any machine, as a user has it: its directory, of which he may change nothing, boots under emulation; so
+# does what umoci unpacks of the archive, by itself and in a container of a user namespace; and nested, by KVM, in a
+# host with the distribution's own modules. TW_IMAGE_PARTS takes some of: directory archive nested.
+cd "$(dirname "$0")/../.." || exit 1
+if [ "$(id -u)" != 0 ]; then
+	echo "1..0 # SKIP needs root, to make the image"
+	exit 0
+fi
+# What is mounted here ends with it.
+[ -n "${TW_OWN_MOUNTS:-}" ] || exec env TW_OWN_MOUNTS=1 unshare --mount "$0" "$@"
+. tests/build/tap.sh
+parts=" ${TW_IMAGE_PARTS-directory archive nested} "
+limit=${TW_TIMEOUT:-1800}
+ls build/deb/timewarp-host_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
+archive=build/image/timewarp-host-trixie.tar
+if [[ $parts == *" archive "* ]]; then
+	image=$(tools/image --oci $archive) || exit 1
+else
+	image=$(tools/image) || exit 1
+fi
+work=$(mktemp -d) || exit 1
+trap 'rm -rf --one-file-system "$work"' EXIT
+chmod 755 "$work"
+mkdir "$work/image"
+for d in tmp share bundles; do mkdir "$work/$d" && chown 65534:65534 "$work/$d"; done
+mount --bind -o ro "$image" "$work/image" || exit 1
+
+# A user without any right, and a machine without QEMU as far as he sees: nothing of PATH but bash and coreutils is needed
+nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups env -i "PATH=$PATH" "TMPDIR=$work/tmp" HOME=/nonexistent TERM=xterm "$@"; }
+host=$work/image/usr/bin/timewarp-host
+has() { grep -qxF -- "$2" "$1" || { cat "$1"; false; }; }
+show() { sed 's/^/# /' "$1"; }
+until_there() { until [ -e "$1" ]; do kill -0 "$2" 2>/dev/null || return 1; sleep 1; done; }
+until_said() { until grep -q "$2" "$1"; do kill -0 "$3" 2>/dev/null || return 1; sleep 1; done; }
+modules() { cut -d' ' -f1 /proc/modules | sort; }
+# Whatever a user could have changed: what is mounted, loaded, listening, left in his places
+outside() { cat /proc/mounts; modules; ls -A "$work/tmp"; find "$work/image" -newer "$work/began" 2>/dev/null; }
+
+touch "$work/began"
+outside >"$work/before"
+if [[ $parts == *" directory "* ]]; then
+	head -c 3145728 /dev/urandom >"$work/disk.raw"
+	chmod 644 "$work/disk.raw"
+	sum=$(sha256sum <"$work/disk.raw")
+	cp tests/image/in-host debian/tests/attach "$work/share/"
+	port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+	nobody "$host" run --accel tcg --timeout "$limit" --share "$work/share" --disk "$work/disk.raw" --ssh "$port" -- sh ./in-host "$port" \
+		<<<"from outside" >"$work/out" 2>"$work/err" &
+	run=$!
+	until_there "$work/share/listening" $run
+	# Whoever listens there may not be up yet
+	for _ in {1..30}; do
+		heard=$(timeout 60 bash -c "cat </dev/tcp/127.0.0.1/$port" 2>/dev/null)
+		[ -z "$heard" ] || break
+		sleep 2
+	done
+	ok "a port of this machine leads to the host" test "$heard" = "said by the host"
+	touch "$work/share/heard"
+	wait $run
+	rc=$?
+	ok "its status is the command's" test $rc = 7
+	show "$work/out"
+	show "$work/err"
+	[ ! -f "$work/share/attach.out" ] || show "$work/share/attach.out"
+	ok "standard input reaches the command" has "$work/share/stdin" "from outside"
+	ok "errors stay apart from output" has "$work/err" "this is said to errors"
+	ok "and are no output" test "$(grep -c "said to errors" "$work/out")" = 0
+	ok "the kernel's log has nothing new" test "$(grep -c "kernel log" "$work/err")" = 0
+	ok "KVM is the package's" has "$work/out" "kvm timewarp-$(dpkg-deb -f build/deb/timewarp-host_*.deb Version)"
+	ok "twctl finds all it needs" has "$work/out" "this host can attach policies"
+	ok "a guest lives fifty times as fast, and as the host after that" has "$work/out" "attach 0"
+	ok "the root can be written, for as long as it runs" has "$work/out" "the root can be written"
+	ok "a disk is there" has "$work/out" "disk $sum"
+	ok "and can be written, for as long as it runs" has "$work/out" "the disk can be written"
+	ok "what lies outside stays as it is" test "$(sha256sum <"$work/disk.raw")" = "$sum"
+	ok "what the command makes in the share is the user's" test "$(stat -c %U "$work/share/stdin")" = nobody
+	ok "no QEMU is left" finds_nothing pgrep -u 65534 -a -f "$work"
+	outside >"$work/after"
+	ok "and nothing outside has changed" diff "$work/before" "$work/after"
+	ok "time-out" says 124 "not up within 3 s" nobody "$host" run --accel tcg --timeout 3 -- true
+
+	# A terminal: as large as that here, raw here, and Ctrl-C is the command's
+	mkfifo "$work/in"
+	# shellcheck disable=SC2016 # the host's
+	echo 'tty; stty size; trap "stty size" WINCH; echo ready; read -r x; echo "got $x"; sleep 1000; echo "not reached"' >"$work/share/terminal"
+	cat >"$work/typed" <<-END
+		stty rows 33 cols 111; tty >$work/tty; chmod 666 \$(tty)
+		setpriv --reuid 65534 --regid 65534 --clear-groups env TMPDIR=$work/tmp $host run --accel tcg --timeout $limit --share $work/share -- bash ./terminal
+		echo "status \$?"; stty -a | grep -o ' icanon'
+	END
+	script -qfec "bash $work/typed" "$work/typescript" <"$work/in" >/dev/null 2>&1 &
+	run=$!
+	exec 4>"$work/in"
+	touch "$work/typescript"
+	until_said "$work/typescript" ready $run && stty -F "$(cat "$work/tty")" rows 44 cols 99 && printf 'a word\r' >&4
+	until_said "$work/typescript" "got a word" $run && sleep 2 && printf '\003' >&4
+	until_said "$work/typescript" "^status" $run
+	exec 4>&-
+	wait $run
+	tr -d '\r' <"$work/typescript" | grep -v ^Script >"$work/terminal"
+	show "$work/terminal"
+	ok "the command has a terminal" has "$work/terminal" /dev/pts/0
+	ok "as large as that outside" has "$work/terminal" "33 111"
+	ok "and becomes as large" has "$work/terminal" "44 99"
+	ok "what is typed is the command's" has "$work/terminal" "got a word"
+	ok "so is Ctrl-C" has "$work/terminal" "status 130"
+	ok "the terminal is afterwards as it was" has "$work/terminal" " icanon"
+fi
+
+if [[ $parts == *" archive "* ]]; then
+	mkdir "$work/oci"
+	tar -xf $archive -C "$work/oci"
+	chmod -R a+rX "$work/oci"
+	ok "the archive is a layout of OCI" grep -q imageLayoutVersion "$work/oci/oci-layout"
+	ok "its entry point is timewarp-host" says 0 '/usr/bin/timewarp-host' sh -c "cat $work/oci/blobs/sha256/* | grep -a -o '\"Entrypoint\":[^]]*'"
+	ok "umoci unpacks it, as a plain user" nobody umoci unpack --rootless --image "$work/oci:timewarp-host" "$work/bundles/one"
+	rm -rf "$work/oci"
+	own=$work/bundles/one/rootfs
+	ok "what is unpacked is his" test "$(stat -c %U "$own/usr/bin/timewarp-host")" = nobody
+	ok "it boots, and there it is root's" says 0 "root /usr/bin/qemu-system-x86_64" nobody "$own/usr/bin/timewarp-host" run --accel tcg --timeout "$limit" -- \
+		stat -c '%U %n' /usr/bin/qemu-system-x86_64
+	if command -v bwrap >/dev/null; then
+		contained() {
+			nobody bwrap --bind "$own" / --unshare-user --uid 0 --gid 0 --unshare-pid --unshare-net --proc /proc --dev /dev --tmpfs /tmp --setenv TMPDIR /tmp \
+				/usr/bin/timewarp-host run "$@"
+		}
+		ok "in a container of bwrap's, without a network: by itself under emulation, and twctl finds all it needs" \
+			says 0 "this host can attach policies" contained --timeout "$limit" -- twctl probe
+		ok "there --accel kvm says how to get it" says 125 "--device /dev/kvm" contained --accel kvm -- true
+	else
+		skip "in a container" "no bwrap"
+	fi
+fi
+
+if [[ $parts == *" nested "* ]]; then
+	# Two emulators in one another, and a network file system for each: it takes its time
+	ok "nested in a host of the distribution's own KVM, as a plain user" says 0 "this host can attach policies" \
+		tools/testhost --stock --smp 1 --memory 3072 --timeout "${TW_NESTED_TIMEOUT:-5400}" -- tests/image/nested "$image"
+fi
+done_testing
