@@ -11,7 +11,6 @@
 #include <linux/bpf_verifier.h>
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
-#include <linux/ctype.h>
 #include <linux/file.h>
 #include <linux/kvm_host.h>
 
@@ -200,50 +199,17 @@ static int kvm_timewarp_update(void *kdata, void *old_kdata, struct bpf_link *li
 	return r;
 }
 
-static bool timewarp_name_valid(const char *name)
-{
-	size_t i, len = strnlen(name, KVM_TIMEWARP_NAME_LEN);
-
-	if (!len || len == KVM_TIMEWARP_NAME_LEN)
-		return false;
-
-	for (i = 0; i < len; i++) {
-		if (!isalnum(name[i]) && !strchr("_.-", name[i]))
-			return false;
-	}
-
-	return true;
-}
-
-/* Members that are data are taken here, or refused. */
+/* Members that are data come behind the callbacks: they are taken, and checked at last. */
 static int kvm_timewarp_init_member(const struct btf_type *t, const struct btf_member *member,
 				    void *kdata, const void *udata)
 {
-	const struct kvm_timewarp_ops *uops = udata;
-	struct kvm_timewarp_ops *ops = kdata;
+	size_t data = offsetof(struct kvm_timewarp_ops, vm_fd);
 
-	switch (__btf_member_bit_offset(t, member) / 8) {
-	case offsetof(struct kvm_timewarp_ops, vm_fd):
-		ops->vm_fd = uops->vm_fd;
-		return 1;
-	case offsetof(struct kvm_timewarp_ops, tsc_mode):
-		if (uops->tsc_mode > KVM_TIMEWARP_TSC_OFFSET)
-			return -EINVAL;
-		ops->tsc_mode = uops->tsc_mode;
-		return 1;
-	case offsetof(struct kvm_timewarp_ops, flags):
-		if (uops->flags & ~KVM_TIMEWARP_F_BACKWARD)
-			return -EINVAL;
-		ops->flags = uops->flags;
-		return 1;
-	case offsetof(struct kvm_timewarp_ops, name):
-		if (!timewarp_name_valid(uops->name))
-			return -EINVAL;
-		memcpy(ops->name, uops->name, sizeof(ops->name));
-		return 1;
-	}
+	if (__btf_member_bit_offset(t, member) / 8 < data)
+		return 0;
 
-	return 0;
+	memcpy(kdata + data, udata + data, sizeof(struct kvm_timewarp_ops) - data);
+	return 1;
 }
 
 /* A policy that sleeps would keep its VM, and whoever detaches it, as long as it likes. */
@@ -255,9 +221,17 @@ static int kvm_timewarp_check_member(const struct btf_type *t, const struct btf_
 
 static int kvm_timewarp_validate(void *kdata)
 {
+	static const char of_names[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				       "0123456789_.-";
 	struct kvm_timewarp_ops *ops = kdata;
+	size_t len = strnlen(ops->name, sizeof(ops->name));
 
-	return ops->decide ? 0 : -EINVAL;
+	if (!len || len == sizeof(ops->name) || strspn(ops->name, of_names) != len ||
+	    !ops->decide || ops->tsc_mode > KVM_TIMEWARP_TSC_OFFSET ||
+	    ops->flags & ~KVM_TIMEWARP_F_BACKWARD)
+		return -EINVAL;
+
+	return 0;
 }
 
 static int kvm_timewarp_init_btf(struct btf *btf)
