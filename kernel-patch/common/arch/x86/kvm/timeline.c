@@ -175,48 +175,27 @@ void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *
 
 /*
  * When the next timer of a guest is due, of all that KVM emulates; U64_MAX if none is
- * armed.  While vCPUs run it may be out of date by the time that it returns.
+ * armed.  @ticks is whether any of them is periodic: to pass it loses ticks.  Those of
+ * Hyper-V are all taken for such.  While vCPUs run it may be out of date by the time
+ * that it returns.
  */
-u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl)
+u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl, bool *ticks)
 {
-	u64 next = kvm_pit_timer_target_ns(tl->kvm);
+	u64 next = kvm_pit_timer_target_ns(tl->kvm), lapic, stimer;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
+	*ticks = next != U64_MAX && tl->kvm->arch.vpit->pit_state.is_periodic;
 	kvm_for_each_vcpu(i, vcpu, tl->kvm) {
-		next = min(next, kvm_lapic_timer_target_ns(vcpu));
-		next = min(next, kvm_hv_stimers_target_ns(vcpu));
-		next = min(next, kvm_xen_timer_target_ns(vcpu));
+		lapic = kvm_lapic_timer_target_ns(vcpu);
+		stimer = kvm_hv_stimers_target_ns(vcpu);
+		*ticks |= stimer != U64_MAX ||
+			  (lapic != U64_MAX && vcpu->arch.apic->lapic_timer.timer_mode ==
+			   APIC_LVT_TIMER_PERIODIC);
+		next = min(next, min3(lapic, stimer, kvm_xen_timer_target_ns(vcpu)));
 	}
 
 	return next;
-}
-
-static bool timeline_lapic_ticks(struct kvm_vcpu *vcpu)
-{
-	return kvm_lapic_timer_target_ns(vcpu) != U64_MAX &&
-	       vcpu->arch.apic->lapic_timer.timer_mode == APIC_LVT_TIMER_PERIODIC;
-}
-
-/*
- * Whether a timer that KVM emulates is periodic, and armed: to pass it loses ticks.
- * Those of Hyper-V are all taken for such.
- */
-bool kvm_timeline_ticks(struct kvm_timeline *tl)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	if (kvm_pit_timer_target_ns(tl->kvm) != U64_MAX &&
-	    tl->kvm->arch.vpit->pit_state.is_periodic)
-		return true;
-
-	kvm_for_each_vcpu(i, vcpu, tl->kvm) {
-		if (timeline_lapic_ticks(vcpu) || kvm_hv_stimers_target_ns(vcpu) != U64_MAX)
-			return true;
-	}
-
-	return false;
 }
 
 /*

@@ -122,8 +122,7 @@ void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *
 u64 timeline_max_ratio(const struct kvm_timeline *tl);
 u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio);
 u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns);
-u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl);
-bool kvm_timeline_ticks(struct kvm_timeline *tl);
+u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl, bool *ticks);
 int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 			struct timeline_rate *min, struct timeline_rate *max);
 

@@ -333,11 +333,13 @@ static void timeline_leap_ticks(struct kvm *kvm)
 /* With all vCPUs held: where a leap of an idle VM can go, or 0 if it is not idle any more. */
 static u64 timeline_idle_leap(struct kvm_timeline *tl, const struct timeline_next *next)
 {
+	bool ticks;
+
 	if (kvm_timeline_idle_since(tl) != next->idle_since_ns)
 		return 0;
 
 	return next->past_timers ? next->leap_ns :
-				   min(next->leap_ns, kvm_timeline_next_timer_ns(tl));
+				   min(next->leap_ns, kvm_timeline_next_timer_ns(tl, &ticks));
 }
 
 /* Whether a segment would be no other than the one in force. */

@@ -413,6 +413,7 @@ static void timewarp_look(struct kvm_timewarp *tw, enum kvm_timewarp_event event
 {
 	struct kvm_timeline *tl = &tw->tl;
 	u64 since = kvm_timeline_idle_since(tl);
+	bool ticks;
 
 	view->event = event;
 	view->id = tw->id;
@@ -430,9 +431,9 @@ static void timewarp_look(struct kvm_timewarp *tw, enum kvm_timewarp_event event
 
 	if (timeline_has_ended(tl))
 		view->state |= KVM_TIMEWARP_HELD;
-	if (!kvm_timeline_ticks(tl))
+	view->next_timer_ns = kvm_timeline_next_timer_ns(tl, &ticks);
+	if (!ticks)
 		view->state |= KVM_TIMEWARP_ONE_SHOT;
-	view->next_timer_ns = kvm_timeline_next_timer_ns(tl);
 	view->guest_ns = __kvm_timeline_ns(tl, view->host_tsc);
 	if (since)
 		view->idle_ns = max_t(s64, view->host_ns - since, 1);
