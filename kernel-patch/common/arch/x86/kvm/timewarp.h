@@ -62,10 +62,8 @@ enum kvm_timewarp_answer_flags {
 	/* Leap only if all vCPUs have been halted since the call, and past no armed timer. */
 	KVM_TIMEWARP_IF_IDLE	= 2,
 	/*
-	 * Guest time comes to stand at @next_guest_ns, to the ns, with vCPUs out of the
-	 * guest, before the policy is called for that; only with a later @next_guest_ns,
-	 * and without HOLD.  Where a guest reads its TSC without KVM, a vCPU that stops
-	 * late may see a later time: guest time then stands at that.
+	 * As HOLD from @next_guest_ns on, to the ns; only with a later one.  Where a guest
+	 * reads its TSC without KVM and a vCPU that stops late has seen more, at that.
 	 */
 	KVM_TIMEWARP_HOLD_NEXT	= 4,
 	/* With IF_IDLE: past armed timers as well. */
@@ -77,7 +75,7 @@ enum kvm_timewarp_flags {
 	KVM_TIMEWARP_F_BACKWARD	= 1,	/* have guest time leap back */
 };
 
-/* Guest time leaps by no more than this at once: half an hour. */
+/* Guest time leaps by no more than this at once: half an hour; as far back, with F_BACKWARD. */
 #define KVM_TIMEWARP_MAX_LEAP_NS	(1800ULL * 1000000000ULL)
 /* A guest that has not run yet may begin so far ahead: a hundred years. */
 #define KVM_TIMEWARP_MAX_START_NS	(36525ULL * 86400ULL * 1000000000ULL)
@@ -123,19 +121,12 @@ struct kvm_timewarp_answer {
 	u64 next_guest_ns;	/* guest time, which never comes while that stands still */
 	u64 next_idle_ns;	/* host ns of all vCPUs halted, 100000 at least; once each time */
 	u64 next_late_ns;	/* guest ns by which a LAPIC timer is delivered late */
-	/*
-	 * Guest time to go on from, ahead by at most KVM_TIMEWARP_MAX_LEAP_NS, or
-	 * KVM_TIMEWARP_MAX_START_NS while no vCPU has entered the guest; 0 for none.
-	 * Guest time that is there by then stays.  Timers that are passed fire at once,
-	 * each once.  With KVM_TIMEWARP_F_BACKWARD it may be as far behind.
-	 */
+	/* Guest time to go on from; 0, and one that has passed by then, for none. */
 	u64 leap_ns;
 	/*
-	 * Host TSC at which guest time goes on, at most a second from
-	 * &kvm_timewarp_view.host_tsc; until then it stands, at @leap_ns if that is set.
-	 * 0 for at once; so is one that has passed, but for the time since, which is made
-	 * up for.  From then on guest time is a function of this, of where it stood and
-	 * of the factor alone: VMs with the same three are in step.
+	 * Host TSC at which guest time goes on from where it stands until then, at most a
+	 * second from &kvm_timewarp_view.host_tsc; 0 for at once.  Guest time is a function
+	 * of the two and of the factor alone: VMs with the same three are in step.
 	 */
 	u64 start_tsc;
 	u64 flags;		/* bits of enum kvm_timewarp_answer_flags */
@@ -153,43 +144,28 @@ struct kvm_timewarp_exit {
 
 /**
  * struct kvm_timewarp_ops - a policy
+ * @decide: Decide the next segment of the timeline.  Required.  Called in process context
+ *	    when an event of enum kvm_timewarp_event happens: never for a clock read, never
+ *	    concurrently for one VM, never with vCPUs held, at most once a millisecond but
+ *	    for KVM_TIMEWARP_IDLE, and not after @exit.  It cannot sleep.
+ *	    Returns 0 to have the answer applied, a negative errno to keep the segment; at
+ *	    attach or swap the errno refuses that.
+ * @exit: The policy has ended.  Optional; the last call.  Not made when attaching fails.
+ * @vm_fd: The VM, as a file descriptor of the task that creates the link, which must close
+ *	   it afterwards, or the VM cannot die.
+ * @tsc_mode: enum kvm_timewarp_tsc_mode.  Ignored on swap.
+ * @flags: Bits of enum kvm_timewarp_flags.
+ * @name: Name of the policy, of [A-Za-z0-9_.-].  Required.
  *
  * Attached by a BPF link only, and swapped by updating the link.  A VM has at most
  * one, and a table one VM.  When the link goes away guest time continues at factor 1.
  */
 struct kvm_timewarp_ops {
-	/**
-	 * @decide: Decide the next segment of the timeline.  Required.
-	 *
-	 * Called in process context when an event of enum kvm_timewarp_event
-	 * happens: never for a clock read, never concurrently for one VM, never
-	 * with vCPUs held, at most once a millisecond but for
-	 * KVM_TIMEWARP_IDLE, and not after @exit.  It cannot sleep.
-	 *
-	 * Return: 0 to have the answer applied, a negative errno to keep
-	 * the segment; at attach or swap the errno refuses that.
-	 */
 	int (*decide)(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer);
-
-	/**
-	 * @exit: The policy has ended.  Optional; the last call.  Not made when
-	 * attaching fails.
-	 */
 	void (*exit)(struct kvm_timewarp_exit *info);
-
-	/**
-	 * @vm_fd: The VM, as a file descriptor of the task that creates the link.
-	 * The task must close it afterwards, or the VM cannot die.
-	 */
 	s32 vm_fd;
-
-	/** @tsc_mode: enum kvm_timewarp_tsc_mode. Ignored on swap. */
 	u32 tsc_mode;
-
-	/** @flags: Bits of enum kvm_timewarp_flags. */
 	u64 flags;
-
-	/** @name: Name of the policy, of [A-Za-z0-9_.-].  Required. */
 	char name[KVM_TIMEWARP_NAME_LEN];
 };
 
