@@ -2,7 +2,6 @@
 /*
  * One timeline per VM: those who read a guest clock or arm a guest timer.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 #include <linux/timekeeping.h>

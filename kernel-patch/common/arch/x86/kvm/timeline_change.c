@@ -6,7 +6,6 @@
  * with it what vCPUs are to take over when they are let go.  Nothing here looks
  * at guest memory, or at hardware that is a vCPU's own.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 #include <linux/timekeeping.h>

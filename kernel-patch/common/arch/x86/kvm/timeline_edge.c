@@ -6,7 +6,6 @@
  * ends, however late the host is.  vCPUs are let go, and kept out of the guest, by
  * a timer's interrupt, as a thread would come too late on a busy host.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 

@@ -10,7 +10,6 @@
  * The holder touches neither guest memory nor hardware.  When a vCPU is let go,
  * it takes over by itself what the holder has changed.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 #include <linux/sched/mm.h>

@@ -4,7 +4,6 @@
  *
  * A policy that drives a guest as fast as it can needs it.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 #include <linux/sched/clock.h>

@@ -5,7 +5,6 @@
  * A policy is trusted to choose a factor, and with nothing else: each answer is
  * checked, and a policy that keeps giving bad ones is ejected.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 

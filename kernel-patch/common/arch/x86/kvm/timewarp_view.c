@@ -5,7 +5,6 @@
  * It holds nothing alive: debugfs ends reads before the VM goes.  It waits for
  * nobody: neither for a change that is under way, nor for a policy.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bpf.h>
 #include <linux/debugfs.h>

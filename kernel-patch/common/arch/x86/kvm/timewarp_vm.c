@@ -2,7 +2,6 @@
 /*
  * Timewarp: VMs that have, or have had, a policy.
  */
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/kvm_host.h>
 #include <linux/rculist.h>
