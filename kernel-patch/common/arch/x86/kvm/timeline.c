@@ -191,7 +191,9 @@ u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl, bool *ticks)
 		*ticks |= stimer != U64_MAX ||
 			  (lapic != U64_MAX && vcpu->arch.apic->lapic_timer.timer_mode ==
 			   APIC_LVT_TIMER_PERIODIC);
-		next = min(next, min3(lapic, stimer, kvm_xen_timer_target_ns(vcpu)));
+		next = min3(next, lapic, stimer);
+		if (IS_ENABLED(CONFIG_KVM_XEN))
+			next = min(next, kvm_xen_timer_target_ns(vcpu));
 	}
 
 	return next;

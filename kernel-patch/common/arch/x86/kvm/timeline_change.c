@@ -293,7 +293,8 @@ static void timeline_pause_timers(struct kvm_timeline *tl)
 		if (kvm_lapic_timer_pause(vcpu))
 			vcpu->arch.timeline.timer_armed = true;
 		kvm_hv_stimers_pause(vcpu);
-		kvm_xen_timer_pause(vcpu);
+		if (IS_ENABLED(CONFIG_KVM_XEN))
+			kvm_xen_timer_pause(vcpu);
 	}
 	kvm_pit_timer_pause(tl->kvm);
 }

@@ -74,7 +74,8 @@ static void timeline_apply(struct kvm_timeline *tl, struct kvm_vcpu *vcpu)
 		kvm_lapic_timer_resume(vcpu);
 	}
 	kvm_hv_stimers_resume(vcpu);
-	kvm_xen_timer_resume(vcpu);
+	if (IS_ENABLED(CONFIG_KVM_XEN))
+		kvm_xen_timer_resume(vcpu);
 	vcpu->arch.timeline.seq = tl->seq;
 }
 
