@@ -385,6 +385,7 @@ static int timeline_change(struct kvm_timeline *tl, enum timeline_change change,
 	kvm->stat.timewarp_changes++;
 	tl->held_last_ns = ktime_to_ns(ktime_sub(ktime_get(), held));
 	tl->held_max_ns = max(tl->held_max_ns, tl->held_last_ns);
+	tl->asked = next.rate;
 	trace_kvm_timewarp_segment(tl, change, ktime_to_ns(ktime_sub(held, start)));
 out_release:
 	timeline_release(tl);
@@ -446,9 +447,7 @@ int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 	tl->mode = mode;
 
 	r = timeline_change(tl, TIMELINE_START, next);
-	if (!r)
-		tl->asked = rate;
-	else if (!keyed)
+	if (r && !keyed)
 		timeline_unkey(tl);
 
 	return r;
@@ -458,20 +457,13 @@ int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 int kvm_timeline_set(struct kvm_timeline *tl, const struct timeline_next *next)
 {
 	enum timeline_change change = TIMELINE_RATE;
-	int r;
-
-	lockdep_assert_held(&tl->lock);
 
 	if (next->freeze)
 		change = TIMELINE_FREEZE;
 	else if (next->leap_ns)
 		change = TIMELINE_LEAP;
 
-	r = timeline_change(tl, change, *next);
-	if (!r)
-		tl->asked = next->rate;
-
-	return r;
+	return timeline_change(tl, change, *next);
 }
 
 /* Have guest time stand where it was to stop, if it has come to that; it does anyhow. */
@@ -493,15 +485,8 @@ int kvm_timeline_settle(struct kvm_timeline *tl)
 int kvm_timeline_stop(struct kvm_timeline *tl)
 {
 	struct timeline_next next = { .rate = { 1, 1 } };
-	int r;
 
-	lockdep_assert_held(&tl->lock);
-
-	r = timeline_change(tl, TIMELINE_STOP, next);
-	if (!r)
-		tl->asked = tl->rate;
-
-	return r;
+	return timeline_change(tl, TIMELINE_STOP, next);
 }
 
 /* The hooks have nothing more to do for a VM, whose timeline is at rest. */
