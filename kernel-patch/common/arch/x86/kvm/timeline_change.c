@@ -320,14 +320,18 @@ u64 timeline_leap_max(struct kvm *kvm)
 }
 
 /* The PIT's ticks that a leap leaves out are lost, but to a guest that has not run yet. */
-static void timeline_leap_ticks(struct kvm *kvm)
+static void timeline_resume_pit(struct kvm_timeline *tl)
 {
-	u64 lost = kvm->stat.timewarp_lost_ticks;
+	struct kvm_vm_stat *stat = &tl->kvm->stat;
+	u64 lost = stat->timewarp_lost_ticks;
 
-	kvm->stat.timewarp_leaps++;
-	kvm_pit_timer_leap(kvm);
-	if (!timeline_has_run(kvm))
-		kvm->stat.timewarp_lost_ticks = lost;
+	kvm_pit_timer_resume(tl->kvm, tl->timer_shift_ns, tl->leap_ns > 0);
+	if (!tl->leap_ns)
+		return;
+
+	stat->timewarp_leaps++;
+	if (!timeline_has_run(tl->kvm))
+		stat->timewarp_lost_ticks = lost;
 }
 
 /* With all vCPUs held: where a leap of an idle VM can go, or 0 if it is not idle any more. */
@@ -379,9 +383,7 @@ static int timeline_change(struct kvm_timeline *tl, enum timeline_change change,
 
 	timeline_pause_timers(tl);
 	timeline_write(tl, change, &next);
-	if (tl->leap_ns)
-		timeline_leap_ticks(kvm);
-	kvm_pit_timer_resume(kvm, tl->timer_shift_ns);
+	timeline_resume_pit(tl);
 	kvm->stat.timewarp_changes++;
 	tl->held_last_ns = ktime_to_ns(ktime_sub(ktime_get(), held));
 	tl->held_max_ns = max(tl->held_max_ns, tl->held_last_ns);
