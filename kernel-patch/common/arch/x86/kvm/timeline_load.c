@@ -62,34 +62,29 @@ static u64 timeline_halted_ns(struct kvm_timeline *tl, struct kvm_vcpu *vcpu)
 	return ns;
 }
 
-/* What the guest has borne in the @span_ns since the last call; 0 if it lives on host time. */
+/* What the guest has borne in the @span_ns since the last call. */
 void kvm_timeline_load(struct kvm_timeline *tl, u64 span_ns, struct kvm_timewarp_view *view)
 {
 	u64 late_ns, starved_ns, halted_ns, seen_ns;
-	u64 late = 0, starved = 0, halted = span_ns;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
+	view->halted_ns = span_ns;
 	kvm_for_each_vcpu(i, vcpu, tl->kvm) {
 		late_ns = READ_ONCE(vcpu->arch.timeline.late_ns);
 		WRITE_ONCE(vcpu->arch.timeline.late_ns, 0);
-		if (tl->active)
-			late_ns = max(late_ns, kvm_lapic_timer_late_ns(vcpu));
-		late = max(late, late_ns);
+		late_ns = max(late_ns, kvm_lapic_timer_late_ns(vcpu));
+		view->late_ns = max(view->late_ns, late_ns);
 
 		/* Read at different times, either may seem to have gone back. */
 		starved_ns = timeline_starved_ns(vcpu);
-		seen_ns = vcpu->arch.timeline.seen_starved_ns;
-		starved = max(starved, starved_ns > seen_ns ? starved_ns - seen_ns : 0);
+		seen_ns = min(vcpu->arch.timeline.seen_starved_ns, starved_ns);
+		view->starved_ns = max(view->starved_ns, starved_ns - seen_ns);
 		vcpu->arch.timeline.seen_starved_ns = starved_ns;
 
 		halted_ns = timeline_halted_ns(tl, vcpu);
-		seen_ns = vcpu->arch.timeline.seen_halted_ns;
-		halted = min(halted, halted_ns > seen_ns ? halted_ns - seen_ns : 0);
+		seen_ns = min(vcpu->arch.timeline.seen_halted_ns, halted_ns);
+		view->halted_ns = min(view->halted_ns, halted_ns - seen_ns);
 		vcpu->arch.timeline.seen_halted_ns = halted_ns;
 	}
-
-	view->late_ns = tl->active ? late : 0;
-	view->starved_ns = tl->active ? starved : 0;
-	view->halted_ns = tl->active ? halted : 0;
 }
