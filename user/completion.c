@@ -6,7 +6,7 @@
 #include "twctl.h"
 
 /* What may follow "twctl policy"; its own parser is in policy.c */
-#define POLICY_VERBS "new build inspect check list"
+#define POLICY_VERBS "new build inspect check run list"
 /* Names of policies, a line each */
 #define POLICY_NAMES								\
 	"twctl policy list -j 2>/dev/null | sed -n 's/.*\"name\":\"\\([^\"]*\\)\",\"object\".*/\\1/p'"
@@ -81,7 +81,9 @@ static void bash_verb(const struct tw_verb *v)
 	bash_choices(v);
 	if (!strcmp(v->name, "policy")) {
 		puts("\tpolicy:policy) words=\"" POLICY_VERBS "\" ;;");
-		puts("\tpolicy:build|policy:check|policy:inspect) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
+		puts("\tpolicy:build|policy:check) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;");
+		puts("\tpolicy:run|policy:inspect) COMPREPLY=($(compgen -W \"$(" POLICY_NAMES ")\" -- \"$cur\")"
+		     " $(compgen -f -- \"$cur\")); return ;;");
 	} else if (!strcmp(v->name, "help")) {
 		puts("\thelp:help) words=\"$verbs\" ;;");
 	} else if (v->vm_operand) {
@@ -183,7 +185,7 @@ static void fish_verb(const struct tw_verb *v)
 	if (!strcmp(v->name, "policy")) {
 		puts("complete -c twctl -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from "
 		     POLICY_VERBS "' -a '" POLICY_VERBS "'\n"
-		     "complete -c twctl -n '__fish_seen_subcommand_from build inspect check' -F");
+		     "complete -c twctl -n '__fish_seen_subcommand_from build inspect check run' -F");
 	} else if (!strcmp(v->name, "help")) {
 		puts("complete -c twctl -n '__fish_seen_subcommand_from help' -a \"$__twctl_verbs\"");
 	} else if (v->vm_operand) {

@@ -204,7 +204,7 @@ int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e
 	return tw_cure(e, "use one of: auto, scaled, trapped, offset");
 }
 
-int tw_args_policy(const struct tw_args *args, int64_t ahead_ns, struct tw_policy *p, struct tw_err *e)
+int tw_args_policy(const struct tw_args *args, struct tw_epoch epoch, struct tw_policy *p, struct tw_err *e)
 {
 	bool max = tw_args_factor_max(args);
 	int status = tw_policy_open(p, max && !args->policy ? "backoff" : args->policy, e);
@@ -224,7 +224,7 @@ int tw_args_policy(const struct tw_args *args, int64_t ahead_ns, struct tw_polic
 	if (!args->chaos)
 		p->withheld = args->allow_backward ? 0 : KVM_TIMEWARP_F_BACKWARD;
 	if (!status)
-		tw_params_ahead(&p->params, ahead_ns);
+		tw_params_epoch(&p->params, epoch);
 	if (!status && args->factor && !max) {
 		assignment = tw_asprintf("factor=%s", args->factor);
 		status = tw_policy_assign(p, assignment, e);

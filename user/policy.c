@@ -374,6 +374,25 @@ static int check(const struct tw_args *args, const char *file, struct tw_err *e)
 	return status;
 }
 
+/* ---- run */
+
+static int run_dry(const struct tw_args *args, const char *file, struct tw_err *e)
+{
+	char *dir, *object;
+	int status;
+
+	if (!is_source(file))
+		return tw_policy_dry(args, file, e);
+	dir = tw_scratch_dir();
+	object = tw_asprintf("%s/policy" TW_POLICY_SUFFIX, dir);
+	status = tw_author_build(file, object, e);
+	if (!status)
+		status = tw_policy_dry(args, object, e);
+	tw_scratch_remove(dir);
+	free(object);
+	return status;
+}
+
 /* ---- list */
 
 static void list_one(const char *name, const char *path, int fd, void *arg)
@@ -444,13 +463,14 @@ static const struct {
 	{ "build", build },
 	{ "inspect", inspect },
 	{ "check", check },
+	{ "run", run_dry },
 };
 
 static int usage(struct tw_err *e, const char *fact)
 {
 	tw_fail(e, TW_USAGE, "cannot do that with policies");
 	tw_fact(e, "%s", fact);
-	return tw_cure(e, "twctl policy new NAME, or build, inspect, check with a FILE, or list");
+	return tw_cure(e, "twctl policy new NAME, or build, inspect, check, run with a FILE, or list");
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
@@ -466,7 +486,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		if (!strcmp(word[0], commands[i].name))
 			return args->operands.n == 2 ? commands[i].run(args, word[1], e) :
 			       usage(e, "that takes a name or a file");
-	return usage(e, "it can new, build, inspect, check and list");
+	return usage(e, "it can new, build, inspect, check, run and list");
 }
 
 static const struct tw_option options[] = {
@@ -474,13 +494,19 @@ static const struct tw_option options[] = {
 		  "@file"),
 	TW_OPTION("count", 0, TW_TEXT, count, "N", "with check: decisions to drive, " DECISIONS,
 		  NULL),
+	TW_OPTION("from", 0, TW_TEXT, from, "DATE", "with run: the guest's date at its beginning; without, now", NULL),
+	TW_OPTION("span", 0, TW_TEXT, span, "TIME", "with run: guest time to go through, 1d without", NULL),
+	TW_OPTION("busy", 0, TW_FLAG, busy, NULL, "with run: the guest's vCPUs never wait", NULL),
+	TW_OPTION_FACTOR,
+	TW_OPTION_PARAM,
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_policy = {
 	.name = "policy",
 	.synopsis = "new NAME | build FILE [-o FILE] | inspect POLICY |\n"
-		    "                    check POLICY [--count N] | list",
+		    "                    check POLICY [--count N] | list |\n"
+		    "                    run POLICY [--from DATE] [--span TIME] [--param NAME=VALUE]...",
 	.summary = "write, build, look at and check policies",
 	.more = "new      writes NAME.bpf.c, which compiles\n"
 		"build    makes NAME.bpf.o of NAME.bpf.c, with clang and the flags it takes\n"
@@ -490,6 +516,10 @@ const struct tw_verb tw_verb_policy = {
 		"         for (status 5). An object, and on a patched host a source as well: asks\n"
 		"         the verifier\n"
 		"list     shows what is installed, and what is attached\n"
+		"run      dry, without a VM: goes through a span of guest time and shows with which\n"
+		"         factors, and what host time it takes. It interprets the object, and takes the\n"
+		"         host for one that is never late, and the guest for one that waits, with a\n"
+		"         timer each minute and quiet devices; or with --busy never waits\n"
 		"\n"
 		"A POLICY is a file or a name. A name is NAME.bpf.o in $TIMEWARP_POLICY_PATH\n"
 		"(directories, separated by ':'), without it in /usr/local/lib/timewarp/policies\n"

@@ -35,7 +35,7 @@ static int change_group(const struct tw_args *args, struct tw_target *t, struct 
 	int i, status = TW_OK, n = tw_group_find(&g, live->group, &t->vms);
 
 	for (i = 0; !status && i < n; i++)
-		status = tw_args_policy(args, tw_dates_ahead_ns(t->vm), &g.m[i].policy, e);
+		status = tw_args_policy(args, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)), &g.m[i].policy, e);
 	if (!status)
 		status = tw_group_load(&g, live->tsc_mode, live->group, e);
 	if (!status)
@@ -53,7 +53,7 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 
 	if (live->group)
 		return change_group(args, t, live, e);
-	status = tw_args_policy(args, tw_dates_ahead_ns(t->vm), &p, e);
+	status = tw_args_policy(args, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)), &p, e);
 
 	if (!status)
 		status = load_and_swap(&p, t, live, e);

@@ -28,8 +28,8 @@ struct tw_args {
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	const char *timeout, *samples, *report, *baseline, *horizon, *span, *until, *workload;
-	const char *date, *vm_name, *image, *memory, *smp, *ssh, *grace;
-	bool resume, snapshot, quick;
+	const char *from, *date, *vm_name, *image, *memory, *smp, *ssh, *grace;
+	bool resume, snapshot, quick, busy;
 	struct tw_going *going;		/* of a guest that has not run yet: twctl run */
 	struct tw_strings params;	/* --param */
 	struct tw_strings vms;		/* --vm of the verbs that take several */
@@ -213,8 +213,11 @@ void tw_args_journal(const struct tw_args *args, const struct tw_vm *vm, const s
 const char *tw_target_name(const struct tw_target *t, char *buf, size_t size);
 #define TW_TARGET_NAME_MAX 80
 
-/* Opens the policy that the options name and sets its parameters, for a guest whose dates are so far ahead; 0 or an exit status */
-int tw_args_policy(const struct tw_args *args, int64_t ahead_ns, struct tw_policy *p, struct tw_err *e);
+/* Opens the policy that the options name and sets its parameters, with dates that count from there; 0 or an exit status */
+int tw_args_policy(const struct tw_args *args, struct tw_epoch epoch, struct tw_policy *p, struct tw_err *e);
+
+/* "twctl policy run": drives an object through a span of guest time, without a VM; 0 or an exit status */
+int tw_policy_dry(const struct tw_args *args, const char *policy, struct tw_err *e);
 
 /* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
 int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);

@@ -44,10 +44,26 @@ says 0 '^ramp ' list
 for p in bpf/policies/*.bpf.c bpf/policies/examples/*.bpf.c; do
 	says 0 'crimes 0$' check "$root/$p" --count 2000
 done
+# Dry runs, of a source, an object and a name; what they say of dates, spans and events is exact
+says 0 '^2038-01-19T03:23:00Z +50 +4m10s +5s$' run schedule --from 2038-01-18 --span 7d --param 'plan=100 until 2038-01-19T03:13:00, 1 for 10m, 50 for 5s host, 2'
+says 0 '^2038-01-18T02:00:00Z +tells: done 0$' run until --from 2038-01-18 --param until=2h --factor 1000
+says 0 '^2038-01-18T00:04:00Z +50 +1h +1m12s$' run nap.bpf.c --from 2038-01-18 --span 3h
+says 0 '^2038-01-18T00:00:00Z +0.333333333333 +1h +3h$' run constant --from 2038-01-18 --span 1h --factor 1/3
+says 0 ' 1 +1h +[0-9.]*ms, 60 leaps of ' run skip-idle --span 1h
+says 0 ' 1 +1h +1h$' run skip-idle --span 1h --busy
+says 0 'stands from here on 10ms ' run freeze --param budget=10ms
+says 0 '"event":"segment","policy":"mine","guest_date":"2038-01-18T00:00:00.000Z","factor":.*"guest_span_ns":"3600000000000","host_span_ns":"360000000000"' \
+	-j run ./mine.bpf.o --from 2038-01-18 --span 1h --factor 10
+says 0 '"event":"ran".*"assumed":\["a guest whose vCPUs never wait"' -j run ./mine.bpf.o --span 1h --busy
+says 5 "its parameter 'until' is never" run until
+says 2 "from --from '1888'.* is not a date" run mine.bpf.c --from 1888
+says 2 'is not a duration' run mine.bpf.c --span 1888x
+says 5 'past the moment' run until --from 2038-01-18 --param until=2038-01-17
 # A policy that answers 0/0 from its second call on
 sed 's/answer->factor_num = .*/answer->factor_num = 0;/' "$dir/mine.bpf.c" >"$dir/zero.bpf.c"
 says 5 '^crime: a factor with a zero' check zero.bpf.c --count 200
 says 5 '^crime: gives 16 unusable answers in a row' check zero.bpf.c --count 2000
+says 6 'gives 16 unusable answers in a row' run zero.bpf.c
 sed 's/answer->factor_num = .*/&\n\tanswer->leap_ns = 1;/' "$dir/mine.bpf.c" >"$dir/back.bpf.c"
 says 5 '^crime: leaps to a guest time that has passed' check back.bpf.c --count 200
 sed 's/answer->factor_num = .*/&\n\tanswer->leap_ns = view->guest_ns + 2 * TIMEWARP_MAX_LEAP_NS;/' "$dir/mine.bpf.c" >"$dir/far.bpf.c"

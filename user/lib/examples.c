@@ -43,7 +43,10 @@ static const struct {
 		    "A line each second:\n    twctl status my-guest --every 1s\n" },
 	{ "policy", "Write one, build it, drive it through what the kernel may ask:\n"
 		    "    twctl policy new mine\n    twctl policy build mine.bpf.c\n"
-		    "    twctl policy check mine.bpf.c\n" },
+		    "    twctl policy check mine.bpf.c\n"
+		    "A week under a plan, before a guest lives it:\n"
+		    "    twctl policy run schedule --from 2038-01-18 --span 7d \\\n"
+		    "        --param 'plan=100 until 2038-01-19T03:13:00, 1'\n" },
 	{ "trace", "Ticks that are lost, and clocks that jump:\n    twctl trace --vm my-guest lost clock\n"
 		   "Stop at the first tick that is a millisecond late:\n"
 		   "    twctl trace --vm my-guest delivered --on-threshold 'late>1ms'\n" },

@@ -7,11 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
 #include "parse.h"
 #include "text.h"
 #include "timewarp.h"
-#include "when.h"
 
 typedef __int128 s128;
 
@@ -328,12 +326,12 @@ static int assign_factor(const struct tw_param *p, const char *text, void *data,
 	return TW_OK;
 }
 
-void tw_params_ahead(struct tw_params *params, int64_t ns)
+void tw_params_epoch(struct tw_params *params, struct tw_epoch epoch)
 {
 	size_t i;
 
 	for (i = 0; i < params->n; i++)
-		params->v[i].ahead_ns = ns;
+		params->v[i].epoch = epoch;
 }
 
 static bool has_date(const struct tw_param *p, const char *data)
@@ -384,17 +382,12 @@ const char *tw_params_never(const struct tw_params *params, const void *data, si
 	return NULL;
 }
 
-static struct tw_epoch epoch_of(const struct tw_param *p)
-{
-	return tw_epoch_of(tw_host_epoch_ns(), p->ahead_ns);
-}
-
 static int assign_when(const struct tw_param *p, const char *text, void *data, struct tw_err *e)
 {
 	struct timewarp_when when;
 	const char *why;
 
-	if (tw_parse_when(text, epoch_of(p), &when, &why)) {
+	if (tw_parse_when(text, p->epoch, &when, &why)) {
 		tw_fact(e, "%s is %s", TW_QUOTE(text), why);
 		return tw_cure(e, "%s: %s, such as 2038-01-19T03:14:07 or 30d", p->name, p->help);
 	}
@@ -408,7 +401,7 @@ static int assign_schedule(const struct tw_param *p, const char *text, void *dat
 	struct timewarp_schedule s;
 	const char *why;
 
-	if (tw_parse_schedule(text, epoch_of(p), &s, &why)) {
+	if (tw_parse_schedule(text, p->epoch, &s, &why)) {
 		tw_fact(e, "%s is %s", TW_QUOTE(text), why);
 		return tw_cure(e, "%s: %s", p->name, p->help);
 	}
@@ -497,11 +490,11 @@ static const char *format(const struct tw_param *p, const void *data, size_t siz
 		break;
 	case TW_PARAM_WHEN:
 		memcpy(&when, from, sizeof(when));
-		tw_format_when(buf, room, epoch_of(p), &when);
+		tw_format_when(buf, room, p->epoch, &when);
 		break;
 	case TW_PARAM_SCHEDULE:
 		memcpy(&schedule, from, sizeof(schedule));
-		tw_format_schedule(buf, room, epoch_of(p), &schedule);
+		tw_format_schedule(buf, room, p->epoch, &schedule);
 		break;
 	case TW_PARAM_TEXT:
 		snprintf(buf, room, "%.*s", (int)p->size, from);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "err.h"
+#include "when.h"
 
 struct btf;
 
@@ -33,7 +34,7 @@ struct tw_param {
 	size_t offset;		/* in the data section */
 	size_t size;
 	bool counter;		/* one that is signed is shown with its sign, whichever */
-	int64_t ahead_ns;	/* of dates of the guest's: see tw_params_ahead() */
+	struct tw_epoch epoch;	/* of dates: see tw_params_epoch() */
 };
 
 struct tw_params {
@@ -49,8 +50,8 @@ struct tw_params {
  */
 void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params);
 
-/* A guest whose dates are not those of the host's clock and its timeline, but so far ahead; see tw_dates_ahead_ns() */
-void tw_params_ahead(struct tw_params *params, int64_t ns);
+/* What dates among the values are counted from; those of a guest may be ahead: see tw_dates_ahead_ns() */
+void tw_params_epoch(struct tw_params *params, struct tw_epoch epoch);
 
 /* Whether a date of the guest's is among the values, by which it depends on what date it is there */
 bool tw_params_have_date(const struct tw_params *params, const void *data, size_t size);

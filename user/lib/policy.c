@@ -156,6 +156,9 @@ static struct bpf_object *open_object(struct tw_policy *p, const char *data, siz
 
 	p->log = tw_grow(NULL, LOG_SIZE, 1);
 	*p->log = 0;
+	p->elf = tw_grow(NULL, len + 1, 1);
+	memcpy(p->elf, data, len);
+	p->elf_size = len;
 	opts.kernel_log_buf = p->log;
 	return bpf_object__open_mem(data, len, &opts);
 }
@@ -177,6 +180,7 @@ static int read_object(struct tw_policy *p, struct tw_err *e)
 	}
 	p->data = bpf_object__find_map_by_name(p->obj, TIMEWARP_PARAMS_SECTION);
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_PARAMS_SECTION, &p->params);
+	tw_params_epoch(&p->params, tw_epoch_of(tw_host_epoch_ns(), 0));
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_COUNTERS_SECTION, &p->counters);
 	p->summary = tw_btf_tag(bpf_object__btf(p->obj), "summary=");
 	p->abi = tw_btf_tag(bpf_object__btf(p->obj), "abi=");
@@ -258,6 +262,7 @@ void tw_policy_close(struct tw_policy *p)
 	tw_params_free(&p->params);
 	tw_params_free(&p->counters);
 	bpf_object__close(p->obj);
+	free(p->elf);
 	free(p->path);
 	free(p->log);
 	free(p->given);

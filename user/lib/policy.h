@@ -26,6 +26,8 @@ struct bpf_link;
 struct tw_policy {
 	const char *title;		/* file name, or "constant" */
 	char *path;			/* where it was found by name; NULL if it was not */
+	void *elf;			/* the object, byte by byte */
+	size_t elf_size;
 	struct bpf_object *obj;
 	struct bpf_map *ops;		/* the struct_ops map */
 	struct bpf_map *data;		/* parameters; NULL if it has none */
