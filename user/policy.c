@@ -291,7 +291,7 @@ static int verify(const char *object, struct verdict *v, struct tw_err *e)
 	return status;
 }
 
-static int check_source(const char *source, const char *decisions, struct verdict *v,
+static int check_source(const char *source, const char *decisions, bool words, struct verdict *v,
 			struct tw_err *e)
 {
 	char *dir = tw_scratch_dir();
@@ -305,7 +305,7 @@ static int check_source(const char *source, const char *decisions, struct verdic
 		status = tw_policy_open_file(&p, object, e);
 	tw_policy_close(&p);
 	if (!status) {
-		crimes = tw_author_drive(source, decisions, &v->report, e);
+		crimes = tw_author_drive(source, decisions, words, &v->report, e);
 		status = crimes && crimes != TW_REFUSED ? crimes : verify(object, v, e);
 		if (!status && crimes) {
 			status = tw_fail(e, TW_REFUSED, "cannot pass %s", TW_QUOTE(source));
@@ -330,6 +330,44 @@ static void print_verdict(const struct verdict *v)
 	fflush(stdout);
 }
 
+static void write_crime(struct tw_json *j, const struct tw_drive_crime *c)
+{
+	static const char *const events[] = { NULL, "attach", "swap", "params", "host_time", "guest_time", "idle", "late" };
+
+	tw_json_open(j, NULL, '{');
+	tw_json_str(j, "kind", c->kind);
+	tw_json_str(j, "event", c->event < sizeof(events) / sizeof(*events) ? events[c->event] : NULL);
+	tw_json_u64(j, "host_ns", c->host_ns);
+	tw_json_u64(j, "guest_ns", c->guest_ns);
+	tw_json_u64(j, "factor_num", c->factor_num);
+	tw_json_u64(j, "factor_den", c->factor_den);
+	tw_json_u64(j, "next_host_ns", c->next_host_ns);
+	tw_json_u64(j, "next_guest_ns", c->next_guest_ns);
+	tw_json_str(j, "given", c->given);
+	tw_json_close(j, '}');
+}
+
+/* One of a kind each, the first of it; how many there were in all is in the sums */
+static void write_drive(struct tw_json *j, const char *report)
+{
+	char *lines = tw_strdup(report), *rest = lines, *line;
+	struct tw_drive_sums s = { 0 };
+	struct tw_drive_crime c;
+
+	tw_json_open(j, "crimes", '[');
+	while ((line = strsep(&rest, "\n")))
+		if (tw_drive_read(line, &c, &s) == 1)
+			write_crime(j, &c);
+	tw_json_close(j, ']');
+	tw_json_u64(j, "decisions", s.decisions);
+	tw_json_u64(j, "attachments", s.attachments);
+	tw_json_u64(j, "refused", s.refused);
+	tw_json_u64(j, "kept", s.kept);
+	tw_json_u64(j, "told", s.told);
+	tw_json_u64(j, "committed", s.crimes);
+	free(lines);
+}
+
 static void write_verdict(const struct verdict *v, const char *file, int status)
 {
 	struct tw_json j = { .f = stdout };
@@ -340,7 +378,10 @@ static void write_verdict(const struct verdict *v, const char *file, int status)
 	tw_json_bool(&j, "passed", !status);
 	tw_json_bool(&j, "verified", v->verified);
 	tw_json_str(&j, "not_verified_because", *v->why_not ? v->why_not : NULL);
-	tw_json_str(&j, "decisions", v->report);
+	if (v->report)
+		write_drive(&j, v->report);
+	else
+		tw_json_null(&j, "crimes");
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
@@ -358,7 +399,7 @@ static int check(const struct tw_args *args, const char *file, struct tw_err *e)
 		return tw_cure(e, "leave it out for " DECISIONS);
 	}
 	if (is_source(file)) {
-		status = check_source(file, decisions, &v, e);
+		status = check_source(file, decisions, args->json, &v, e);
 	} else {
 		status = verify(file, &v, e);
 		if (!status && !v.verified) {

@@ -328,6 +328,26 @@ static int show_vm(const struct tw_args *args, const struct tw_vm *vm, struct tw
 	return show(args, vm, &st);
 }
 
+/* None to show is told as well: a line of JSON each time, whatever there is */
+static void show_none(const struct tw_args *args, size_t others)
+{
+	struct tw_json j = { .f = stdout };
+
+	if (!args->json) {
+		if (!args->all)
+			tw_printf("nothing is attached%s\n",
+				  tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+		return;
+	}
+	tw_json_open(&j, NULL, '{');
+	tw_json_bool(&j, "hook", tw_host_has_hook());
+	tw_json_open(&j, "vms", '[');
+	tw_json_close(&j, ']');
+	tw_json_int(&j, "not_attached", others);
+	tw_json_close(&j, '}');
+	tw_json_end(&j);
+}
+
 /* One that goes, or that cannot be read, hides no other: told at the end, the first of them */
 static int show_all(const struct tw_args *args, struct tw_err *e)
 {
@@ -341,6 +361,7 @@ static int show_all(const struct tw_args *args, struct tw_err *e)
 
 		if (!tw_host_has_hook()) {
 			others++;
+			shown += args->all;
 			if (args->all)
 				show_stock(args, &vms.v[i]);
 		} else if (read_state(&vms.v[i], &st, e)) {
@@ -353,9 +374,8 @@ static int show_all(const struct tw_args *args, struct tw_err *e)
 			others++;
 		}
 	}
-	if (!args->json && !args->all && !shown)
-		tw_printf("nothing is attached%s\n",
-			  tw_host_has_hook() ? "" : ": the kernel lacks the timewarp hook");
+	if (!shown && !first.status)
+		show_none(args, others);
 	if (!args->json && !args->all && others)
 		tw_printf("%zu VM%s not attached: twctl status --all\n", others, others == 1 ? " is" : "s are");
 	fflush(stdout);

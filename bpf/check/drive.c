@@ -2,14 +2,15 @@
 /*
  * drive - what "twctl policy check" links a policy with: it plays the kernel
  *
- *	drive DECISIONS SEED
+ *	drive DECISIONS SEED [words]
  *
  * A VM's timeline is kept as the kernel keeps it (arch/x86/kvm/timewarp.c), and the policy is asked
  * as the kernel asks: at attach, at a swap, when parameters have changed, and at the times that it
  * asked for, late by a random span or a little early. Each run has its own random parameters, the first
  * the defaults. What the kernel would clamp, or eject for, is reported with how to come to it.
  *
- * Prints one line for each kind of crime, and a last one with sums. Status 0 without crimes, 5 with.
+ * Prints one line for each kind of crime, and a last one with sums; with "words" the same for programs: a word and numbers,
+ * which user/lib/author.c reads. Status 0 without crimes, 5 with.
  */
 #define TIMEWARP_CHECK 1
 #include "timewarp.bpf.h"
@@ -53,6 +54,7 @@ static struct timewarp {
 	__u32 event;
 } tl;
 
+static bool words;
 static char history[512];		/* how the run at hand came about */
 static sigjmp_buf undone;
 
@@ -224,11 +226,22 @@ static const char *const crimes[NR_CRIMES] = {
 	[REFUSED] = "refuses to be attached with its defaults",
 };
 
+static const char *const crime_words[NR_CRIMES] = {
+	[ZERO] = "zero", [RANGE] = "range", [PAST] = "past", [BACK] = "back", [FAR] = "far", [BITS] = "bits",
+	[START] = "start", [CODE] = "code", [SLOW] = "slow", [CRASH] = "crash", [HANG] = "hang", [EJECT] = "eject",
+	[REFUSED] = "refused",
+};
+
 static void crime(int which, const struct kvm_timewarp_view *in, const struct kvm_timewarp_answer *out)
 {
 	sum->crimes++;
 	if (sum->count[which]++)
 		return;
+	if (words) {
+		printf("crime %s %u %llu %llu %llu %llu %llu %llu%s\n", crime_words[which], in->event, in->host_ns,
+		       in->guest_ns, out->factor_num, out->factor_den, out->next_host_ns, out->next_guest_ns, history);
+		return;
+	}
 	printf("crime: %s;%s; event %u at host_ns %llu, guest_ns %llu, answer %llu/%llu, "
 	       "next_host_ns %llu, next_guest_ns %llu\n", crimes[which], history, in->event,
 	       in->host_ns, in->guest_ns, out->factor_num, out->factor_den, out->next_host_ns,
@@ -566,6 +579,7 @@ int main(int argc, char **argv)
 	sum = mmap(NULL, sizeof(*sum), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (sum == MAP_FAILED)
 		return 1;
+	words = argc > 3;
 	sum->rng = (argc > 2 ? strtoull(argv[2], NULL, 10) : 1) * 0x9e3779b97f4a7c15ULL | 1;
 	sigaltstack(&alt, NULL);
 	sigaction(SIGALRM, &sa, NULL);
@@ -578,8 +592,8 @@ int main(int argc, char **argv)
 		ran = fork_attach(false);
 	if (!ran)
 		return 1;
-	printf("decisions %lu, attachments %lu, refused %lu, segments kept %lu, events told %lu, "
-	       "crimes %lu\n", sum->decisions, sum->runs, sum->refused, sum->kept, sum->told,
+	printf(words ? "sums %lu %lu %lu %lu %lu %lu\n" :
+	       "decisions %lu, attachments %lu, refused %lu, segments kept %lu, events told %lu, crimes %lu\n", sum->decisions, sum->runs, sum->refused, sum->kept, sum->told,
 	       sum->crimes);
 	return sum->crimes ? 5 : 0;
 }

@@ -63,6 +63,8 @@ says 5 'past the moment' run until --from 2038-01-18 --param until=2038-01-17
 sed 's/answer->factor_num = .*/answer->factor_num = 0;/' "$dir/mine.bpf.c" >"$dir/zero.bpf.c"
 says 5 '^crime: a factor with a zero' check zero.bpf.c --count 200
 says 5 '^crime: gives 16 unusable answers in a row' check zero.bpf.c --count 2000
+says 5 '"passed":false.*"crimes":\[\{"kind":"zero","event":"[a-z_]*","host_ns":"[0-9]+".*"factor_num":"0".*"kind":"eject".*"committed":"[1-9]' -j check zero.bpf.c --count 2000
+says 0 '"passed":true.*"crimes":\[\],"decisions":"[0-9]+".*"committed":"0"' -j check mine.bpf.c --count 200
 says 6 'gives 16 unusable answers in a row' run zero.bpf.c
 sed 's/answer->factor_num = .*/&\n\tanswer->leap_ns = 1;/' "$dir/mine.bpf.c" >"$dir/back.bpf.c"
 says 5 '^crime: leaps to a guest time that has passed' check back.bpf.c --count 200

@@ -453,6 +453,7 @@ vm 1 1 -name all-2
 check 'detach --all tells of each, those of a group too' says 0 'detached constant' detach --all
 check '... once' bash -c '[ "$(grep -c "^detached constant" "$1")" = 3 ] && grep -q "(web)" "$1" && grep -q "(all-1)" "$1" && grep -q "(all-2)" "$1"' - "$out/text"
 check '... and no VM has one' says 0 '^nothing is attached' status
+check '... which -j says in JSON' says 0 '^\{"schema":1,"hook":true,"vms":\[\],"not_attached":[0-9]+\}$' status -j
 "$twctl" attach web --factor 5 --pin >"$out/text"
 check 'detach --all -j' says 0 '"event":"detached".*"name":"web"' detach --all -j
 kill -KILL "$all" "$vm"

@@ -186,7 +186,7 @@ static int drive(const char *const *argv, const char *output, char **report, str
 	return tw_cure(e, "see whether TMPDIR forbids to run what lies there, and what limits there are");
 }
 
-int tw_author_drive(const char *source, const char *decisions, char **report, struct tw_err *e)
+int tw_author_drive(const char *source, const char *decisions, bool words, char **report, struct tw_err *e)
 {
 	char *include, *driver, *program, *output, *dir = NULL;
 	const char *clang;
@@ -203,7 +203,7 @@ int tw_author_drive(const char *source, const char *decisions, char **report, st
 		clang, "-g", "-O1", "-std=gnu11", "-w", "-DTIMEWARP_CHECK", "-I", include, source,
 		driver, "-o", program, NULL }, e);
 	if (!status)
-		status = drive((const char *const[]){ program, decisions, "1", NULL }, output,
+		status = drive((const char *const[]){ program, decisions, "1", words ? "words" : NULL, NULL }, output,
 			       report, e);
 	tw_scratch_remove(dir);
 	free(output);
@@ -211,6 +211,20 @@ int tw_author_drive(const char *source, const char *decisions, char **report, st
 	free(driver);
 	free(include);
 	return status;
+}
+
+int tw_drive_read(const char *line, struct tw_drive_crime *c, struct tw_drive_sums *s)
+{
+	int at = 0;
+
+	*c = (struct tw_drive_crime){ 0 };
+	if (sscanf(line, "crime %15[a-z] %u %llu %llu %llu %llu %llu %llu%n", c->kind, &c->event, &c->host_ns, &c->guest_ns,
+		   &c->factor_num, &c->factor_den, &c->next_host_ns, &c->next_guest_ns, &at) == 8 && at) {
+		snprintf(c->given, sizeof(c->given), "%s", line + at + (line[at] == ' '));
+		return 1;
+	}
+	return sscanf(line, "sums %llu %llu %llu %llu %llu %llu", &s->decisions, &s->attachments, &s->refused, &s->kept,
+		      &s->told, &s->crimes) == 6 ? 2 : 0;
 }
 
 char *tw_scratch_dir(void)
