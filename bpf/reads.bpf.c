@@ -11,11 +11,6 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-#define HPET_COUNTER 0xfed000f0ULL
-/* Where firmware puts it: SeaBIOS and OVMF on q35, SeaBIOS on pc; OVMF on pc */
-#define PM_TIMER 0x608
-#define PM_TIMER_OVMF 0xb008
-
 volatile struct tw_reads reads = {};
 
 static __always_inline _Bool is_its(void)
@@ -23,20 +18,18 @@ static __always_inline _Bool is_its(void)
 	return bpf_get_current_pid_tgid() >> 32 == reads.pid;
 }
 
-/* type, len, gpa, val: of type 0 is a reading that nobody in the kernel answers */
 SEC("raw_tp/kvm_mmio")
 int reads_mmio(const __u64 *args)
 {
-	if (!args[0] && args[2] - HPET_COUNTER < 8 && is_its())
+	if (tw_reads_hpet(args) && is_its())
 		__sync_fetch_and_add(&reads.hpet, 1);
 	return 0;
 }
 
-/* rw, port, size, count, data: 0 is in */
 SEC("raw_tp/kvm_pio")
 int reads_pio(const __u64 *args)
 {
-	if (!args[0] && (args[1] == PM_TIMER || args[1] == PM_TIMER_OVMF) && is_its())
+	if (tw_reads_pm_timer(args) && is_its())
 		__sync_fetch_and_add(&reads.pm_timer, 1);
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "reads.h"
 #include "timewarp.h"
 #include "trace.h"
 #include "trace_math.h"
@@ -559,5 +560,26 @@ int vmm_kick(void *ctx)
 {
 	if (bpf_get_current_pid_tgid() >> 32 == vmm.pid)
 		count_kick();
+	return 0;
+}
+
+/* The clocks that wrap, of those that the guest may go by: each reading comes here */
+SEC("raw_tp/kvm_mmio")
+int vmm_mmio(const __u64 *args)
+{
+	u32 nr = vmm.nr;
+
+	if (tw_reads_hpet(args) && bpf_get_current_pid_tgid() >> 32 == vmm.pid && nr < TIMEWARP_MAX_VMS)
+		__sync_fetch_and_add(&vmms.vm[nr].hpet_reads, 1);
+	return 0;
+}
+
+SEC("raw_tp/kvm_pio")
+int vmm_pio(const __u64 *args)
+{
+	u32 nr = vmm.nr;
+
+	if (tw_reads_pm_timer(args) && bpf_get_current_pid_tgid() >> 32 == vmm.pid && nr < TIMEWARP_MAX_VMS)
+		__sync_fetch_and_add(&vmms.vm[nr].pm_reads, 1);
 	return 0;
 }

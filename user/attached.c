@@ -15,7 +15,8 @@
 void tw_tell_event(const struct attachment *a, const struct timewarp_event *event)
 {
 	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
-			   event->kind == TIMEWARP_EVENT_STEP ? "step" : "event";
+			   event->kind == TIMEWARP_EVENT_STEP ? "step" :
+			   event->kind == TIMEWARP_EVENT_LEAPS ? "leaps-ms" : "event";
 	uint64_t date_ns = event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns);
 	struct tw_json j = { .f = stdout };
 	char date[TW_DATE_MAX];

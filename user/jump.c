@@ -3,14 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock_reads.h"
 #include "host.h"
 #include "parse.h"
 #include "twctl.h"
 #include "when.h"
-
-/* A guest that idles looks at its clock within that, as a rule several times */
-#define LOOK_NS 1200000000ULL
 
 static int refuse(struct tw_err *e, int status, const char *fact, const char *cure)
 {
@@ -76,34 +72,14 @@ static int check_back(const struct tw_args *args, const struct tw_vm *vm, struct
 	return TW_OK;
 }
 
-/*
- * A guest that goes by a clock that wraps takes no more than half of that for time that has passed: it loses the rest.
- * How far it may leap, for the policy; NULL: as far as it is told of leaps. And whether it can go there.
- */
-static int look(const struct tw_args *args, const char **leap, struct tw_err *e)
+/* Whether it can go there */
+static int look(const struct tw_args *args, struct tw_err *e)
 {
-	struct tw_clock_reads clock = { 0 };
-	struct tw_reads reads;
 	struct tw_target t;
 	int status = tw_target_find(args, "jump with", &t, e);
-	uint64_t bears;
 
-	*leap = NULL;
 	if (!status)
 		status = check_back(args, t.vm, e);
-	if (!status)
-		status = tw_clock_reads_begin(&clock, t.vm, e);
-	if (!status) {
-		tw_sleep_until(tw_now_ns() + LOOK_NS);
-		tw_clock_reads_take(&clock, &reads);
-		bears = tw_clock_bears_ns(&reads);
-		if (bears)
-			*leap = bears == 1000000000 ? "leap=1s" : "leap=10s";
-		if (bears && !args->json)
-			tw_fprintf(stderr, "twctl: the guest goes by its %s: leaps of %s\n",
-				   reads.pm_timer ? "ACPI PM timer" : "HPET", *leap + 5);
-	}
-	tw_clock_reads_end(&clock);
 	tw_target_close(&t);
 	return status;
 }
@@ -111,7 +87,7 @@ static int look(const struct tw_args *args, const char **leap, struct tw_err *e)
 static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_args attach = *args;
-	const char *params[3], *leap;
+	const char *params[2];
 	bool done = false;
 	size_t n = 0;
 	char *to;
@@ -121,14 +97,12 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		return e->status;
 	if (tw_host_require(TW_NEED_HOOK, e))
 		return tw_what(e, "cannot jump");
-	if (look(args, &leap, e))
+	if (look(args, e))
 		return e->status;
 	to = tw_asprintf("to=%s", moment(args));
 	params[n++] = to;
 	if (args->allow_backward)
 		params[n++] = "backward=1";
-	if (leap)
-		params[n++] = leap;
 	attach.policy = "jump";
 	attach.params = (struct tw_strings){ .v = params, .n = n };
 	attach.operands = (struct tw_strings){ 0 };
@@ -157,13 +131,15 @@ const struct tw_verb tw_verb_jump = {
 	.summary = "move a guest forward, by a span or to a date",
 	.more = "The guest goes in leaps that watchdogs bear, its own and those of its services:\n"
 		"of a minute if it has kvmclock, by which it is told of them, else of 10 seconds.\n"
-		"One that goes by its HPET bears 10 seconds, too, one that goes by its ACPI PM\n"
-		"timer a second: jump looks for a second at what is read. A timer that lies on\n"
-		"the way fires once, late. After each leap the guest does what has become due;\n"
-		"the next one comes when all its vCPUs wait and no device is at work for it, so\n"
-		"that none is given up that answers in ordinary time. How long they take is\n"
-		"learnt; one that takes more than 200 ms needs the policy's parameter 'patience'.\n"
-		"A guest or device that never rests goes in leaps of 10 seconds, with pauses.\n"
+		"One that reads its HPET bears 10 seconds, too, one that reads its ACPI PM timer\n"
+		"a second, and one that ticks while it idles, and so may count its ticks, no more\n"
+		"than a tick: it tells so, and the policy's parameter 'leap' lets the last go\n"
+		"faster. A timer that lies on the way fires once, late. After each leap the guest\n"
+		"does what has become due; the next one comes when all its vCPUs wait and no\n"
+		"device is at work for it, so that none is given up that answers in ordinary\n"
+		"time. How long they take is learnt; one that takes more than 200 ms needs the\n"
+		"policy's parameter 'patience'. A guest or device that never rests goes in\n"
+		"leaps of 10 seconds, with pauses.\n"
 		"Then its clocks go on at the host's rate. Ctrl-C leaves it where it is by then.\n"
 		"\n"
 		"    twctl jump --vm my-guest +30d\n"

@@ -10,6 +10,18 @@
 #include "qemu/probes.h"
 #include "twctl.h"
 
+/* What the probes tell that were there before it, it is told as well */
+static int see_vmms(struct tw_policy *p, const struct tw_vm *vm, struct tw_err *e)
+{
+	int fd = tw_vmm_view(vm), status = TW_OK;
+
+	if (fd >= 0) {
+		status = tw_policy_see_vmms(p, fd, e);
+		close(fd);
+	}
+	return status;
+}
+
 static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_live *live,
 			 struct tw_err *e)
 {
@@ -36,6 +48,9 @@ static int change_group(const struct tw_args *args, struct tw_target *t, struct 
 
 	for (i = 0; !status && i < n; i++)
 		status = tw_args_policy(args, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)), &g.m[i].policy, e);
+	/* the others share its maps */
+	if (!status && n)
+		status = see_vmms(&g.m[0].policy, g.m[0].vm, e);
 	if (!status)
 		status = tw_group_load(&g, live->tsc_mode, live->group, e);
 	if (!status)
@@ -54,7 +69,8 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 	if (live->group)
 		return change_group(args, t, live, e);
 	status = tw_args_policy(args, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)), &p, e);
-
+	if (!status)
+		status = see_vmms(&p, t->vm, e);
 	if (!status)
 		status = load_and_swap(&p, t, live, e);
 	tw_policy_close(&p);

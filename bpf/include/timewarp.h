@@ -119,6 +119,7 @@ struct timewarp_schedule {
 enum timewarp_event_kind {
 	TIMEWARP_EVENT_DONE = 1,	/* it has done what it was for */
 	TIMEWARP_EVENT_STEP = 2,	/* it goes on to its next part, the number of which is told */
+	TIMEWARP_EVENT_LEAPS = 3,	/* it leaps no further than so many ms, for the guest's clock; 0: than a tick */
 };
 
 struct timewarp_event {
@@ -154,6 +155,7 @@ struct timewarp_vmm_view {
 	unsigned long long kicks;	/* times that there was something to do for its devices */
 	unsigned long long wakes;	/* times that a change of the timeline has woken it */
 	unsigned long long own_kicks;	/* of the kicks, those that were not the guest's: it has woken by itself */
+	unsigned long long hpet_reads, pm_reads;	/* how often the guest has read these counters */
 };
 
 struct timewarp_vmms {

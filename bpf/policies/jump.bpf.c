@@ -12,6 +12,10 @@
  * a device's work, as that was how long a request took, at most "patience" and at least "idle". Until it has
  * seen any, "patience".
  *
+ * No leap is longer than the clock bears that the guest goes by, and none passes a timer of a guest that may count its
+ * ticks: timewarp_clocks.bpf.h says how that is known. One that is known to go by another clock, and ticks while it idles
+ * (nohz=off), needs "leap" to go faster.
+ *
  * A guest that reads kvmclock is told of each leap by KVM, by the flag that a VMM sets after a pause, and
  * its kernel's watchdogs start anew. Those of user space do not: 60 s are half of the shortest that is common. One
  * without would take a leap of 20 s for a lockup, and gets 10 s. So does one that works, or whose devices do for long:
@@ -32,7 +36,7 @@ TIMEWARP_SUMMARY("move the guest forward, to a date or by a span, or back if tha
 
 TIMEWARP_PARAM_WHEN(to, "a date of the guest, or a span of its time");
 TIMEWARP_PARAM(__u64, leap, 0, 0, 1800000000000ULL, "ns",
-	       "how far it goes at once; 0 for a minute, or 10 s if it cannot be told");
+	       "how far it goes at once, at most; 0 for a minute, or 10 s if it cannot be told, or from tick to tick");
 TIMEWARP_PARAM(__u64, pause, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
 	       "host time after which a guest that works leaps as well");
 TIMEWARP_PARAM(__u64, idle, 5000000ULL, 1000000ULL, 60000000000ULL, "ns",
@@ -45,11 +49,14 @@ TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, between leap
 TIMEWARP_COUNTER(leaps, "", "how many it took so far");
 TIMEWARP_COUNTER(arrived, "", "1 when it is there");
 TIMEWARP_COUNTER(quiet_ns, "ns", "host time for which no device must have been used, as it is now");
+TIMEWARP_COUNTER(bears_ns, "ns", "how far the clock that the guest reads lets it leap; 0 for any length");
+TIMEWARP_COUNTER(ticks, "", "1 while it goes from tick to tick, as the guest may count them");
 TIMEWARP_VMMS();
 TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(jump_exit)
 
 #include "timewarp_devices.bpf.h"
+#include "timewarp_clocks.bpf.h"
 
 #define LEAP_TOLD_NS (60 * TIMEWARP_NS_PER_SEC)
 #define LEAP_UNTOLD_NS (10 * TIMEWARP_NS_PER_SEC)
@@ -57,7 +64,7 @@ TIMEWARP_EXIT_RECORD(jump_exit)
 #define LEAP_AT_WORK_NS (10 * TIMEWARP_NS_PER_SEC)
 
 static volatile __u64 at_ns;
-static volatile _Bool back, back_there;
+static volatile _Bool back, back_there, told;
 /* Where the last leap was to end, and when in host ns it was asked for */
 static volatile __u64 leap_end_ns, leapt_ns;
 /* When it looked last at what devices do, in host ns */
@@ -65,9 +72,9 @@ static volatile __u64 looked_ns;
 
 static __always_inline __u64 leap_of(const struct kvm_timewarp_view *view)
 {
-	if (leap)
-		return leap;
-	return view->state & KVM_TIMEWARP_TELLS ? LEAP_TOLD_NS : LEAP_UNTOLD_NS;
+	__u64 ns = leap ? leap : view->state & KVM_TIMEWARP_TELLS ? LEAP_TOLD_NS : LEAP_UNTOLD_NS;
+
+	return bears_ns && bears_ns < ns ? bears_ns : ns;
 }
 
 /* Where to, or 0 if there is no such moment */
@@ -138,22 +145,51 @@ static __always_inline void go_back(const struct kvm_timewarp_view *view,
 	answer->next_host_ns = leapt_ns + pause;
 }
 
+/* That it takes long, once it is known why */
+static __always_inline void tell(const struct kvm_timewarp_view *view)
+{
+	if (told || leaps <= TIMEWARP_CLOCK_LOOKS || !(ticks || bears_ns))
+		return;
+	told = 1;
+	timewarp_tell(view, TIMEWARP_EVENT_LEAPS, ticks ? 0 : bears_ns / 1000000);
+}
+
+/* Whether a leap may be made, and how: if one of the vCPUs runs by then, it may ask something of a device */
+static __always_inline _Bool may_leap(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer)
+{
+	__u64 since_ns = view->host_ns - leapt_ns;
+	_Bool quiet = is_quiet(view);
+
+	/* Whoever says how far it may go knows that it counts no ticks */
+	ticks = !leap && timewarp_clocks_tick();
+	if (quiet && view->idle_ns) {
+		if (ticks && timewarp_next_timer_ns(view) <= view->guest_ns)
+			return 0;
+		answer->flags = KVM_TIMEWARP_IF_IDLE | (ticks ? 0 : KVM_TIMEWARP_PAST_TIMERS);
+		return 1;
+	}
+	return !ticks && ((quiet && since_ns >= pause) || since_ns >= pause + 4 * quiet_ns);
+}
+
 static __always_inline void go_on(const struct kvm_timewarp_view *view,
 				  struct kvm_timewarp_answer *answer, __u64 at)
 {
-	__u64 far = leap_of(view), since_ns = view->host_ns - leapt_ns;
-	_Bool quiet = is_quiet(view), waits = view->idle_ns > 0;
+	__u64 far, timer;
 
 	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 	answer->next_idle_ns = TIMEWARP_MIN_IDLE_NS;
-	if (quiet && waits)
-		/* If one of them runs by then, it may ask something of a device */
-		answer->flags = KVM_TIMEWARP_IF_IDLE | KVM_TIMEWARP_PAST_TIMERS;
-	else if ((quiet && since_ns >= pause) || since_ns >= pause + 4 * quiet_ns)
-		far = far < LEAP_AT_WORK_NS ? far : LEAP_AT_WORK_NS;
-	else
+	if (!may_leap(view, answer))
 		return;
+	bears_ns = timewarp_clocks_bear_ns(view);
+	far = leap_of(view);
+	if (!answer->flags && far > LEAP_AT_WORK_NS)
+		far = LEAP_AT_WORK_NS;
+	if (ticks) {
+		timer = timewarp_next_timer_ns(view) - view->guest_ns;
+		far = far < timer ? far : timer;
+	}
 	leap_to(view, answer, at, far);
+	tell(view);
 }
 
 TIMEWARP_DECIDE(jump_decide, view, answer)
@@ -170,10 +206,12 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		at_ns = at;
 		back = at < view->guest_ns;
 		back_there = 0;
-		arrived = 0;
+		arrived = told = 0;
 		leaps = 0;
 		begin_to_learn(view);
+		timewarp_clocks_begin(view);
 	}
+	timewarp_clocks_look(view);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
 	/* One that was to be made if the vCPUs wait has not been made if they did not */

@@ -19,8 +19,8 @@
  * taken until its next timer. KVM does not know of it.
  *
  * With "slack" a leap goes on that far past the timer, and what falls due until then fires together with
- * it: so many leaps fewer, each timer late by no more than it. Not while a timer is periodic, as ticks
- * would be lost.
+ * it: so many leaps fewer, each timer late by no more than it. Not while a timer is periodic, nor of a guest that may count
+ * its ticks, as ticks would be lost; and no further than the clock bears that the guest goes by (timewarp_clocks.bpf.h).
  *
  * Timers that live in the VMM (RTC, HPET, a disk's throttle) count where its clocks follow (twctl
  * attach --vmm): no leap goes past one by more than the slack, nor happens while the VMM's main loop is awake. With --vmm
@@ -59,6 +59,7 @@ TIMEWARP_EVENTS();
 TIMEWARP_EXIT_RECORD(skip_exit)
 
 #include "timewarp_devices.bpf.h"
+#include "timewarp_clocks.bpf.h"
 
 /* How long to wait at least where the last leap has woken the VMM's main loop as well: about what that needs */
 #define SOON_NS (5 * TIMEWARP_MIN_IDLE_NS / 2)
@@ -133,11 +134,26 @@ static __always_inline void wait_for_vmm(const struct kvm_timewarp_view *view,
 	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 }
 
+/* How far past the next timer a leap may go on */
+static __always_inline __u64 slack_of(const struct kvm_timewarp_view *view, __u64 timer)
+{
+	__u64 bears, most;
+
+	if (!slack || !(view->state & KVM_TIMEWARP_ONE_SHOT) || timewarp_clocks_tick() || timer + slack < timer)
+		return 0;
+	bears = timewarp_clocks_bear_ns(view);
+	if (!bears)
+		return slack;
+	/* Up to its timer a guest knows itself how long it may sleep */
+	most = view->guest_ns + bears;
+	return timer < most ? earlier(slack, most - timer) : 0;
+}
+
 static __always_inline void skip(const struct kvm_timewarp_view *view,
 				 struct kvm_timewarp_answer *answer, __u64 end)
 {
 	__u64 vmm = timewarp_vmm_due_ns(view), timer = earlier(view->next_timer_ns, vmm);
-	__u64 late = slack, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), wakes, to;
+	__u64 late, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), wakes, to;
 
 	keep(view, NOBODY);
 	if (timer == ~0ULL)
@@ -152,8 +168,7 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 		wait_for_vmm(view, answer);
 		return;
 	}
-	if (!(view->state & KVM_TIMEWARP_ONE_SHOT) || timer + late < timer)
-		late = 0;
+	late = slack_of(view, timer);
 	to = earlier(timer + late, end);
 	to = earlier(to, view->guest_ns + earlier(max_skip, TIMEWARP_MAX_LEAP_NS));
 	/*
@@ -194,9 +209,11 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 		ended = 0;
 		if (view->event != KVM_TIMEWARP_PARAMS)
 			timewarp_devices_begin(view, patience);
+		timewarp_clocks_begin(view);
 	}
 	/* While a vCPU runs, it is that which takes the time */
 	timewarp_devices_look(view, view->halted_ns, leapt_to_vmm, patience);
+	timewarp_clocks_look(view);
 	measure(view);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;

@@ -19,6 +19,8 @@ __u32 bpf_get_prandom_u32(void)
 static struct kvm_timewarp_view now;
 static struct kvm_timewarp_answer said;
 static __u64 begun_ns;
+/* What a guest does after a leap: it runs, and reads these counters */
+static bool runs, reads_hpet, reads_pm;
 
 static struct timewarp_vmm_view *vm(void)
 {
@@ -36,6 +38,13 @@ static void ask(__u32 event)
 	if (!said.leap_ns || (!now.idle_ns && (said.flags & KVM_TIMEWARP_IF_IDLE)))
 		return;
 	now.guest_ns = said.leap_ns;
+	/* It lets the guest run for a moment, and look at its clock */
+	if (runs) {
+		now.host_ns += 1000;
+		now.idle_ns = !!now.idle_ns;
+		vm()->hpet_reads += reads_hpet;
+		vm()->pm_reads += reads_pm;
+	}
 	/* KVM ends such a leap at the next timer, unless it is to go past it */
 	if ((said.flags & KVM_TIMEWARP_IF_IDLE) && !(said.flags & KVM_TIMEWARP_PAST_TIMERS) && now.guest_ns > now.next_timer_ns)
 		now.guest_ns = now.next_timer_ns;
@@ -56,13 +65,17 @@ static void begin_for(bool vmm, __u64 span_ns)
 		.host_ns = 1000 * SECOND, .guest_ns = 5000 * SECOND, .factor_num = 1, .factor_den = 1,
 		.next_timer_ns = 5001 * SECOND, .state = KVM_TIMEWARP_TELLS, .idle_ns = MS,
 	};
+	runs = true;
+	reads_hpet = reads_pm = false;
 	ask(KVM_TIMEWARP_ATTACH);
 	begun_ns = now.host_ns;
 }
 
+/* Of one that is known by now to read no counter */
 static void begin(bool vmm)
 {
 	begin_for(vmm, 3650 * DAY);
+	timewarp_hpet_counts = timewarp_pm_counts = 0;
 }
 
 /* As much of the host's time goes by, with a look each millisecond; returns the longest leap meanwhile */
@@ -211,7 +224,8 @@ static void ends_where_it_was_to(void **state)
 	while (!arrived && now.host_ns < begun_ns + 100 * SECOND)
 		wait_ns(10 * MS);
 	assert_int_equal(arrived, 1);
-	assert_int_equal(leaps, 1440);
+	/* the first three are short, as it may read any clock */
+	assert_int_equal(leaps, 1443);
 	assert_int_equal(at_ns, 5000 * SECOND + DAY);
 	assert_int_equal(wait_ns(SECOND), 0);
 }
@@ -237,6 +251,116 @@ static void counts_only_leaps_that_were_made(void **state)
 	assert_int_equal(leaps, 0);
 }
 
+/* A day of one that reads such a counter: no leap loses more than that bears, at no time */
+static __u64 longest_of_a_day(void)
+{
+	__u64 far = 0, one;
+
+	while (!arrived && now.host_ns < begun_ns + 1000 * SECOND) {
+		one = wait_ns(10 * MS);
+		far = one > far ? one : far;
+	}
+	assert_int_equal(arrived, 1);
+	return far;
+}
+
+static void a_guest_that_reads_its_hpet_goes_10_s_at_once(void **state)
+{
+	(void)state;
+	begin_for(true, DAY);
+	reads_hpet = true;
+	assert_in_range(longest_of_a_day(), 10 * SECOND, 10 * SECOND + MS);
+	assert_int_equal(bears_ns, 10 * SECOND);
+}
+
+static void a_guest_that_reads_its_pm_timer_goes_a_second_at_once(void **state)
+{
+	(void)state;
+	begin_for(true, DAY);
+	reads_hpet = reads_pm = true;
+	assert_in_range(longest_of_a_day(), SECOND, SECOND + MS);
+	assert_int_equal(bears_ns, SECOND);
+}
+
+static void a_parameter_does_not_make_a_clock_bear_more(void **state)
+{
+	(void)state;
+	begin_for(true, DAY);
+	leap = 60 * SECOND;
+	reads_hpet = true;
+	assert_in_range(longest_of_a_day(), 10 * SECOND, 10 * SECOND + MS);
+}
+
+static void a_clock_is_known_only_of_a_guest_that_has_run(void **state)
+{
+	(void)state;
+	begin_for(true, DAY);
+	runs = false;
+	assert_in_range(longest_of_a_day(), SECOND, SECOND + MS);
+}
+
+static void a_guest_that_turns_to_another_clock_is_seen_to(void **state)
+{
+	(void)state;
+	begin_for(true, 3650 * DAY);
+	reads_pm = true;
+	wait_ns(300 * MS);
+	assert_int_equal(wait_ns(10 * MS), SECOND);
+	reads_pm = false;
+	wait_ns(10 * MS);
+	assert_int_equal(wait_ns(10 * MS), 60 * SECOND);
+	/* the next leap is the one that nobody could know of */
+	reads_hpet = true;
+	wait_ns(2 * MS);
+	assert_int_equal(wait_ns(10 * MS), 10 * SECOND);
+}
+
+/* Whatever passes a timer is lost to one that counts its ticks */
+static void a_guest_that_ticks_while_it_idles_goes_from_tick_to_tick(void **state)
+{
+	__u64 before, i;
+
+	(void)state;
+	begin_for(true, 3650 * DAY);
+	now.next_timer_ns = now.guest_ns + 4 * MS;
+	timewarp_clocks_begin(&now);
+	for (i = 0; i < 2000; i++) {
+		now.host_ns += MS / 4;
+		now.guest_ns += MS / 4;
+		now.idle_ns += MS / 4;
+		before = now.guest_ns;
+		ask(KVM_TIMEWARP_IDLE);
+		assert_true(now.guest_ns <= now.next_timer_ns);
+		if (now.guest_ns > before)
+			assert_int_equal(now.guest_ns, now.next_timer_ns);
+		if (now.guest_ns == now.next_timer_ns)
+			now.next_timer_ns += 4 * MS;
+	}
+	assert_int_equal(ticks, 1);
+	assert_true(leaps > 500);
+	/* and none while a vCPU of it runs */
+	before = now.guest_ns;
+	now.idle_ns = 0;
+	assert_int_equal(wait_ns(300 * MS), 0);
+	/* one that sleeps longer than a tick counts none */
+	now.next_timer_ns = now.guest_ns + 100 * MS;
+	now.idle_ns = MS;
+	wait_ns(10 * MS);
+	now.next_timer_ns = now.guest_ns + 4 * MS;
+	assert_true(wait_ns(300 * MS) >= SECOND);
+	assert_int_equal(ticks, 0);
+}
+
+static void whoever_says_how_far_it_may_go_knows_that_it_counts_no_ticks(void **state)
+{
+	(void)state;
+	begin(true);
+	now.next_timer_ns = now.guest_ns + 4 * MS;
+	timewarp_tickless = false;
+	leap = 60 * SECOND;
+	assert_int_equal(wait_ns(300 * MS), 60 * SECOND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,6 +373,13 @@ int main(void)
 		cmocka_unit_test(without_probes_there_is_a_pause_between_leaps),
 		cmocka_unit_test(ends_where_it_was_to),
 		cmocka_unit_test(counts_only_leaps_that_were_made),
+		cmocka_unit_test(a_guest_that_reads_its_hpet_goes_10_s_at_once),
+		cmocka_unit_test(a_guest_that_reads_its_pm_timer_goes_a_second_at_once),
+		cmocka_unit_test(a_parameter_does_not_make_a_clock_bear_more),
+		cmocka_unit_test(a_clock_is_known_only_of_a_guest_that_has_run),
+		cmocka_unit_test(a_guest_that_turns_to_another_clock_is_seen_to),
+		cmocka_unit_test(a_guest_that_ticks_while_it_idles_goes_from_tick_to_tick),
+		cmocka_unit_test(whoever_says_how_far_it_may_go_knows_that_it_counts_no_ticks),
 	};
 
 	return RUN_TAP(tests);

@@ -334,6 +334,48 @@ static void tells_the_rate_of_the_last_minute(void **state)
 	assert_int_equal(rate, 1);
 }
 
+/* The next leap, of a guest that has a timer so far ahead */
+static __u64 leap_over(__u64 timer_ns)
+{
+	/* it runs before */
+	pass(1000);
+	now.next_timer_ns = now.guest_ns + timer_ns + said.next_idle_ns;
+	halts();
+	return said.leap_ns ? said.leap_ns - now.guest_ns : 0;
+}
+
+static void slack_makes_no_leap_longer_than_the_guests_clock_bears(void **state)
+{
+	int i;
+
+	(void)state;
+	begin(true);
+	slack = 10 * SECOND;
+	for (i = 0; i < 5; i++) {
+		vm()->pm_reads++;
+		assert_int_equal(leap_over(SECOND / 2), SECOND);
+		assert_int_equal(leap_over(2 * SECOND), 2 * SECOND);
+	}
+	leap_over(SECOND);
+	leap_over(SECOND);
+	assert_int_equal(leap_over(SECOND), 11 * SECOND);
+}
+
+static void no_slack_for_a_guest_that_may_count_its_ticks(void **state)
+{
+	int i;
+
+	(void)state;
+	begin(true);
+	timewarp_hpet_counts = timewarp_pm_counts = 0;
+	timewarp_tickless = timewarp_idled = false;
+	slack = SECOND;
+	for (i = 0; i < 10; i++)
+		assert_int_equal(leap_over(4 * MS), 4 * MS);
+	assert_int_equal(leap_over(100 * MS), 1100 * MS);
+	assert_int_equal(leap_over(4 * MS), 1004 * MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +391,8 @@ int main(void)
 		cmocka_unit_test(an_answer_that_was_not_waited_for_is_learnt),
 		cmocka_unit_test(a_timer_of_the_vmms_is_no_answer),
 		cmocka_unit_test(tells_the_rate_of_the_last_minute),
+		cmocka_unit_test(slack_makes_no_leap_longer_than_the_guests_clock_bears),
+		cmocka_unit_test(no_slack_for_a_guest_that_may_count_its_ticks),
 	};
 
 	return RUN_TAP(tests);

@@ -7,10 +7,6 @@
 #include "policy_priv.h"
 #include "reads.skel.h"
 
-/* 32 bits at QEMU's 100 MHz are 42.9 s, 24 bits at 3.579545 MHz 4.7 s */
-#define HPET_BEARS_NS 10000000000ULL
-#define PM_TIMER_BEARS_NS 1000000000ULL
-
 static int explain(struct tw_err *e, const char *doing, int err)
 {
 	tw_fail(e, err == -EPERM ? TW_FAILED : TW_UNSUPPORTED, "cannot see which clocks the guest reads");
@@ -47,9 +43,4 @@ void tw_clock_reads_end(struct tw_clock_reads *r)
 {
 	tw_reads_bpf__destroy(r->skel);
 	r->skel = NULL;
-}
-
-uint64_t tw_clock_bears_ns(const struct tw_reads *reads)
-{
-	return reads->pm_timer ? PM_TIMER_BEARS_NS : reads->hpet ? HPET_BEARS_NS : 0;
 }

@@ -3,8 +3,6 @@
 #ifndef TW_CLOCK_READS_H
 #define TW_CLOCK_READS_H
 
-#include <stdint.h>
-
 #include "err.h"
 #include "reads.h"
 #include "vm.h"
@@ -20,16 +18,5 @@ int tw_clock_reads_begin(struct tw_clock_reads *r, const struct tw_vm *vm, struc
 void tw_clock_reads_take(const struct tw_clock_reads *r, struct tw_reads *reads);
 
 void tw_clock_reads_end(struct tw_clock_reads *r);
-
-/**
- * tw_clock_bears_ns - how far a guest may leap that goes by what it reads
- * @reads: what that is
- *
- * A counter that wraps tells a guest no more than half of its range, before it is read again. Of that a leap takes less
- * than half, as two may pass before the guest has run.
- *
- * Return: ns of guest time; 0: any
- */
-uint64_t tw_clock_bears_ns(const struct tw_reads *reads);
 
 #endif /* TW_CLOCK_READS_H */

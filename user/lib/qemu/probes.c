@@ -248,6 +248,7 @@ static bool open_found(struct tw_vmm_found *f, unsigned int prog_id)
 {
 	f->state = map_section(prog_id, VMM_SECTION, sizeof(*f->state));
 	f->segments = f->state ? map_section(prog_id, VMM_SEGMENTS_SECTION, sizeof(*f->segments)) : NULL;
+	f->prog = prog_id;
 	if (f->segments)
 		return true;
 	tw_vmm_found_close(f);
@@ -315,6 +316,18 @@ bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state)
 	follows = state->fold[VMM_VIRTUAL].phase != VMM_FOLDED;
 	tw_vmm_found_close(&f);
 	return follows;
+}
+
+int tw_vmm_view(const struct tw_vm *vm)
+{
+	struct tw_vmm_found f;
+	int fd;
+
+	if (!tw_vmm_find(vm, &f))
+		return -1;
+	fd = f.state->fold[VMM_VIRTUAL].phase == VMM_FOLDED ? -1 : map_of_prog(f.prog, TIMEWARP_VMMS_SECTION);
+	tw_vmm_found_close(&f);
+	return fd;
 }
 
 bool tw_vmm_at_rest(const struct tw_vmm_found *f, int64_t *mono_ns, int64_t *wall_ns)

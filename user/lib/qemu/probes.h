@@ -17,7 +17,7 @@
 
 struct bpf_link;
 
-#define TW_VMM_LINKS 5
+#define TW_VMM_LINKS 7
 
 struct tw_vmm {
 	struct tw_vmm_bpf *skel;	/* its programs, variables and links */
@@ -47,6 +47,7 @@ struct bpf_link *tw_vmm_link(const struct tw_vmm *v, unsigned int i, const char 
 struct tw_vmm_found {
 	struct vmm_state *state;
 	struct vmm_segments *segments;
+	unsigned int prog;		/* one of their programs */
 };
 
 /* The probes on a VM's process, to be closed; false if there are none */
@@ -55,6 +56,9 @@ void tw_vmm_found_close(struct tw_vmm_found *found);
 
 /* Whether there are some that rewrite clocks, with a copy of their variables */
 bool tw_vmm_follows(const struct tw_vm *vm, struct vmm_state *state);
+
+/* A descriptor of what a policy can know of the VMM, for one that comes later than the probes; -1 if there are none */
+int tw_vmm_view(const struct tw_vm *vm);
 
 /* Whether the timeline has stopped; by how much the VMM's clocks are ahead then */
 bool tw_vmm_at_rest(const struct tw_vmm_found *found, int64_t *mono_ns, int64_t *wall_ns);
