@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/* An agent that is not there when a life begins, that comes, and that is given up. */
+/* An agent that is not there when a life begins, that comes, that is given up, and that libvirt holds. */
 #include "../../user/lib/age/source.c"
 
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -161,19 +162,113 @@ static void one_that_is_given_up_is_tried_again(void **state)
 	tw_recording_free(&r);
 }
 
+/* A virsh that writes down what it is told, and does @script */
+static void make_virsh(const char *script)
+{
+	char name[128];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "%s/virsh", dir);
+	f = fopen(name, "w");
+	fprintf(f, "#!/bin/sh\nPATH=/usr/bin:/bin\necho \"$*\" >>%s/asked\n%s\n", dir, script);
+	fchmod(fileno(f), 0755);
+	fclose(f);
+}
+
+static void begin_domain(struct tw_sources *s, struct tw_recorder *rec)
+{
+	begin(s, rec);
+	s->channels.domain = strdup("4711-uuid");
+	s->channels.has_agent = true;
+	connect_to(s, &s->monitor, false, "QEMU's monitor", "none", rec);
+	connect_to(s, &s->agent, true, "guest agent", "none", rec);
+}
+
+static void a_domain_is_asked_through_libvirt(void **state)
+{
+	char name[128], *asked;
+	struct tw_sources s;
+	struct tw_recorder rec;
+	struct tw_recording r;
+	json_t *o;
+
+	(void)state;
+	make_virsh("case \"$*\" in\n"
+		   "*guest-get-time*) echo '{\"return\":1798761600000000000}' ;;\n"
+		   "*guest-exec-status*) echo '{\"return\":{\"exited\":true,\"exitcode\":0,\"out-data\":\"bAkwLjI1Cg==\"}}' ;;\n"
+		   "*'\"guest-exec\"'*) echo '{\"return\":{\"pid\":7}}' ;;\n"
+		   "*qemu-monitor-command*query-n*) echo '{\"return\":{\"n\":7},\"id\":\"libvirt-9\"}' ;;\n"
+		   "*) echo '{\"return\":{}}' ;; esac");
+	begin_domain(&s, &rec);
+	assert_true(tw_talk_is_open(&s.monitor) && tw_talk_is_open(&s.agent));
+	assert_true(tw_sources_time(&s) == 1798761600);
+	o = tw_talk_ask(&s.monitor, "query-n", NULL, 5000);
+	assert_int_equal(json_integer_value(json_object_get(o, "n")), 7);
+	json_decref(o);
+	sample(&s, &rec, 2);
+	finish(&s, &rec, &r);
+	assert_true(r.n_missing == 0 && r.n_series == 1 && r.series[0].n == 2);
+	tw_recording_free(&r);
+	snprintf(name, sizeof(name), "%s/asked", dir);
+	asked = tw_read_file(name, NULL);
+	assert_non_null(strstr(asked, "-q qemu-agent-command 4711-uuid {\"execute\":\"guest-ping\"} --timeout 5\n"));
+	assert_non_null(strstr(asked, "-q qemu-monitor-command 4711-uuid {\"execute\":\"query-status\"}\n"));
+	free(asked);
+	unlink(name);
+}
+
+static void what_libvirt_says_is_why(void **state)
+{
+	static const struct {
+		const char *script, *why;
+	} cases[] = {
+		{ "echo 'error: Guest agent is not responding: QEMU guest agent is not connected' >&2; exit 1",
+		  "Guest agent is not responding: QEMU guest agent is not connected" },
+		{ "echo '{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"not found\"}}'", "not found" },
+		{ "exit 1", "virsh failed and said nothing" },
+		{ "echo hello", "the answer is no JSON object" },
+		{ "exec sleep 60", "no answer in time" },
+	};
+	struct tw_talk t;
+	char name[128];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		make_virsh(cases[i].script);
+		assert_false(tw_talk_open_domain(&t, "x", true, 100));
+		assert_string_equal(t.why, cases[i].why);
+		tw_talk_close(&t);
+	}
+	snprintf(name, sizeof(name), "%s/virsh", dir);
+	unlink(name);
+	snprintf(name, sizeof(name), "%s/asked", dir);
+	unlink(name);
+	assert_false(tw_talk_open_domain(&t, "x", false, 100));
+	assert_string_equal(t.why, "it is libvirt's, and virsh cannot be run: No such file or directory");
+	tw_talk_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_agent_that_comes_later_is_found),
 		cmocka_unit_test(one_that_never_comes_costs_few_tries),
 		cmocka_unit_test(one_that_is_given_up_is_tried_again),
+		cmocka_unit_test(a_domain_is_asked_through_libvirt),
+		cmocka_unit_test(what_libvirt_says_is_why),
 	};
+	char *paths;
 	int failed;
 
 	if (!mkdtemp(dir))
 		return 99;
 	snprintf(path, sizeof(path), "%s/agent", dir);
 	snprintf(file, sizeof(file), "%s/recording", dir);
+	/* no virsh but ours */
+	paths = tw_asprintf("%s:/nowhere", dir);
+	setenv("PATH", paths, 1);
+	free(paths);
 	failed = RUN_TAP(tests);
 	unlink(file);
 	unlink(path);

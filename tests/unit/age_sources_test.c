@@ -40,6 +40,14 @@ static void sockets_by_the_command_line(void **state)
 		 "-device\0virtserialport,bus=b.0,chardev=ga,id=c0,name=org.qemu.guest_agent.0", &c);
 	assert_string_equal(c.monitor, "/v/my,vm/mon.sock");
 	assert_string_equal(c.agent, "/v/ga.sock");
+	assert_null(c.domain);
+	tw_channels_free(&c);
+	/* libvirt's own, which it passes as descriptors */
+	CHANNELS("qemu\0-uuid\0006b1c\0-chardev\0socket,id=charmonitor,fd=27,server=on,wait=off\0"
+		 "-mon\0chardev=charmonitor,id=monitor,mode=control\0-chardev\0socket,id=charchannel0,fd=26,server=on\0"
+		 "-device\0{\"driver\":\"virtserialport\",\"name\":\"org.qemu.guest_agent.0\"}", &c);
+	assert_string_equal(c.domain, "6b1c");
+	assert_true(c.has_agent);
 	tw_channels_free(&c);
 	/* human monitors, files, names that are only like it */
 	CHANNELS("qemu\0-mon\0chardev=m\0-chardev\0file,id=ga,path=/f\0-device\0"

@@ -60,9 +60,30 @@ static char *path_by(const char *argv, size_t len, const char *list)
 	return path;
 }
 
+/* The agent's port, as a list or, which libvirt writes, as JSON */
+static bool is_agents(const char *device)
+{
+	static const char name[] = "org.qemu.guest_agent.0";
+	json_error_t error;
+	json_t *o = *device == '{' ? json_loads(device, 0, &error) : NULL;
+	const char *named = json_string_value(json_object_get(o, "name"));
+	bool is = o ? named && !strcmp(named, name) : has(device, "name", name);
+
+	json_decref(o);
+	return is;
+}
+
+/* The monitor of a domain of libvirt's has this name, by whatever it is reached */
+static bool is_libvirts(const struct tw_qemu_option *o)
+{
+	return !strcmp(o->option, "mon") && has(o->arg, "chardev", "charmonitor");
+}
+
 void tw_channels_find(const char *argv, size_t len, struct tw_channels *c)
 {
 	struct tw_qemu_option o;
+	const char *uuid = NULL;
+	bool libvirt = false;
 
 	*c = (struct tw_channels){ 0 };
 	tw_qemu_walk_start(&o, argv, len);
@@ -74,15 +95,22 @@ void tw_channels_find(const char *argv, size_t len, struct tw_channels *c)
 			c->monitor[strcspn(c->monitor, ",")] = 0;
 		} else if (!c->monitor && !strcmp(o.option, "mon") && has(o.arg, "mode", "control")) {
 			c->monitor = path_by(argv, len, o.arg);
-		} else if (!c->agent && !strcmp(o.option, "device") && has(o.arg, "name", "org.qemu.guest_agent.0")) {
+		} else if (!c->agent && !strcmp(o.option, "device") && is_agents(o.arg)) {
 			c->agent = path_by(argv, len, o.arg);
+			c->has_agent = true;
 		}
+		libvirt |= is_libvirts(&o);
+		if (!strcmp(o.option, "uuid"))
+			uuid = o.arg;
 	}
+	if (libvirt && uuid)
+		c->domain = tw_strdup(uuid);
 }
 
 void tw_channels_free(struct tw_channels *c)
 {
 	free(c->monitor);
 	free(c->agent);
+	free(c->domain);
 	*c = (struct tw_channels){ 0 };
 }

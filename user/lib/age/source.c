@@ -15,13 +15,23 @@
 
 extern const char tw_guest_script[];
 
-static void connect_to(struct tw_talk *t, const char *path, bool agent, const char *source, const char *none,
+/* Through libvirt where it holds the sockets; false with t->why filled, if there is anything to connect to */
+static bool open_talk(const struct tw_sources *s, struct tw_talk *t, bool agent)
+{
+	const char *path = agent ? s->channels.agent : s->channels.monitor;
+
+	*t = (struct tw_talk){ .fd = -1 };
+	if (s->channels.domain && (!agent || s->channels.has_agent))
+		return tw_talk_open_domain(t, s->channels.domain, agent, OPEN_MS);
+	return path && tw_talk_open(t, path, agent, OPEN_MS);
+}
+
+static void connect_to(const struct tw_sources *s, struct tw_talk *t, bool agent, const char *source, const char *none,
 		       struct tw_recorder *rec)
 {
-	*t = (struct tw_talk){ .fd = -1 };
-	if (path && tw_talk_open(t, path, agent, OPEN_MS))
+	if (open_talk(s, t, agent))
 		return;
-	tw_record_missing(rec, source, path ? t->why : none);
+	tw_record_missing(rec, source, *t->why ? t->why : none);
 	tw_talk_close(t);
 }
 
@@ -34,9 +44,9 @@ void tw_sources_open(struct tw_sources *s, const struct tw_vm *vm, struct tw_rec
 	if (argv)
 		tw_channels_find(argv, len, &s->channels);
 	free(argv);
-	connect_to(&s->monitor, s->channels.monitor, false, "QEMU's monitor",
+	connect_to(s, &s->monitor, false, "QEMU's monitor",
 		   "QEMU's command line names no QMP socket: -qmp unix:PATH,server=on,wait=off", rec);
-	connect_to(&s->agent, s->channels.agent, true, "guest agent",
+	connect_to(s, &s->agent, true, "guest agent",
 		   "QEMU's command line has no virtserialport of name org.qemu.guest_agent.0", rec);
 }
 
@@ -64,12 +74,12 @@ double tw_sources_time(struct tw_sources *s)
  */
 static bool find_agent(struct tw_sources *s, double t, struct tw_recorder *rec)
 {
-	if (s->agent.fd >= 0)
+	if (tw_talk_is_open(&s->agent))
 		return true;
-	if (!s->channels.agent || s->samples < s->try_at)
+	if (s->samples < s->try_at)
 		return false;
 	s->try_at = 2 * s->samples;
-	if (!tw_talk_open(&s->agent, s->channels.agent, true, OPEN_MS)) {
+	if (!open_talk(s, &s->agent, true)) {
 		tw_talk_close(&s->agent);
 		return false;
 	}

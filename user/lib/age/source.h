@@ -12,6 +12,8 @@
 /* Sockets of QEMU that its command line names; NULL where it names none */
 struct tw_channels {
 	char *monitor, *agent;
+	char *domain;			/* libvirt's, which is connected to them then: its UUID */
+	bool has_agent;			/* that domain has a channel for one */
 };
 
 /**
@@ -20,7 +22,7 @@ struct tw_channels {
  * @len: of @argv
  * @c: result, to be freed
  *
- * Understands -qmp unix:PATH, -chardev socket with -mon mode=control, and the agent's virtserialport.
+ * Understands -qmp unix:PATH, and what libvirt writes: -uuid, and a monitor whose chardev is called charmonitor; -chardev socket with -mon mode=control, and the agent's virtserialport.
  */
 void tw_channels_find(const char *argv, size_t len, struct tw_channels *c);
 void tw_channels_free(struct tw_channels *c);

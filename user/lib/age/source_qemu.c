@@ -32,37 +32,49 @@ static double number_of(json_t *o, const char *key)
 	return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
-static const char *name_of(json_t *o)
+/* To be freed. QEMU has a path for a device with a name, as libvirt's have: /machine/peripheral/NAME/virtio-backend */
+static char *name_of(json_t *o)
 {
+	static const char named[] = "/machine/peripheral/";
 	const char *name = json_string_value(json_object_get(o, "device"));
+	char *copy;
 
-	if (name && *name)
-		return name;
-	name = json_string_value(json_object_get(o, "qdev"));
-	return name ? name : "disk";
+	if (!name || !*name)
+		name = json_string_value(json_object_get(o, "qdev"));
+	if (!name || !*name)
+		return tw_strdup("disk");
+	if (strncmp(name, named, strlen(named)))
+		return tw_strdup(name);
+	copy = tw_strdup(name + strlen(named));
+	copy[strcspn(copy, "/")] = 0;
+	return copy;
 }
 
 static void sample_blocks(struct tw_sources *s, struct tw_recorder *rec)
 {
 	json_t *list = tw_talk_ask(&s->monitor, "query-blockstats", NULL, ANSWER_MS), *o, *stats, *image;
-	char name[160];
+	char name[160], *disk;
 	size_t i;
 
 	json_array_foreach(list, i, o) {
 		stats = json_object_get(o, "stats");
-		snprintf(name, sizeof(name), "qemu.block.%.100s.written", name_of(o));
+		disk = name_of(o);
+		snprintf(name, sizeof(name), "qemu.block.%.100s.written", disk);
 		counter(rec, name, "B", "written to the disk", 1, number_of(stats, "wr_bytes"));
-		snprintf(name, sizeof(name), "qemu.block.%.100s.read", name_of(o));
+		snprintf(name, sizeof(name), "qemu.block.%.100s.read", disk);
 		counter(rec, name, "B", "read from the disk", 1, number_of(stats, "rd_bytes"));
-		snprintf(name, sizeof(name), "qemu.block.%.100s.failed", name_of(o));
+		snprintf(name, sizeof(name), "qemu.block.%.100s.failed", disk);
 		counter(rec, name, "requests", "requests that failed", 1,
 			number_of(stats, "failed_wr_operations") + number_of(stats, "failed_rd_operations"));
+		free(disk);
 	}
 	json_decref(list);
 	list = tw_talk_ask(&s->monitor, "query-block", NULL, ANSWER_MS);
 	json_array_foreach(list, i, o) {
 		image = json_object_get(json_object_get(o, "inserted"), "image");
-		snprintf(name, sizeof(name), "qemu.block.%.100s.image", name_of(o));
+		disk = name_of(o);
+		snprintf(name, sizeof(name), "qemu.block.%.100s.image", disk);
+		free(disk);
 		/* which is bounded by the disk's size: what fills it, the guest's own file systems tell */
 		gauge(rec, name, "B", "what the image takes on the host", 0, NAN, number_of(image, "actual-size"));
 	}
@@ -133,7 +145,7 @@ void tw_sample_monitor(struct tw_sources *s, struct tw_recorder *rec)
 {
 	char *balloon;
 
-	if (s->monitor.fd < 0)
+	if (!tw_talk_is_open(&s->monitor))
 		return;
 	balloon = find_balloon(s);
 	if (balloon)

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "age/talk_virsh.h"
 #include "text.h"
 
 #define ANSWER_MAX (16 << 20)
@@ -161,6 +162,16 @@ bool tw_talk_open(struct tw_talk *t, const char *path, bool agent, int timeout_m
 	return greet(t, deadline, "no greeting: somebody else may be connected to it");
 }
 
+bool tw_talk_open_domain(struct tw_talk *t, const char *domain, bool agent, int timeout_ms)
+{
+	json_t *o;
+
+	*t = (struct tw_talk){ .fd = -1, .agent = agent, .domain = tw_strdup(domain) };
+	o = tw_talk_ask(t, agent ? "guest-ping" : "query-status", NULL, timeout_ms);
+	json_decref(o);
+	return o;
+}
+
 bool tw_talk_adopt(struct tw_talk *t, int fd, int timeout_ms)
 {
 	*t = (struct tw_talk){ .fd = fd };
@@ -190,24 +201,48 @@ void tw_talk_close(struct tw_talk *t)
 	if (t->fd >= 0)
 		close(t->fd);
 	free(t->buf);
+	free(t->domain);
 	t->fd = -1;
+	t->domain = NULL;
 	t->buf = NULL;
 	t->len = 0;
 }
 
-static bool send_command(struct tw_talk *t, const char *command, json_t *arguments, long deadline)
+/* To be freed; NULL with t->why filled */
+static char *question_of(struct tw_talk *t, const char *command, json_t *arguments)
 {
-	json_t *o = json_pack("{s:s, s:i}", "execute", command, "id", ++t->asked);
+	json_t *o = json_pack("{s:s}", "execute", command);
 	char *text;
-	size_t len;
-	bool sent;
 
+	/* libvirt has numbers of its own */
+	if (!t->domain)
+		json_object_set_new(o, "id", json_integer(++t->asked));
 	if (arguments)
 		json_object_set_new(o, "arguments", arguments);
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	if (!text)
-		return fails(t, "the question is no UTF-8");
+		fails(t, "the question is no UTF-8");
+	return text;
+}
+
+static json_t *ask_domain(struct tw_talk *t, const char *command, json_t *arguments, int timeout_ms)
+{
+	char *text = question_of(t, command, arguments);
+	json_t *o = text ? tw_virsh_ask(t, text, timeout_ms) : NULL;
+
+	free(text);
+	return o;
+}
+
+static bool send_command(struct tw_talk *t, const char *command, json_t *arguments, long deadline)
+{
+	char *text = question_of(t, command, arguments);
+	size_t len;
+	bool sent;
+
+	if (!text)
+		return false;
 	len = strlen(text);
 	text[len] = '\n';	/* instead of the end: send_all() counts */
 	sent = send_all(t, text, len + 1, deadline);
@@ -221,6 +256,8 @@ json_t *tw_talk_ask(struct tw_talk *t, const char *command, json_t *arguments, i
 	json_t *o, *result;
 
 	*t->why = 0;
+	if (t->domain)
+		return ask_domain(t, command, arguments, timeout_ms);
 	if (t->fd < 0 || (t->agent && t->stale && !synchronize(t, deadline))) {
 		json_decref(arguments);
 		return NULL;

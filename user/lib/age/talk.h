@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * QEMU's monitor (QMP) and the guest's agent: JSON over a Unix socket.
+ * QEMU's monitor (QMP) and the guest's agent: JSON over a Unix socket, or through libvirt.
  *
  * The agent is the guest's: it may hang, lie and talk without end. Each question has its deadline, each
  * answer a bound, and whoever is late is asked to begin anew before the next question.
@@ -13,7 +13,8 @@
 #include <stddef.h>
 
 struct tw_talk {
-	int fd;			/* -1: not open */
+	int fd;			/* -1: not open, or of a domain */
+	char *domain;		/* libvirt's, which is asked in the place of a socket; or NULL */
 	bool agent, stale;	/* stale: an answer may still come that nobody waits for */
 	unsigned int asked;
 	char *buf;		/* of what has come */
@@ -31,6 +32,14 @@ struct tw_talk {
  * Return: false with t->why filled
  */
 bool tw_talk_open(struct tw_talk *t, const char *path, bool agent, int timeout_ms);
+
+/* The same of a domain of libvirt's, by its UUID or name */
+bool tw_talk_open_domain(struct tw_talk *t, const char *domain, bool agent, int timeout_ms);
+
+static inline bool tw_talk_is_open(const struct tw_talk *t)
+{
+	return t->fd >= 0 || t->domain;
+}
 
 /* The same with a socket that is connected to QMP; it is closed by tw_talk_close() */
 bool tw_talk_adopt(struct tw_talk *t, int fd, int timeout_ms);
