@@ -11,6 +11,9 @@
  * within the kernel's transaction, so that there is no moment at which it is another than KVM's. Before
  * the first attachment and after the last it is what QEMU has read, plus what is left of the lead.
  *
+ * While QEMU has the VM stopped, kvmclock and the virtual clock stand, and the RTC would go on, at the timeline's factor:
+ * five seconds at 50x put it four minutes ahead of the guest. So it stands with them, see stood().
+ *
  * The main loop sleeps in ppoll() for as long as its earliest timer has to wait. Each timer's wait
  * is converted here on its own, as some of them are in guest time and others in host time. When the
  * segment changes, a vCPU wakes the main loop, which then asks anew: at the checkpoint, which it passes if it
@@ -142,9 +145,30 @@ static __always_inline u64 monotonic(const struct vmm_segment *seg)
 	return guest_now(seg) + seg->mono_ns - vmm.mono_base_ns;
 }
 
+/*
+ * For how long QEMU has had the VM stopped, in guest time, since the probes are there: what its virtual clock has lost. The
+ * offset is that clock itself while it stands, so that this is exact, and is so after a snapshot was loaded as well.
+ */
+__noinline s64 stood(u64 monotonic_ns)
+{
+	short enabled = 1;
+	u64 offset = 0;
+
+	if (!vmm.stands)
+		return 0;
+	/* The offset has its lead by then */
+	if (!following(VMM_VIRTUAL) || bpf_probe_read_user(&enabled, sizeof(enabled), (void *)vmm.enabled) ||
+	    bpf_probe_read_user(&offset, sizeof(offset), (void *)vmm.offset))
+		return vmm.stood_ns;
+	vmm.stood_ns = vmm.stood_from_ns - offset + (enabled ? 0 : monotonic_ns);
+	return vmm.stood_ns;
+}
+
 static __always_inline u64 realtime(const struct vmm_segment *seg)
 {
-	return guest_now(seg) + seg->wall_ns - vmm.wall_base_ns;
+	u64 now = guest_now(seg);
+
+	return now + seg->wall_ns - vmm.wall_base_ns - stood(now + seg->mono_ns - vmm.mono_base_ns);
 }
 
 /* struct timespec or struct timeval */
@@ -165,20 +189,29 @@ static __always_inline int called(u64 result, u32 site)
 	return 0;
 }
 
+/* What is added to a clock while the timeline rests */
+static __always_inline s64 rest_ahead(const struct vmm_segment *seg, u32 site)
+{
+	s64 mono_ns = seg->mono_ahead_ns - vmm.mono_base_ns;
+
+	if (site == VMM_CALL_MONOTONIC)
+		return mono_ns;
+	return seg->wall_ahead_ns - vmm.wall_base_ns - stood(bpf_ktime_get_ns() + mono_ns);
+}
+
 /* What a clock of the VMM's is to show that read OWN; 0 to leave it alone */
 static __always_inline u64 clock_value(u32 site, u64 own)
 {
 	struct vmm_segment seg;
-	u64 ns;
+	s64 ahead;
 
 	if (site == VMM_CALL_MONOTONIC ? !following(VMM_VIRTUAL) : !vmm.rtc || !following(VMM_RTC))
 		return 0;
 	read_segment(&seg);
 	if (seg.active)
 		return site == VMM_CALL_MONOTONIC ? monotonic(&seg) : realtime(&seg);
-	ns = own + (site == VMM_CALL_MONOTONIC ? seg.mono_ahead_ns - vmm.mono_base_ns :
-		    seg.wall_ahead_ns - vmm.wall_base_ns);
-	return ns == own ? 0 : ns;
+	ahead = rest_ahead(&seg, site);
+	return ahead ? own + ahead : 0;
 }
 
 static __always_inline int returned(void)

@@ -82,6 +82,14 @@ struct vmm_state {
 	unsigned long long capped_kicks; /* "kicks" of struct timewarp_vmm_view then */
 	long long mono_base_ns;		/* what the timeline was ahead by before, and is in the */
 	long long wall_base_ns;		/* VMM's own offsets, or not to be shown */
+	/*
+	 * Where kvmclock stands while the VMM has the VM stopped, the RTC stands with it, and with the virtual clock:
+	 * by how much that has fallen behind CLOCK_MONOTONIC, as the VMM sees it, is where it was when the probes came
+	 * minus the offset.
+	 */
+	unsigned int stands, pad_stands;
+	long long stood_from_ns;
+	long long stood_ns;		/* so much, when last looked; once the virtual clock is put back, for good */
 	unsigned long long seqlock;	/* int, odd while the next two change */
 	unsigned long long enabled;	/* short: the virtual clock runs */
 	unsigned long long offset;	/* s64: virtual clock minus CLOCK_MONOTONIC */

@@ -113,17 +113,15 @@ if ($part{stop}) {
 	detach($p);
 	stop_guest($g);
 
-	# What it lives while it is stopped is its RTC's alone
+	# What it lives while it is stopped is its RTC's alone; not while it is attached: saved.t
 	guest($g, '--smp', 1);
 	unlike((twctl('status', '--vm', $g))[1], qr/behind/, 'not stopped: status says nothing of it');
-	$p = attach($g, '--factor', 50);
 	qmp($g, '{"execute":"stop"}');
-	sleep 5;
+	sleep 20;
 	qmp($g, '{"execute":"cont"}');
-	detach($p);
 	my ($date, $rtc, $text) = (guest_date($g), rtc_date($g), (twctl('status', '--vm', $g))[1]);
-	cmp_ok($rtc - $date, '>', 200, '50x, stopped for 5 s: its RTC goes on, ' . ($rtc - $date) . ' s');
-	my ($m, $s) = $text =~ /guest's date +\S+, (?:(\d+)m )?(\d+)\.\d+s behind its RTC's/;
+	cmp_ok($rtc - $date, '>=', 19, 'stopped for 20 s: its RTC goes on, ' . ($rtc - $date) . ' s');
+	my ($m, $s) = $text =~ /guest's date +\S+, (?:(\d+)m )?(\d+)\.\d+s behind the host's/;
 	ok(defined $s && abs(($m // 0) * 60 + $s - ($rtc - $date)) <= 4, '... and status says so') or diag($text);
 	my ($dated) = $text =~ /guest's date +(\S+?)(?:\.\d+)?Z/;
 	ok($dated && abs(seconds($dated) - $date) <= 4, "... with the date that it shows") or diag("$text\n" . iso($date));

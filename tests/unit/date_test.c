@@ -86,10 +86,44 @@ static void a_guest_that_was_stopped_is_behind_its_rtc(void **state)
 	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
 	assert_int_equal(tw_date_behind_ns(&d), 60 * S);
 	/* catchup, with --vmm off */
-	d.lead_ns = 60 * S;
+	d.lead_ns = d.ahead_ns = 60 * S;
 	d.rtc_ns = 0;
 	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
 	assert_int_equal(tw_date_behind_ns(&d), 0);
+}
+
+/* As it does while the probes are there */
+static void an_rtc_that_stood_with_the_guest_is_its_date(void **state)
+{
+	/* a second at 50x, and stopped for two */
+	struct tw_date_look d = { .rtc = true, .stood_ns = 100 * S, .rtc_stood_ns = 100 * S, .rtc_ns = -100 * S, .ahead_ns = 147 * S };
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), -100 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 0);
+	/* detached: what it was ahead by is in the RTC */
+	d.rtc_stood_ns = 0;
+	d.lead_ns = 147 * S;
+	d.rtc_ns = 47 * S;
+	assert_int_equal(tw_date_ahead_ns(&d), -100 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 0);
+	/* the host is before it: stopped at rate 1 */
+	d = (struct tw_date_look) { .rtc = true, .stood_ns = 60 * S, .rtc_ns = -60 * S };
+	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 60 * S);
+	/* stopped once with the probes, once without */
+	d = (struct tw_date_look) { .rtc = true, .stood_ns = 90 * S, .rtc_ns = -60 * S, .ahead_ns = 200 * S };
+	assert_int_equal(tw_date_ahead_ns(&d), -90 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 90 * S);
+	/* of one that was given a date */
+	d = (struct tw_date_look) { .rtc = true, .fixed = true, .base_ns = 1000 * DAY, .stood_ns = 60 * S, .rtc_ns = 1000 * DAY - 60 * S };
+	assert_int_equal(tw_date_ahead_ns(&d), 1000 * DAY - 60 * S);
+	/* or has set it itself, before it stood; and before the probes came */
+	d = (struct tw_date_look) { .rtc = true, .rtc_ns = 5 * DAY - 60 * S, .stood_ns = 60 * S, .rtc_stood_ns = 60 * S };
+	assert_int_equal(tw_date_ahead_ns(&d), 5 * DAY - 60 * S);
+	d.rtc_stood_ns = 0;
+	d.rtc_ns = 5 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), 5 * DAY - 60 * S);
 }
 
 static void an_rtc_that_stands_with_the_vm_is_its_date(void **state)
@@ -158,6 +192,7 @@ int main(void)
 		cmocka_unit_test(a_restored_guest_is_as_far_ahead_as_its_rtc),
 		cmocka_unit_test(an_rtc_that_did_not_follow_is_not_the_guests_date),
 		cmocka_unit_test(a_guest_that_was_stopped_is_behind_its_rtc),
+		cmocka_unit_test(an_rtc_that_stood_with_the_guest_is_its_date),
 		cmocka_unit_test(an_rtc_that_stands_with_the_vm_is_its_date),
 		cmocka_unit_test(how_long_it_stood),
 		cmocka_unit_test(only_clocks_that_are_there),

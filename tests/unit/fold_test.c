@@ -302,6 +302,56 @@ static void test_standing(void **unused)
 	fake_end(pid);
 }
 
+#define STOOD_NS 5000000000LL
+
+/* Its RTC has stood with its virtual clock: it is that much less ahead, whoever completes it */
+static void test_stood(void **unused)
+{
+	const uint64_t offset = -STOOD_NS;
+	char why[TW_WHY_MAX];
+	struct fake_vmm v;
+	pid_t pid = fake_start(m, 0);
+
+	(void)unused;
+	m->s.stands = 1;
+	assert_true(tw_mem_write_u64(pid, m->s.offset, offset));
+	assert_true(tw_fold(&m->s, &lead, why));
+	read_vmm(pid, &v);
+	assert_int_equal(v.offset, LEAD_NS - STOOD_NS);
+	assert_int_equal(v.rtc[RTC_AT - 4], vmm.rtc[RTC_AT - 4] - (LEAD_NS - STOOD_NS));
+	assert_int_equal(v.timer[0].expire, vmm.timer[0].expire - (LEAD_NS - STOOD_NS));
+	/* by one who comes when the virtual clock has been put back, and the RTC has not */
+	m->s.fold[VMM_RTC].phase = VMM_FOLLOW;
+	assert_true(tw_mem_write_u64(pid, m->s.fold[VMM_RTC].word, vmm.rtc[RTC_AT - 4]));
+	assert_true(tw_fold(&m->s, &lead, why));
+	read_vmm(pid, &v);
+	assert_int_equal(v.rtc[RTC_AT - 4], vmm.rtc[RTC_AT - 4] - (LEAD_NS - STOOD_NS));
+	fake_end(pid);
+}
+
+/* The same while QEMU has it stopped: its offset is its virtual clock */
+static void test_stands(void **unused)
+{
+	uint64_t offset;
+	char why[TW_WHY_MAX];
+	struct fake_vmm v;
+	pid_t pid;
+	int64_t off;
+
+	(void)unused;
+	pid = fake_start(m, 0);
+	m->s.stands = 1;
+	offset = raw(CLOCK_MONOTONIC) + LEAD_NS - STOOD_NS;
+	assert_true(tw_mem_write_u64(pid, m->s.offset, offset));
+	write_vmm(pid, &vmm.enabled, 0);
+	assert_true(tw_fold(&m->s, &lead, why));
+	read_vmm(pid, &v);
+	assert_int_equal(v.offset, offset);
+	off = v.rtc[RTC_AT - 4] - (vmm.rtc[RTC_AT - 4] - (LEAD_NS - STOOD_NS));
+	assert_in_range(off, 0, 2000000000);
+	fake_end(pid);
+}
+
 static void test_back(void **unused)
 {
 	const struct tw_lead behind = { -LEAD_NS, -LEAD_NS };
@@ -442,6 +492,8 @@ int main(void)
 		cmocka_unit_test(test_stopped_between),
 		cmocka_unit_test(test_writer_inside),
 		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_stood),
+		cmocka_unit_test(test_stands),
 		cmocka_unit_test(test_back),
 		cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_stopped),

@@ -105,7 +105,7 @@ static void judge_behind(const struct tw_facts *f, struct list *l)
 	char span[48];
 
 	add(l, "behind", TW_WRONG,
-	    "its kvmclock stood, and its RTC went on: its date is that far behind, unless it was set or the guest rebooted since",
+	    "its kvmclock stood: its date is that far behind, unless it was set or the guest rebooted since",
 	    "twctl attach --vmm off --policy catchup --exit-when-done --param behind=TIME, with give_up=TIME above a minute; or NTP in the guest",
 	    "QEMU has let it stand: its date is %s behind %s",
 	    tw_format_span(span, sizeof(span), host ? f->behind_ns - f->lead_ns : f->behind_ns) + 1,

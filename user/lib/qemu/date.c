@@ -30,17 +30,21 @@ int64_t tw_date_ahead_ns(const struct tw_date_look *d)
 {
 	int64_t ahead = d->rtc_ns - d->lead_ns, rest = ahead - d->base_ns;
 	int64_t stood = d->rtc_virtual ? 0 : d->stood_ns;
+	/* Of what it stood, its RTC may have stood all, some or nothing */
+	int64_t rtc_stood = d->rtc_stood_ns < stood ? d->rtc_stood_ns : stood;
 
 	if (!d->rtc)
 		return -d->stood_ns;
-	if (!d->fixed && within(rest, RTC_NS))
+	if (!d->fixed && rest > -stood - RTC_NS && rest < RTC_NS)
 		return -stood;
 	if (within(rest, START_NS))
 		return ahead - stood;
+	if (within(rest + stood, START_NS))
+		return ahead;
 	/* what it lacks is some of the lead */
 	if (d->lead_ns && (rest < 0) == (d->lead_ns > 0) && within(rest, llabs(d->lead_ns) + START_NS))
 		return d->base_ns - stood;
-	return ahead - stood;
+	return ahead - (stood - rtc_stood);
 }
 
 int64_t tw_stood_of(int64_t host_ns, int64_t kvmclock_offset, int64_t age_ns)
@@ -138,13 +142,25 @@ void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_d
 {
 	struct tw_qemu_time q;
 	struct vmm_state s;
+	short enabled;
+	int64_t offset;
+	bool follows;
 
 	memset(d, 0, sizeof(*d));
 	if (!vm->dir || !read_options(vm, &q))
 		return;
-	d->lead_ns = tw_vmm_follows(vm, &s) ? s.wall_base_ns : st->lead_ns;
+	follows = tw_vmm_follows(vm, &s);
+	d->lead_ns = follows ? s.wall_base_ns : st->lead_ns;
+	d->ahead_ns = (int64_t)(st->guest_ns - st->host_ns);
 	d->stood_ns = stood_ns(vm, &q, st);
 	look_at_rtc(vm, &q, d);
+	if (!follows || !d->rtc || !s.stands)
+		return;
+	/* that a stop which is not over yet goes on is not in its offset; nothing is known of such */
+	if (tw_mem_read(vm->pid, s.enabled, &enabled, sizeof(enabled)) && enabled &&
+	    tw_mem_read(vm->pid, s.offset, &offset, sizeof(offset)))
+		d->rtc_stood_ns = s.stood_from_ns - offset;
+	d->rtc_ns -= d->rtc_stood_ns;
 }
 
 int64_t tw_dates_ahead_ns(const struct tw_vm *vm)
@@ -165,7 +181,7 @@ int64_t tw_date_behind_ns(const struct tw_date_look *d)
 {
 	int64_t apart = d->rtc_ns - d->lead_ns - tw_date_ahead_ns(d);
 
-	return d->stood_ns && (!d->rtc || apart >= RTC_NS) ? d->stood_ns : 0;
+	return d->stood_ns && (!d->rtc || apart >= RTC_NS || d->stood_ns - d->ahead_ns >= RTC_NS) ? d->stood_ns : 0;
 }
 
 uint64_t tw_guest_date_ns(const struct tw_state *st, int64_t ahead_ns)

@@ -21,8 +21,10 @@ struct tw_date_look {
 	bool fixed;			/* it was given a date: -rtc base= */
 	int64_t rtc_ns;			/* it minus the host's wall clock, without what a running attachment adds */
 	int64_t lead_ns;		/* of attachments that have ended, which ought to be in it */
+	int64_t ahead_ns;		/* of the host, by its timeline, the running attachment included */
 	int64_t base_ns;		/* the date that it was given minus the host's at that time */
 	int64_t stood_ns;		/* what QEMU has let it stand since it was made: see tw_stood_of() */
+	int64_t rtc_stood_ns;		/* of that, what its RTC is known to have stood as well: during this attachment */
 };
 
 /**
@@ -37,7 +39,10 @@ int64_t tw_date_ahead_ns(const struct tw_date_look *look);
 /* Looks at a VM in its state; what cannot be seen is 0 */
 void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_date_look *look);
 
-/* How far its date is behind what its RTC shows, which went on while QEMU let the VM stand; 0 if they agree */
+/*
+ * What QEMU has let it stand, if its date is behind for that: what its RTC shows, which went on meanwhile, or the host's where that
+ * stood with it, as it does while a policy is attached; 0 if it is behind neither
+ */
 int64_t tw_date_behind_ns(const struct tw_date_look *look);
 
 /* tw_date_ahead_ns() of a VM as it stands, attached or not; 0 where it cannot be seen */

@@ -20,6 +20,9 @@
  * on our account: it is made to leap, by an even number that QEMU itself never leaps by, before the offset is written.
  * Readers that are held in the midst of reading read again then; a death between the two changes nothing but that.
  *
+ * By how much the RTC is less ahead than the timeline, as it stood while QEMU had the VM stopped, is told by that offset, and is
+ * noted before the offset changes.
+ *
  * The RTC's readers have no sequence. They are let out first, as far as that can be had: see tw_hold_is_quiet().
  * Its deadlines lose what its clock loses, after the clock has. Each is moved if it is still what was noted; one that
  * QEMU has set since then was set by the new clock, and is right.
@@ -90,6 +93,18 @@ static bool write_word(struct vmm_state *s, struct vmm_fold *f, uint64_t value, 
 	return true;
 }
 
+/* What the RTC is not ahead by; as stood() in vmm.bpf.c has it */
+static int64_t stood(const struct vmm_state *s, int64_t lead, uint64_t offset, short enabled)
+{
+	struct timespec ts;
+	int64_t ns = s->stood_from_ns - (int64_t)offset;
+
+	if (!s->stands || enabled)
+		return s->stands ? ns : 0;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ns + ts.tv_sec * 1000000000LL + ts.tv_nsec + lead;
+}
+
 static bool fold_virtual(struct vmm_state *s, int64_t lead, char why[TW_WHY_MAX])
 {
 	struct vmm_fold *f = &s->fold[VMM_VIRTUAL];
@@ -105,6 +120,8 @@ static bool fold_virtual(struct vmm_state *s, int64_t lead, char why[TW_WHY_MAX]
 		return true;
 	if (seq & 1)
 		return later(why, "QEMU is about to write its clock itself");
+	s->stood_ns = stood(s, lead, offset, enabled);
+	barrier();
 	/* A clock that stands (QMP stop) is its offset; there is nothing that would be lost. */
 	if (!enabled || !lead) {
 		set_phase(f, VMM_FOLDED);
@@ -184,12 +201,12 @@ static bool fold_rtc(struct vmm_state *s, int64_t lead, char why[TW_WHY_MAX])
 
 static bool needs_quiet(const struct vmm_state *s, const struct tw_lead *lead)
 {
-	return s->rtc && lead->wall_ns && s->fold[VMM_RTC].phase != VMM_FOLDED;
+	return s->rtc && (lead->wall_ns || s->stands) && s->fold[VMM_RTC].phase != VMM_FOLDED;
 }
 
 bool tw_fold_held(struct vmm_state *s, const struct tw_lead *lead, char why[TW_WHY_MAX])
 {
-	return fold_virtual(s, lead->mono_ns, why) && fold_rtc(s, lead->wall_ns, why);
+	return fold_virtual(s, lead->mono_ns, why) && fold_rtc(s, lead->wall_ns - s->stood_ns, why);
 }
 
 bool tw_fold_here(struct vmm_state *s, const struct tw_lead *lead, char why[TW_WHY_MAX])

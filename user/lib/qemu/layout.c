@@ -233,18 +233,10 @@ static void read_time(pid_t pid, struct tw_qemu_time *q)
 	free(argv);
 }
 
-/* Whether vCPUs halt in user space, as they do with a LAPIC there, and so may pass KVM's hooks late */
-static bool halts_in_user_space(pid_t pid)
-{
-	struct tw_qemu_time q;
-
-	read_time(pid, &q);
-	return q.irqchip == TW_IRQCHIP_USER;
-}
-
 static bool look_inside(struct place *p)
 {
 	struct tw_vmm_look *look = p->look;
+	struct tw_qemu_time q;
 
 	if (tw_code_is_static(&p->code))
 		return no(look, "%.32s is linked statically", p->vm->comm);
@@ -257,7 +249,11 @@ static bool look_inside(struct place *p)
 	if (!tw_image_blocks(p->vm->pid, VMM_WAKE_SIGNAL))
 		return no(look, "one of its threads would be ended by the signal that wakes it");
 	find_rtc(p);
-	look->state.longest_ns = halts_in_user_space(p->vm->pid) ? LONGEST_SLEEP_NS : 0;
+	read_time(p->vm->pid, &q);
+	/* vCPUs halt in user space with a LAPIC there, and so may pass KVM's hooks late */
+	look->state.longest_ns = q.irqchip == TW_IRQCHIP_USER ? LONGEST_SLEEP_NS : 0;
+	/* a guest without it goes on by its TSC while QEMU has it stopped, as the RTC does then */
+	look->state.stands = look->state.rtc && q.kvmclock;
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "btf.h"
@@ -61,6 +62,22 @@ static void set_bases(const struct tw_vm *vm, struct vmm_state *s, struct vmm_se
 	segments->slot[0].wall_ahead_ns = st.wall_ahead_ns;
 }
 
+/* Where the virtual clock is to CLOCK_MONOTONIC; both are the host's still */
+static void set_stood(struct vmm_state *s)
+{
+	struct timespec ts;
+	int64_t offset;
+	short enabled;
+
+	if (!tw_mem_read(s->pid, s->enabled, &enabled, sizeof(enabled)) ||
+	    !tw_mem_read(s->pid, s->offset, &offset, sizeof(offset))) {
+		s->stands = 0;
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	s->stood_from_ns = offset - (enabled ? 0 : ts.tv_sec * 1000000000LL + ts.tv_nsec);
+}
+
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		unsigned int nr, int view_fd)
 {
@@ -77,6 +94,7 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	s->awaits = VMM_AWAITS_UNKNOWN;		/* until it is seen to sleep */
 	s->nr = nr;
 	set_bases(vm, s, &v->skel->data_segments->segments);
+	set_stood(s);
 	view = v->skel->maps.data_vmms;
 	err = view_fd < 0 ? 0 : bpf_map__reuse_fd(view, view_fd);
 	if (err)

@@ -1,0 +1,180 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: GPL-2.0
+# A VM that QEMU stops, saves, loads and moves while a policy is attached, and after one: the guest's date, its RTC and its HPET
+# agree afterwards, and twctl knows the date. What does not hold is told in doc/clocks-and-limits.md, and is so.
+# TW_PARTS="stop snapshot move" takes some of it.
+use strict;
+use warnings;
+use lib 'tests/host/lib';
+use Test::More;
+use JSON::PP;
+use POSIX qw(strftime);
+use Time::Local qw(timegm);
+use Time::HiRes qw(time sleep);
+use TwHost;
+
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'stop snapshot move';
+my $before = left_behind();
+my $file = "/tmp/timewarp-saved.$$";
+
+sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }
+sub seconds { my @t = $_[0] =~ /(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/ or return 0; return timegm(@t[5, 4, 3, 2], $t[1] - 1, $t[0]) }
+
+# In s: the date before and after, the RTC's between them, and the HPET's counter with CLOCK_MONOTONIC_RAW beside it
+sub clocks {
+	my ($g) = @_;
+	my ($rc, $out) = guest_exec($g, 'sh', '-c', 'date +%s; cat /sys/class/rtc/rtc0/since_epoch; date +%s; coherence 20 2000 hpet mono');
+	my ($d, $rtc, $d1, @rest) = split /\n/, $out;
+	my ($hz) = $out =~ /^unit hpet (\d+)/m;
+	my ($hpet) = $out =~ /^hpet \d+ (\d+)/m;
+	my ($mono) = $out =~ /^mono \d+ (\d+)/m;
+	BAIL_OUT("$g: its clocks cannot be read: $out") if $rc || !$hz || !defined $mono;
+	return { date => $d, date_after => $d1, rtc => $rtc, hpet => $hpet / $hz, mono => $mono / 1e9 };
+}
+
+# They agree to 2 s, and by as much as before where they began at different times
+sub agree {
+	my ($g, $what, $was) = @_;
+	my $c = clocks($g);
+	ok($c->{rtc} >= $c->{date} - 2 && $c->{rtc} <= $c->{date_after} + 2, "$what: date and RTC agree")
+		or diag(iso($c->{date}), ' and ', iso($c->{rtc}), ': ', $c->{rtc} - $c->{date}, ' s');
+	my $apart = ($c->{hpet} - $was->{hpet}) - ($c->{mono} - $was->{mono});
+	ok(abs($apart) <= 2, sprintf '%s: so do its HPET and its kernel\'s clock, to %.3f s', $what, $apart);
+	return $c;
+}
+
+# twctl takes it to be the date that the guest shows
+sub is_known {
+	my ($g, $what) = @_;
+	my ($text, $c) = ((twctl('status', '--vm', $g))[1], clocks($g));
+	my ($dated) = $text =~ /guest's date +(\S+?)(?:\.\d+)?Z/;
+	ok($dated && abs(seconds($dated) - $c->{date}) <= 4, "$what: status has the date that it shows")
+		or diag("$text\n" . iso($c->{date}));
+	unlike($text, qr/behind its RTC/, "$what: ... and says nothing of an RTC that is ahead");
+	my $to = $c->{date} + 86400;
+	my ($rc, $out) = twctl('jump', '--vm', $g, iso($to));
+	my $is = clocks($g);
+	ok($rc == 0 && $is->{date} >= $to - 2 && $is->{date} < $to + 60, "$what: a jump to a date arrives there: " . iso($is->{date}))
+		or diag(iso($to), ": $rc $out");
+	return $is;
+}
+
+sub start { return guest($_[0], '--smp', 1, '--memory', 128, '--append', 'iomem=relaxed', @_[1 .. $#_]) }
+
+# A job of QEMU's, which is told to be over
+sub job {
+	my ($g, $id, $command) = @_;
+	my $answer = qmp($g, $command);
+	return $answer if $answer =~ /"error"/;
+	my $jobs;
+	wait_until(120, sub { ($jobs = qmp($g, '{"execute":"query-jobs"}')) =~ /"concluded"/ });
+	qmp($g, qq({"execute":"job-dismiss","arguments":{"id":"$id"}}));
+	return $jobs;
+}
+
+if ($part{stop}) {
+	my $g = 'stops';
+	start($g);
+	my $was = clocks($g);
+	for my $jump (0, 1) {
+		my $what = $jump ? 'after a jump of days' : 'at 50x';
+		if ($jump) {
+			my ($rc, $out) = twctl('jump', '--vm', $g, '+5d');
+			is($rc, 0, 'jump +5d') or diag($out);
+		}
+		my $p = attach($g, '--factor', 50, '--vmm', 'on');
+		sleep 1;
+		my $h = agree($g, "$what, attached", $was);
+		my $began = host_s();
+		qmp($g, '{"execute":"stop"}');
+		sleep 5;
+		qmp($g, '{"execute":"cont"}');
+		my $c = agree($g, "$what, stopped for 5 s", $was);
+		my $gone = host_s() - $began;
+		cmp_ok($c->{date} - $h->{date}, '<', 50 * ($gone - 4), "$what: it has not lived while it was stopped");
+		detach($p);
+		agree($g, "$what, stopped for 5 s, detached", $was);
+		is_known($g, $what);
+	}
+	# and where it is detached while it is stopped
+	my $p = attach($g, '--factor', 50, '--vmm', 'on');
+	qmp($g, '{"execute":"stop"}');
+	sleep 3;
+	detach($p);
+	qmp($g, '{"execute":"cont"}');
+	agree($g, 'detached while it is stopped', $was);
+	stop_guest($g);
+}
+
+if ($part{snapshot}) {
+	my $g = 'snaps';
+	start($g);
+	my $was = clocks($g);
+	my @made = (job($g, 'f', qq({"execute":"blockdev-create","arguments":{"job-id":"f","options":{"driver":"file","filename":"$file.qcow2","size":0}}})),
+		qmp($g, qq({"execute":"blockdev-add","arguments":{"driver":"file","filename":"$file.qcow2","node-name":"file"}})),
+		job($g, 'q', q({"execute":"blockdev-create","arguments":{"job-id":"q","options":{"driver":"qcow2","file":"file","size":1048576}}})),
+		qmp($g, q({"execute":"blockdev-add","arguments":{"driver":"qcow2","file":"file","node-name":"snap"}})));
+	unlike("@made", qr/"error"/, 'a disk for snapshots') or diag("@made");
+	my $p = attach($g, '--factor', 50, '--vmm', 'on');
+	sleep 1;
+	my $at = clocks($g);
+	my $saved = job($g, 's', q({"execute":"snapshot-save","arguments":{"job-id":"s","tag":"one","vmstate":"snap","devices":["snap"]}}));
+	unlike($saved, qr/"error"/, 'saved while attached') or diag($saved);
+	agree($g, 'saved while attached', $was);
+	sleep 3;
+	my $last = clocks($g);
+	my $loaded = job($g, 'l', q({"execute":"snapshot-load","arguments":{"job-id":"l","tag":"one","vmstate":"snap","devices":["snap"]}}));
+	unlike($loaded, qr/"error"/, 'loaded while attached') or diag($loaded);
+	qmp($g, '{"execute":"cont"}');
+	my $c = agree($g, 'loaded while attached', $was);
+	cmp_ok($c->{mono} - $at->{mono}, '<', $last->{mono} - $at->{mono}, '... and it is back where it was saved');
+	detach($p);
+	agree($g, 'loaded while attached, detached', $was);
+	stop_guest($g);
+	unlink "$file.qcow2";
+}
+
+# To a file, and from there into another QEMU
+sub move {
+	my ($g, $detach) = @_;
+	qmp($g, qq({"execute":"migrate","arguments":{"uri":"exec:cat >$file"}}));
+	my $done = wait_until(120, sub { qmp($g, '{"execute":"query-migrate"}') =~ /"status": ?"completed"/ });
+	ok($done, 'it is in a file') or diag(qmp($g, '{"execute":"query-migrate"}'));
+	detach($detach) if $detach;
+	stop_guest($g);
+	start($g, '--qemu', '-incoming', '--qemu', "exec:cat $file");
+	unlink $file;
+}
+
+if ($part{move}) {
+	my $g = 'moves';
+	start($g);
+	my $was = clocks($g);
+	my ($rc, $out) = twctl('jump', '--vm', $g, '+5d');
+	is($rc, 0, 'jump +5d') or diag($out);
+	my $p = attach($g, '--factor', 50, '--vmm', 'on');
+	sleep 1;
+	detach($p);
+	my $h = agree($g, 'before', $was);
+	move($g);
+	my $c = clocks($g);
+	cmp_ok($c->{date}, '>=', $h->{date}, 'moved: its date is what it was, or later');
+	ok(abs(($c->{hpet} - $was->{hpet}) - ($c->{mono} - $was->{mono})) <= 2, 'moved: its HPET and its kernel\'s clock agree');
+	# QEMU's RTC goes on while nobody runs, at the host's rate, as it does without twctl
+	ok($c->{rtc} >= $c->{date} - 2 && $c->{rtc} < $c->{date} + 60, 'moved: its RTC has what it was ahead by') or diag(iso($c->{date}), ' ', iso($c->{rtc}));
+
+	# as doc/clocks-and-limits.md has it: detach first
+	my $lead = 50 * 2;
+	$p = attach($g, '--factor', 50, '--vmm', 'on');
+	sleep 3;
+	$c = clocks($g);
+	my $rtc_was = $c->{rtc} - $c->{date};
+	move($g, $p);
+	$c = clocks($g);
+	cmp_ok($c->{date} - $c->{rtc} + $rtc_was, '>', $lead, 'moved while attached: its RTC lacks what it was ahead by, which is told before: '
+		. ($c->{date} - $c->{rtc}) . ' s');
+	stop_guest($g);
+}
+
+same_as_before($before, 'no link, program or map is left');
+done_testing();
