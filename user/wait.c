@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "group.h"
 #include "host.h"
 #include "proc.h"
 #include "qemu/date.h"
+#include "readiness.h"
 #include "twctl.h"
 #include "when.h"
 
@@ -21,6 +21,8 @@ struct waiting {
 	struct tw_target t;
 	struct tw_state st;		/* as last seen */
 	unsigned int link_id;		/* of the attachment */
+	struct tw_live live;		/* its policy, if that was reached */
+	bool reached;
 	bool on_host;
 	uint64_t at_ns;			/* on the host's scale or the guest's */
 	int64_t ahead_ns;		/* of its dates */
@@ -74,46 +76,21 @@ static uint64_t now(const struct waiting *w)
 	return w->on_host ? w->st.host_ns : w->st.guest_ns;
 }
 
-/* The state of that one of a group by whose time all go: it is who tells; else its own */
-static void leader_state(const struct waiting *w, const struct tw_live *l, struct tw_state *st)
-{
-	unsigned int id = l->group ? tw_group_leader(l->group) : 0;
-	struct tw_err ignored = { 0 };
-	size_t i;
-
-	*st = w->st;
-	for (i = 0; id && id != st->id && i < w->t.vms.n; i++) {
-		struct tw_state other;
-
-		if (w->t.vms.v[i].dir && !tw_state_read(w->t.vms.v[i].dir, &other, &ignored) && other.id == id)
-			*st = other;
-		tw_err_free(&ignored);
-	}
-}
-
-/* 1: it has told that it is done, 0: not yet, -1: it never does; a policy that goes meanwhile is not done */
-static int look_done(const struct waiting *w)
+/* The policy that is in force, opened anew only when that is another one; false while it cannot be reached */
+static bool reach(struct waiting *w)
 {
 	struct tw_err ignored = { 0 };
-	struct tw_state st;
-	struct tw_live l;
-	int done;
 
-	if (tw_live_open(&l, &w->st, &ignored)) {
-		tw_err_free(&ignored);
-		return 0;
+	if (w->reached && !tw_live_is_current(&w->live)) {
+		tw_live_close(&w->live);
+		w->reached = false;
 	}
-	leader_state(w, &l, &st);
-	if (st.id != w->st.id) {
-		tw_live_close(&l);
-		if (tw_live_open(&l, &st, &ignored)) {
-			tw_err_free(&ignored);
-			return 0;
-		}
-	}
-	done = l.tells_done ? l.done > 0 : -1;
-	tw_live_close(&l);
-	return done;
+	if (!w->reached)
+		w->reached = !tw_live_open(&w->live, &w->st, &ignored);
+	if (w->reached)
+		tw_live_let_go(&w->live);
+	tw_err_free(&ignored);
+	return w->reached;
 }
 
 static enum outcome look(struct waiting *w)
@@ -136,7 +113,8 @@ static enum outcome look(struct waiting *w)
 		return ENDED;
 	if (w->args->until)
 		return now(w) >= w->at_ns ? REACHED : NOT_YET;
-	return w->args->done && look_done(w) == 1 ? REACHED : NOT_YET;
+	/* a policy that goes meanwhile is not done; those of a group share what they tell */
+	return w->args->done && reach(w) && tw_live_is_done(&w->live) ? REACHED : NOT_YET;
 }
 
 /* Until it is to be looked at again, or the VM's process ends */
@@ -244,7 +222,7 @@ static int wait_attached(struct waiting *w, uint64_t patience, struct tw_err *e)
 	w->end_ns = patience ? tw_now_ns() + patience : UINT64_MAX;
 	if (w->args->until)
 		find_moment(w);
-	if (w->args->done && look_done(w) < 0)
+	if (w->args->done && reach(w) && w->live.done_fd < 0)
 		return never_done(w, e);
 	o = wait_long(w);
 	if (o == NOT_YET || (o != REACHED && (w->args->until || w->args->done)))
@@ -272,6 +250,8 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		status = tw_target_attached(&w.t, "wait for", e);
 	if (!status)
 		status = wait_attached(&w, patience, e);
+	if (w.reached)
+		tw_live_close(&w.live);
 	tw_target_close(&w.t);
 	return status;
 }
@@ -295,7 +275,8 @@ const struct tw_verb tw_verb_wait = {
 		"passed. It looks five times a second, and more often shortly before.\n"
 		"\n"
 		"--done is for policies that tell, such as until and jump, and waits no longer\n"
-		"where that was told before, since it was attached or swapped in.\n"
+		"where that was told before, since it was attached or swapped in, or was given\n"
+		"other parameters: twctl set has it begin anew.\n"
 		"\n"
 		"Status 0 when that has come; 1 if the attachment ended before, or at Ctrl-C;\n"
 		"4 if the VM has gone before; 6 if the policy was ejected before; 10 when TIME is\n"

@@ -310,6 +310,12 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 #define TIMEWARP_MAP_TYPE_RINGBUF 27	/* the kernel's BPF_MAP_TYPE_RINGBUF */
 #define TIMEWARP_RB_AVAIL_DATA 0	/* and BPF_RB_AVAIL_DATA */
 
+/*
+ * What the policy is at, counted: another each time that it takes parameters. That it has told to be done is of one of
+ * them, and a change has it begin anew.
+ */
+static volatile __u64 timewarp_task;
+
 /**
  * TIMEWARP_EVENTS - have timewarp_tell() reach the "twctl attach" in the foreground
  *
@@ -320,7 +326,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 		__uint(type, TIMEWARP_MAP_TYPE_RINGBUF);					\
 		__uint(max_entries, 4096);						\
 	} timewarp_events SEC(".maps");							\
-	/* Is in the object only where it is told somewhere, and so tells twctl */		\
+	/* Is in the object only where it is told somewhere, and so tells twctl: the task that is done */ \
 	static volatile __u64 timewarp_told_done;					\
 	static __always_inline void timewarp_tell(const struct kvm_timewarp_view *view,	\
 						  __u32 kind, __u32 number)		\
@@ -329,7 +335,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 											\
 		/* nobody may read for a while: half of the room is for words that it is done */ \
 		if (kind == TIMEWARP_EVENT_DONE)						\
-			timewarp_told_done++;						\
+			timewarp_told_done = timewarp_task;				\
 		else if (bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)	\
 			return;									\
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
@@ -456,11 +462,26 @@ static __always_inline _Bool timewarp_reached(const struct kvm_timewarp_view *vi
  * @view: the name under which its body knows the struct kvm_timewarp_view
  * @answer: the same for the struct kvm_timewarp_answer
  *
+ * A policy that has told that it is done, and takes other parameters, is not, until it tells it again.
  * If the policy has several VMs, what stands there is true of all of them; see timewarp_group.bpf.h.
  */
 #define TIMEWARP_DECIDE(fn, view, answer)						\
+	static __always_inline int fn##_policy(const struct kvm_timewarp_view *view,	\
+					       struct kvm_timewarp_answer *answer);	\
 	static __always_inline int fn##_body(const struct kvm_timewarp_view *view,	\
-					     struct kvm_timewarp_answer *answer);	\
+					     struct kvm_timewarp_answer *answer)	\
+	{										\
+		__u64 task = timewarp_task;						\
+		int r;									\
+											\
+		if (view->event <= KVM_TIMEWARP_PARAMS)					\
+			timewarp_task = task + 1;					\
+		r = fn##_policy(view, answer);						\
+		/* it stays at what it was at */					\
+		if (r)									\
+			timewarp_task = task;						\
+		return r;								\
+	}										\
 	__TIMEWARP_GROUP_DECIDE(fn)							\
 	SEC("struct_ops")								\
 	int fn(unsigned long long *args)						\
@@ -472,8 +493,8 @@ static __always_inline _Bool timewarp_reached(const struct kvm_timewarp_view *vi
 				 (struct kvm_timewarp_answer *)args[1]);		\
 	}										\
 	static __always_inline int							\
-	fn##_body(__attribute__((unused)) const struct kvm_timewarp_view *view,		\
-		  __attribute__((unused)) struct kvm_timewarp_answer *answer)
+	fn##_policy(__attribute__((unused)) const struct kvm_timewarp_view *view,	\
+		    __attribute__((unused)) struct kvm_timewarp_answer *answer)
 
 /* What TIMEWARP_EXIT_RECORD() stores through; byte by byte, which needs no helper that lockdown
  * or a missing capability could take away.

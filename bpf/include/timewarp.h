@@ -238,6 +238,8 @@ struct timewarp_group {
 #define TIMEWARP_EVENTS_MAP "timewarp_events"
 /* A variable that is in the object of a policy which tells somewhere that it is done */
 #define TIMEWARP_DONE_VAR "timewarp_told_done"
+/* And the one that says of what: it is done if the two are equal, and not 0 */
+#define TIMEWARP_TASK_VAR "timewarp_task"
 
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */
 #define TIMEWARP_TAG_PREFIX "timewarp."

@@ -394,6 +394,11 @@ check 'wait --timeout' says 10 'did not come within 300ms' wait web --until 30d 
 check '... of the host' says 0 'the moment has come' wait web --until '200ms host'
 check 'wait --done' says 0 'the policy is done, guest at' wait web --done --timeout 60s
 check '... that was told before' says 0 '"event":"done".*"policy":"until"' wait web --done -j
+check 'a change that is refused' says 5 'past the moment' set web "until=$(date -u +%FT%T)"
+check '... leaves it done' says 0 'the policy is done' wait web --done
+check 'one that is taken' says 0 'until' set web until=200s
+check '... has it begin anew' says 10 'did not come within' wait web --done --timeout 300ms
+check '... and be done again' says 0 'the policy is done, guest at' wait web --done --timeout 60s
 "$twctl" swap web --factor 100 --policy until --param until=30d >"$out/text"
 check '... but not by what it replaces' says 10 'did not come within' wait web --done --timeout 500ms
 check 'wait for a date that has passed' says 0 'the moment has come' wait web --until 2001-01-01
@@ -421,6 +426,18 @@ wait $wait
 status=$?
 cp "$out/wait" "$out/text"
 check 'who waits keeps nothing attached' test "$status-$(grep -c 'the attachment has ended' "$out/wait")" = 0-1
+"$twctl" attach web --policy freeze --pin >"$out/text"
+"$twctl" detach web >"$out/text"
+foreground --vm web --factor 2 --policy until --param until=30d
+"$twctl" wait web --done >"$out/wait" 2>&1 &
+wait=$!
+sleep 1
+kill -KILL "$fg"
+wait "$fg" 2>/dev/null
+wait $wait
+status=$?
+cp "$out/wait" "$out/text"
+check '... nor who waits for its policy to be done' test "$status-$(grep -c 'its attachment has ended before' "$out/wait")" = 1-1
 "$twctl" attach web --policy freeze --pin >"$out/text"
 check 'a policy that is never done' says 2 'does not tell when that is' wait web --done
 "$twctl" detach web >"$out/text"

@@ -109,6 +109,22 @@ static void *read_section(int fd, size_t size)
 	return NULL;
 }
 
+bool tw_live_is_done(const struct tw_live *l)
+{
+	/* not shared by mmap(): libbpf lets that be where all variables of a section are static */
+	char *section = l->done_fd < 0 ? NULL : read_section(l->done_fd, l->done_size);
+	__u64 done = 0, task = 0;
+
+	if (section)
+		memcpy(&done, section + l->done_at, sizeof(done));
+	/* built before there were tasks: it has told so ever */
+	task = done;
+	if (section && l->task_at >= 0)
+		memcpy(&task, section + l->task_at, sizeof(task));
+	free(section);
+	return done && done == task;
+}
+
 void tw_live_recount(struct tw_live *l)
 {
 	unsigned int zero = 0;
@@ -117,8 +133,8 @@ void tw_live_recount(struct tw_live *l)
 		bpf_map_lookup_elem(l->counts_fd, &zero, l->counts);
 }
 
-/* Where TIMEWARP_DONE_VAR lies in the section that a map holds; -1 if it does not */
-static long find_done(const struct btf *btf, unsigned int section)
+/* Where a variable of 64 bits lies in the section that a map holds; -1 if it does not */
+static long find_var(const struct btf *btf, unsigned int section, const char *name, size_t size)
 {
 	const struct btf_type *t = section ? btf__type_by_id(btf, section) : NULL;
 	const struct btf_var_secinfo *var;
@@ -129,7 +145,8 @@ static long find_done(const struct btf *btf, unsigned int section)
 		return -1;
 	for (i = 0, var = btf_var_secinfos(t); i < btf_vlen(t); i++, var++) {
 		v = btf__type_by_id(btf, var->type);
-		if (v && var->size == sizeof(__u64) && !strcmp(btf__name_by_offset(btf, v->name_off), TIMEWARP_DONE_VAR))
+		if (v && var->size == sizeof(__u64) && var->offset + sizeof(__u64) <= size &&
+		    !strcmp(btf__name_by_offset(btf, v->name_off), name))
 			return var->offset;
 	}
 	return -1;
@@ -141,7 +158,6 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 	struct bpf_map_info info = { 0 };
 	unsigned int len = sizeof(info);
 	int fd = bpf_map_get_fd_by_id(map_id);
-	long done_at;
 
 	if (fd < 0)
 		return;
@@ -164,16 +180,12 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		l->events_fd = fd;
 		return;
 	}
-	done_at = find_done(l->btf, info.btf_value_type_id);
-	if (done_at >= 0 && done_at + sizeof(l->done) <= info.value_size) {
-		/* not shared by mmap(): libbpf lets that be where all variables of a section are static */
-		void *section = read_section(fd, info.value_size);
-
-		if (section) {
-			l->tells_done = true;
-			memcpy(&l->done, (char *)section + done_at, sizeof(l->done));
-		}
-		free(section);
+	if (l->done_fd < 0 && find_var(l->btf, info.btf_value_type_id, TIMEWARP_DONE_VAR, info.value_size) >= 0) {
+		l->done_fd = fd;
+		l->done_size = info.value_size;
+		l->done_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_DONE_VAR, info.value_size);
+		l->task_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_TASK_VAR, info.value_size);
+		return;
 	}
 	/* each object has one; that of a VM alone is not used */
 	if (!strcmp(info.name, TIMEWARP_GROUP_SECTION) && !l->group &&
@@ -254,7 +266,9 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	l->data_fd = -1;
 	l->counts_fd = -1;
 	l->events_fd = -1;
+	l->done_fd = -1;
 	snprintf(l->policy, sizeof(l->policy), "%s", st->policy);
+	l->link_id = st->link_id;
 	l->link_fd = bpf_link_get_fd_by_id(st->link_id);
 	ret = l->link_fd < 0 ? l->link_fd : read_live(l);
 	if (!ret)
@@ -265,9 +279,21 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	return explain_link(-ret, e);
 }
 
+void tw_live_let_go(struct tw_live *l)
+{
+	if (l->link_fd >= 0)
+		close(l->link_fd);
+	l->link_fd = -1;
+}
+
 bool tw_live_is_current(const struct tw_live *l)
 {
-	return tw_link_map_id(l->link_fd) == l->map_id;
+	int fd = l->link_fd < 0 ? bpf_link_get_fd_by_id(l->link_id) : l->link_fd;
+	bool current = fd >= 0 && tw_link_map_id(fd) == l->map_id;
+
+	if (fd >= 0 && l->link_fd < 0)
+		close(fd);
+	return current;
 }
 
 void tw_live_close(struct tw_live *l)
@@ -286,12 +312,15 @@ void tw_live_close(struct tw_live *l)
 		close(l->counts_fd);
 	if (l->events_fd >= 0)
 		close(l->events_fd);
+	if (l->done_fd >= 0)
+		close(l->done_fd);
 	if (l->link_fd >= 0)
 		close(l->link_fd);
 	memset(l, 0, sizeof(*l));
 	l->data_fd = -1;
 	l->counts_fd = -1;
 	l->events_fd = -1;
+	l->done_fd = -1;
 	l->link_fd = -1;
 }
 

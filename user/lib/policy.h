@@ -103,7 +103,8 @@ bool tw_policy_exit_record(const struct tw_policy *p, struct timewarp_exit_recor
 
 struct tw_live {
 	unsigned int map_id;		/* of its table */
-	int link_fd;
+	unsigned int link_id;
+	int link_fd;			/* -1 once tw_live_let_go() has closed it */
 	int data_fd;			/* parameters; -1 if it has none */
 	void *data;			/* their values, as read; may be changed */
 	void *old;			/* as read */
@@ -111,8 +112,9 @@ struct tw_live {
 	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
-	bool tells_done;		/* it tells that it is done; and how often it has, as read */
-	__u64 done;
+	int done_fd;			/* of where it tells that it is done; -1 if it never does */
+	size_t done_size;
+	long done_at, task_at;		/* TIMEWARP_DONE_VAR and TIMEWARP_TASK_VAR in it; task_at may be -1 */
 	int events_fd;			/* of what it tells; -1 if it tells nothing */
 	struct btf *btf;
 	struct tw_params params;
@@ -133,10 +135,16 @@ struct tw_live {
  */
 int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e);
 
+/* Keeps it attached no longer: for who looks at it for long */
+void tw_live_let_go(struct tw_live *l);
+
 /* Whether it is the one that is attached still: not swapped, not detached meanwhile */
 bool tw_live_is_current(const struct tw_live *l);
 
 void tw_live_close(struct tw_live *l);
+
+/* Whether it has told that it is done with what its parameters have it do, as it stands now; false if it never tells */
+bool tw_live_is_done(const struct tw_live *l);
 
 /* Reads the counters again */
 void tw_live_recount(struct tw_live *l);
