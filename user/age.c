@@ -8,7 +8,7 @@
 
 #include "age/live.h"
 #include "age/report.h"
-#include "host.h"
+#include "readiness.h"
 #include "parse.h"
 #include "twctl.h"
 #include "when.h"

@@ -14,6 +14,7 @@
 #include "exec.h"
 #include "host.h"
 #include "qemu/date.h"
+#include "readiness.h"
 #include "twctl.h"
 #include "when.h"
 

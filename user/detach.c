@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "group.h"
-#include "host.h"
+#include "readiness.h"
 #include "parse.h"
 #include "qemu/fold.h"
 #include "session/dir.h"

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host.h"
 #include "parse.h"
+#include "readiness.h"
 #include "twctl.h"
 #include "when.h"
 

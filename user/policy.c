@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "author.h"
-#include "host.h"
+#include "readiness.h"
 #include "parse.h"
 #include "twctl.h"
 

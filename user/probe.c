@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host.h"
+#include "readiness.h"
 #include "twctl.h"
 
 static bool blocks(const struct tw_check *c)

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bare.h"
 #include "host.h"
-#include "tracer.h"
-#include "twctl.h"
+#include "qualify.h"
+#include "readiness.h"
 #include "whole.h"
 
 /* A case that has not ended by then is killed, and does not hold */
@@ -29,54 +27,6 @@
 /* Four vCPUs find what two do not; a host with one CPU has two share it */
 #define LEAST_VCPUS 2
 #define MOST_VCPUS 4
-
-enum kind { CLOCKS, DEVICES, CHANGES, COSTS };
-
-struct row {
-	enum kind kind;
-	const char *mode, *factor;	/* NULL: nobody is attached */
-	char name[40];
-	struct tw_bare got;
-	bool holds;
-	struct tw_state st;		/* as it was while attached, or after the changes */
-};
-
-struct host {
-	char model[128], vendor[32], family[8], cpu_model[8], stepping[8], microcode[24], clocksource[32];
-	struct utsname kernel;
-	const char *kvm;
-	bool virtual, emulated, scales, hyperv, xen;
-	long cpus;
-	size_t other_vms;
-};
-
-struct qualify {
-	const struct tw_args *args;
-	char *vmm;
-	FILE *report;			/* or NULL */
-	struct host host;
-	struct row row[20];
-	size_t n, bad;
-	uint64_t deadline;		/* of the case that runs */
-};
-
-/* For people, and what they send in */
-static void say(const struct qualify *q, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void say(const struct qualify *q, const char *fmt, ...)
-{
-	FILE *to[] = { q->args->json ? NULL : stdout, q->report };
-	va_list ap;
-	size_t i;
-
-	for (i = 0; i < 2; i++) {
-		if (!to[i])
-			continue;
-		va_start(ap, fmt);
-		tw_vfprintf(to[i], fmt, ap);
-		va_end(ap);
-		fflush(to[i]);
-	}
-}
 
 /* ---- the host */
 
@@ -129,25 +79,6 @@ static void look_at_host(struct host *h)
 }
 
 /* Nothing of who it is, nor of what else runs on it */
-static void show_host(const struct qualify *q)
-{
-	const struct host *h = &q->host;
-
-	say(q, "twctl %s, hook ABI %d%s\n", tw_version(), tw_host_abi(), q->args->quick ? ", --quick" : "");
-	say(q, "CPU      %s (%s family %s model %s stepping %s, microcode %s), %ld of them%s\n", h->model, h->vendor,
-	    h->family, h->cpu_model, h->stepping, h->microcode, h->cpus, h->virtual ? ", in a virtual machine" : "");
-	say(q, "kernel   %s, %s, clocksource %s\n", h->kernel.release, h->kvm, h->clocksource);
-	say(q, "TSC      %s\n", h->scales ? "the CPU scales its guests'" : "the CPU does not scale its guests'");
-	if (!h->hyperv || !h->xen)
-		say(q, "KVM      built without%s%s: those clocks are not tried\n", h->hyperv ? "" : " Hyper-V",
-		    h->xen ? "" : " Xen");
-	if (h->emulated)
-		say(q, "note     under QEMU's emulation, which keeps TSC_AUX from KVM: that is not judged\n");
-	if (h->other_vms)
-		say(q, "note     %zu other VMs run here: what is late and what costs are worth less\n", h->other_vms);
-	say(q, "\n");
-}
-
 /* ---- one case */
 
 struct child {
@@ -382,104 +313,6 @@ static void run_case(struct qualify *q, struct row *r)
 	tw_words_free(&command);
 }
 
-/* ---- what comes of it */
-
-static void show_row(const struct qualify *q, const struct row *r)
-{
-	const double *f = r->got.figure;
-	char late[16], held[16], bits[40] = "";
-	size_t i;
-
-	tw_short_ns(late, sizeof(late), f[TW_BARE_LATE_NS] > 0 ? f[TW_BARE_LATE_NS] : 0);
-	tw_short_ns(held, sizeof(held), r->st.held_max_ns);
-	if (r->mode && !strcmp(r->mode, "scaled") && r->kind == CLOCKS)
-		snprintf(bits, sizeof(bits), "; ratio of %u fractional bits", r->st.tsc_frac_bits);
-	say(q, "%-7s %-24s ", r->holds ? "ok" : "not ok", r->name);
-	if (!r->holds)
-		say(q, "%zu of %u checks do not hold\n", r->got.failed.n, r->got.checks);
-	else if (r->kind == CLOCKS)
-		say(q, "clocks agree to %.0f ns in %.0f readings; %.0f timers, none early or lost, late by %s of guest time at most%s\n",
-		    f[TW_BARE_APART_NS], f[TW_BARE_READINGS], f[TW_BARE_TIMERS], late, bits);
-	else if (r->kind == DEVICES)
-		say(q, "%.0f timers, none early or lost, late by %s of guest time at most\n", f[TW_BARE_TIMERS], late);
-	else if (r->kind == CHANGES)
-		say(q, "no step in %.0f readings, clocks agree to %.0f ns; vCPUs held for %s at most\n",
-		    f[TW_BARE_READINGS], f[TW_BARE_APART_NS], held);
-	else
-		say(q, "a reading takes: TSC %.1f ns, kvmclock %.1f ns\n", f[TW_BARE_TSC_READ_NS],
-		    f[TW_BARE_KVMCLOCK_READ_NS]);
-	for (i = 0; i < r->got.failed.n; i++)
-		say(q, "%-7s %-24s %s\n", "", "", r->got.failed.v[i]);
-}
-
-static void write_number(struct tw_json *j, const char *key, double value)
-{
-	if (value < 0)
-		tw_json_null(j, key);
-	else
-		tw_json_u64(j, key, value + 0.5);
-}
-
-static void write_row(struct tw_json *j, const struct row *r)
-{
-	const double *f = r->got.figure;
-	size_t i;
-
-	tw_json_open(j, NULL, '{');
-	tw_json_str(j, "name", r->name);
-	tw_json_str(j, "tsc_mode", r->mode);
-	tw_json_str(j, "factor", r->factor);
-	tw_json_bool(j, "holds", r->holds);
-	tw_json_int(j, "made", r->got.checks);
-	tw_json_open(j, "failed", '[');
-	for (i = 0; i < r->got.failed.n; i++)
-		tw_json_str(j, NULL, r->got.failed.v[i]);
-	tw_json_close(j, ']');
-	tw_json_u64(j, "held_max_ns", r->st.held_max_ns);
-	tw_json_int(j, "tsc_frac_bits", r->st.tsc_frac_bits);
-	write_number(j, "readings", f[TW_BARE_READINGS]);
-	write_number(j, "apart_ns", f[TW_BARE_APART_NS]);
-	write_number(j, "line_ns", f[TW_BARE_LINE_NS]);
-	write_number(j, "rate_off_ppb", f[TW_BARE_RATE_PPM] * 1000);
-	write_number(j, "fired", f[TW_BARE_TIMERS]);
-	write_number(j, "late_max_ns", f[TW_BARE_LATE_NS]);
-	write_number(j, "tsc_read_ps", f[TW_BARE_TSC_READ_NS] * 1000);
-	write_number(j, "kvmclock_read_ps", f[TW_BARE_KVMCLOCK_READ_NS] * 1000);
-	tw_json_close(j, '}');
-}
-
-static void print_json(const struct qualify *q)
-{
-	const struct host *h = &q->host;
-	struct tw_json j = { .f = stdout };
-	size_t i;
-
-	tw_json_open(&j, NULL, '{');
-	tw_json_bool(&j, "qualified", !q->bad);
-	tw_json_bool(&j, "quick", q->args->quick);
-	tw_json_str(&j, "version", tw_version());
-	tw_json_int(&j, "kernel_abi", tw_host_abi());
-	tw_json_str(&j, "cpu_model", h->model);
-	tw_json_str(&j, "cpu_vendor", h->vendor);
-	tw_json_str(&j, "cpu_family", h->family);
-	tw_json_str(&j, "cpu_number", h->cpu_model);
-	tw_json_str(&j, "cpu_stepping", h->stepping);
-	tw_json_str(&j, "microcode", h->microcode);
-	tw_json_int(&j, "cpus", h->cpus);
-	tw_json_bool(&j, "in_vm", h->virtual);
-	tw_json_str(&j, "kernel", h->kernel.release);
-	tw_json_str(&j, "kvm_module", h->kvm);
-	tw_json_str(&j, "host_clocksource", h->clocksource);
-	tw_json_bool(&j, "tsc_scaling", h->scales);
-	tw_json_int(&j, "other_vms", h->other_vms);
-	tw_json_open(&j, "cases", '[');
-	for (i = 0; i < q->n; i++)
-		write_row(&j, &q->row[i]);
-	tw_json_close(&j, ']');
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
-}
-
 /* ---- all of them */
 
 static void add(struct qualify *q, enum kind kind, const char *mode, const char *factor)
@@ -523,7 +356,7 @@ static int list_cases(struct qualify *q, struct tw_err *e)
 
 static int interrupted(const struct qualify *q, struct tw_err *e)
 {
-	say(q, "interrupted: not all cases have run\n");
+	tw_qualify_say(q, "interrupted: not all cases have run\n");
 	tw_fail(e, TW_FAILED, "cannot qualify this host");
 	tw_fact(e, "it was interrupted");
 	return tw_cure(e, "nothing of it is left; run it again");
@@ -537,15 +370,15 @@ static int run_all(struct qualify *q, struct tw_err *e)
 		run_case(q, &q->row[i]);
 		if (tw_stop)
 			return interrupted(q, e);
-		show_row(q, &q->row[i]);
+		tw_qualify_show_row(q, &q->row[i]);
 		q->bad += !q->row[i].holds;
 	}
 	if (q->bad)
-		say(q, "\n%zu of %zu cases do not hold on this host\n", q->bad, q->n);
+		tw_qualify_say(q, "\n%zu of %zu cases do not hold on this host\n", q->bad, q->n);
 	else
-		say(q, "\nall %zu cases hold on this host\n", q->n);
+		tw_qualify_say(q, "\nall %zu cases hold on this host\n", q->n);
 	if (q->args->json)
-		print_json(q);
+		tw_qualify_write(q);
 	return q->bad ? TW_THRESHOLD : TW_OK;
 }
 
@@ -574,7 +407,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	signal(SIGCHLD, SIG_DFL);
 	tw_catch_stop();
 	if (!status) {
-		show_host(&q);
+		tw_qualify_show_host(&q);
 		status = run_all(&q, e);
 	}
 	for (i = 0; i < q.n; i++)

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "command.h"
-#include "host.h"
+#include "readiness.h"
 #include "launch.h"
 #include "parse.h"
 #include "twctl.h"

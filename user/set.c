@@ -6,6 +6,7 @@
 #include "host.h"
 #include "parse.h"
 #include "qemu/date.h"
+#include "readiness.h"
 #include "twctl.h"
 
 static int assign_all(const struct tw_args *args, struct tw_live *l, struct tw_err *e)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "host.h"
+#include "readiness.h"
 #include "parse.h"
 #include "twctl.h"
 

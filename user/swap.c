@@ -8,6 +8,7 @@
 #include "parse.h"
 #include "qemu/date.h"
 #include "qemu/probes.h"
+#include "readiness.h"
 #include "twctl.h"
 
 /* What the probes tell that were there before it, it is told as well */

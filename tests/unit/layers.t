@@ -29,12 +29,57 @@ edges() {
 
 none 'the library includes nothing of the verbs' < <(
 	edges | awk '$1 ~ "^user/lib/" && $2 !~ "^user/lib/"')
-none 'what knows QEMU knows nothing of sessions' < <(
-	edges | awk '$1 ~ "^user/lib/qemu/" && $2 ~ "^user/lib/session/"')
+# The library's layers, the lowest first: a file, NAME.c, NAME.h or NAME_priv.h, includes what is below its own, and nothing
+# beside it or above. Those of a folder that stands as a whole may include each other, but not in a circle.
+layers='
+code examples exec parse terminal text trace_names qemu/keeper
+age/talk judge/* host json print proc qemu/cmdline qemu/image when
+btf err qemu/hold session/lock trace_places
+command dry/machine params search state threshold vm whole
+author bare dry/object journal kvmstat launch policy qemu/layout rate selector warps
+awake session/dir world
+clock_reads diagnose dry/drive group qemu/probes refusal roster
+clocks live qemu/date qemu/fold
+session/session
+readiness session/attachment
+tracer
+perfetto rows trace_stats
+metrics
+age/*
+'
+none 'files of the library include only what is in a layer below theirs' < <(
+	edges | awk -v layers="$layers" '
+	function room(file) {
+		sub("^user/lib/", "", file)
+		sub("[.][ch]$", "", file)
+		sub("_priv$", "", file)
+		if (file in level)
+			return file
+		sub("/.*", "/*", file)
+		return file
+	}
+	BEGIN {
+		n = split(layers, line, "\n")
+		for (i = 1; i <= n; i++)
+			for (k = split(line[i], name, " "); k; k--)
+				level[name[k]] = i
+	}
+	$1 ~ "^user/lib/" && $2 ~ "^user/lib/" {
+		from = room($1)
+		to = room($2)
+		if (!(from in level) || !(to in level))
+			print "in no layer: " (from in level ? $2 : $1)
+		else if (from != to && level[from] <= level[to])
+			print $1 " includes " $2
+	}')
+none '... all of which are there' < <(
+	for name in $layers; do compgen -G "user/lib/$name.[ch]" >/dev/null || compgen -G "user/lib/$name" >/dev/null || echo "$name"; done)
+none 'no file of the library is longer than 600 lines, nor a verb' < <(
+	wc -l user/*.c user/lib/*.c user/lib/*/*.c | awk '$2 != "total" && $1 > 600')
 none 'no header includes itself in a circle' < <(
 	edges | awk '$1 ~ /\.h$/ && $2 ~ /\.h$/' | tsort 2>&1 >/dev/null)
 none 'a verb knows the others by the table alone' < <(
-	edges | awk '$1 !~ "^user/lib/" && $1 ~ /\.c$/ && $2 !~ "^user/(lib/|twctl.h|attached.h)"')
+	edges | awk '$1 !~ "^user/lib/" && $1 ~ /\.c$/ && $2 !~ "^user/(lib/|twctl.h|attached.h|qualify.h)"')
 
 # Objects that users give are not known when twctl is compiled
 none 'only policies are opened, and looked into, by name: what is of twctl itself has a skeleton' < <(

@@ -9,7 +9,7 @@
 
 #include "parse.h"
 #include "trace.h"
-#include "tracer.h"
+#include "trace_names.h"
 
 const char *tw_severity_name(enum tw_severity s)
 {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tracer.h"
+#include "trace_names.h"
 
 static const char *const sources[] = {
 	[TRACE_ONESHOT] = "oneshot",

@@ -12,13 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "diagnose.h"
 #include "host.h"
 #include "policy_priv.h"
 #include "proc.h"
+#include "readiness.h"
 #include "btf.h"
 #include "qemu/cmdline.h"
 #include "trace_math.h"
+#include "trace_places.h"
 #include "trace_unit.h"
 #include "trace.skel.h"
 
@@ -41,132 +42,6 @@ struct tw_vmms {
 	} *v;
 	size_t n;
 };
-
-static bool module_param_on(const char *path)
-{
-	char *text = tw_read_file(path, NULL);
-	bool on = text && (*text == 'Y' || *text == '1');
-
-	free(text);
-	return on;
-}
-
-static bool has_apicv(void)
-{
-	return module_param_on("/sys/module/kvm_intel/parameters/enable_apicv") ||
-	       module_param_on("/sys/module/kvm_amd/parameters/avic");
-}
-
-/* Among a module's own types: libbpf would go through all of vmlinux's first, each time */
-static bool own_type(const struct btf *btf, const char *name, unsigned int kind)
-{
-	const struct btf *base = btf ? btf__base_btf(btf) : NULL;
-	unsigned int id = base ? btf__type_cnt(base) : 1, n = btf ? btf__type_cnt(btf) : 0;
-
-	for (; id < n; id++) {
-		const struct btf_type *t = btf__type_by_id(btf, id);
-
-		if (btf_kind(t) == kind && !strcmp(btf__name_by_offset(btf, t->name_off), name))
-			return true;
-	}
-	return false;
-}
-
-/* Functions of all modules of KVM, by name */
-static bool kernel_has_func(const char *name)
-{
-	static const char *const modules[] = { "kvm_amd", "kvm_intel" };
-	static struct btf *btf[2];
-	const struct btf *kvm = tw_host_kvm_btf();
-	struct btf *base = (struct btf *)(kvm ? btf__base_btf(kvm) : NULL);
-	size_t i;
-
-	if (own_type(kvm, name, BTF_KIND_FUNC))
-		return true;
-	for (i = 0; base && i < 2; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", modules[i]);
-		if (!btf[i])
-			btf[i] = btf__parse_split(path, base);
-		if (own_type(btf[i], name, BTF_KIND_FUNC))
-			return true;
-	}
-	return false;
-}
-
-static bool kernel_has_tracepoint(const char *name)
-{
-	const struct btf *kvm = tw_host_kvm_btf();
-	char type[64];
-
-	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	return own_type(kvm, type, BTF_KIND_TYPEDEF);
-}
-
-static void leave_out(struct tw_tracer *t, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < t->missing.n; i++)
-		if (!strcmp(t->missing.v[i], name))
-			return;
-	tw_strings_add(&t->missing, tw_strdup(name));
-}
-
-static bool left_out(const struct tw_tracer *t, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < t->missing.n; i++)
-		if (!strcmp(t->missing.v[i], name))
-			return true;
-	return false;
-}
-
-/* Of two programs for two kinds of CPU, one is always without a place: no loss */
-static bool is_other_cpu(const struct tw_trace_bpf *skel, const struct bpf_program *p)
-{
-	return p == skel->progs.svm_entry || p == skel->progs.vmx_entry;
-}
-
-static void choose_programs(struct tw_tracer *t)
-{
-	const struct tw_trace_bpf *skel = t->skel;
-	struct bpf_program *p;
-
-	bpf_object__for_each_program(p, skel->obj) {
-		const char *sec = bpf_program__section_name(p), *func = strchr(sec, '/');
-		bool wanted = !left_out(t, bpf_program__name(p));
-
-		func = func ? func + 1 : sec;
-		if (!strncmp(sec, "fentry/", 7) || !strncmp(sec, "fexit/", 6)) {
-			if (!kernel_has_func(func)) {
-				wanted = false;
-				if (!is_other_cpu(skel, p))
-					leave_out(t, bpf_program__name(p));
-			}
-		} else if (p == skel->progs.apicv_entry) {
-			wanted = wanted && has_apicv();
-		} else if (!strncmp(func, "kvm_timewarp_", 13)) {
-			/* A kernel without the patch has no timelines: no loss */
-			wanted = wanted && kernel_has_tracepoint(func);
-		}
-		if (!t->opts.armed && p == skel->progs.lapic_armed)
-			wanted = false;
-		bpf_program__set_autoload(p, wanted);
-	}
-}
-
-void tw_tracer_unplaced(struct tw_strings *names)
-{
-	struct tw_tracer t = { .skel = tw_trace_bpf__open() };
-
-	if (t.skel)
-		choose_programs(&t);
-	tw_trace_bpf__destroy(t.skel);
-	*names = t.missing;
-}
 
 /* The type that a function of KVM's takes a pointer to as its first argument */
 static bool kernel_func_takes(const char *func, const char *type)
@@ -230,7 +105,7 @@ static void configure(struct tw_tracer *t)
 	cfg->cfg_tk_fast = t->tk_fast;
 	cfg->cfg_parts = t->opts.parts;
 	trace_bucket_fill(cfg->cfg_bucket);
-	cfg->cfg_apicv = has_apicv();
+	cfg->cfg_apicv = tw_places_have_apicv();
 	cfg->cfg_irq_entry = kernel_func_takes("kvm_ioapic_set_irq", "kvm_kernel_irq_routing_entry");
 }
 
@@ -258,9 +133,9 @@ static bool blame(struct tw_tracer *t)
 	bpf_object__for_each_program(p, t->skel->obj) {
 		const char *log = bpf_program__log_buf(p, &size);
 
-		if (!*log || left_out(t, bpf_program__name(p)))
+		if (!*log || tw_places_left_out(&t->missing, bpf_program__name(p)))
 			continue;
-		leave_out(t, bpf_program__name(p));
+		tw_places_leave_out(&t->missing, bpf_program__name(p));
 		tw_bpf_show(log);
 		return true;
 	}
@@ -279,7 +154,7 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 		t->skel = tw_trace_bpf__open_opts(&opts);
 		if (!t->skel)
 			break;
-		choose_programs(t);
+		tw_places_choose(t->skel, t->opts.armed, &t->missing);
 		configure(t);
 		give_logs(t);
 		err = tw_trace_bpf__load(t->skel);
@@ -313,7 +188,7 @@ static int attach(struct tw_tracer *t, struct tw_err *e)
 		if (*p->link)
 			attached++;
 		else
-			leave_out(t, p->name);
+			tw_places_leave_out(&t->missing, p->name);
 	}
 	if (attached)
 		return TW_OK;

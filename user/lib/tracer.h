@@ -10,6 +10,7 @@
 #include "err.h"
 #include "text.h"
 #include "trace.h"
+#include "trace_names.h"
 #include "vm.h"
 
 struct ring_buffer;
@@ -55,9 +56,6 @@ int tw_tracer_start(struct tw_tracer *t, const struct tw_tracer_opts *opts, stru
 
 void tw_tracer_stop(struct tw_tracer *t);
 
-/* The programs that this kernel has no place for, without loading any; names to be freed */
-void tw_tracer_unplaced(struct tw_strings *names);
-
 /* A vCPU's or VM's part in a snapshot */
 struct tw_unit {
 	uint32_t id;
@@ -102,27 +100,5 @@ bool tw_tracer_all_gone(const struct tw_tracer *t, const struct tw_snapshot *s);
 void tw_tracer_losses(const struct tw_tracer *t, uint64_t *events, uint64_t *units);
 
 int tw_tracer_ring_fd(const struct tw_tracer *t);
-
-const char *tw_source_name(unsigned int source);
-const char *tw_part_name(unsigned int part);
-const char *tw_cause_name(unsigned int cause);
-const char *tw_kind_name(unsigned int kind);
-const char *tw_loss_name(unsigned int loss);
-/* What a TRACE_EV_SEGMENT did to the timeline */
-const char *tw_change_name(const struct trace_event *ev);
-
-/* What a program of bpf/trace shows, for people: "Xen's timers" */
-const char *tw_subject_name(const char *program);
-
-/* The number of a source's name; -1 if there is no such */
-int tw_source_parse(const char *name);
-
-/* What happens to ticks that cannot be delivered, in QEMU's words, or "-" */
-const char *tw_lost_policy(unsigned int source, const struct trace_stats *s);
-
-/* ns in at most 6 characters: "123ns", "12.3us", "1.23ms", "4.5s" */
-const char *tw_short_ns(char *buf, size_t size, uint64_t ns);
-/* A count in at most width characters: "12345", "123k", "12M" */
-const char *tw_short_count(char *buf, size_t size, uint64_t n, int width);
 
 #endif /* TW_TRACER_H */
