@@ -221,8 +221,8 @@ static int kvm_timewarp_check_member(const struct btf_type *t, const struct btf_
 
 static int kvm_timewarp_validate(void *kdata)
 {
-	static const char of_names[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				       "0123456789_.-";
+	static const char of_names[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 	struct kvm_timewarp_ops *ops = kdata;
 	size_t len = strnlen(ops->name, sizeof(ops->name));
 
