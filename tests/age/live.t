@@ -69,6 +69,17 @@ ok($rc == 0 || $rc == 10, '--resume goes on') or diag($rc, $out);
 @s = samples('cut');
 cmp_ok(abs($s[-1]{t} - $first->{t} - 4 * $day), '<', 120, 'to where the span ends, from where it began');
 
+# Killed, as by the end of its host: nothing is left attached, and it is gone on with
+$p = twctl_spawn('age', '--vm', 'age', '--span', '400d', '--report', "$dir/killed");
+wait_until(120, sub { (slurp("$dir/killed/samples.ndjson") // '') =~ /(.*"sample".*\n){3}/ });
+kill 'KILL', $p->{pid};
+finish($p);
+ok(until_state($pid, 'attached', 0), 'SIGKILL to age: what it had attached is detached');
+is(ended('killed'), undef, '... its recording has no end');
+($rc, $out) = twctl_within(300, 'age', '--vm', 'age', '--span', '2d', '--report', "$dir/killed", '--resume');
+ok($rc == 0 || $rc == 10, '... and --resume goes on') or diag($rc, $out);
+is(ended('killed'), 'span', '... to the end of the span');
+
 # Refused, and nothing changed
 ($rc, $out) = twctl_within(60, 'age', '--vm', 'age', '--until', '2001-01-01', '--report', "$dir/past");
 is($rc, 5, 'a date that has passed is refused');

@@ -5,11 +5,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,23 +20,31 @@
 /* What a system under load does to its timers anyway; a leap then serves all that fall due within it */
 #define SLACK "slack=1s"
 
-extern char **environ;
+/* In the child; whoever kills us leaves nothing attached: it is told to end, and puts all back */
+static void become(const char *const *argv, int said, pid_t parent)
+{
+	int nothing = open("/dev/null", O_RDWR);
+
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent || nothing < 0)
+		_exit(TW_FAILED);
+	dup2(nothing, 0);
+	dup2(nothing, 1);
+	if (said >= 0)
+		dup2(said, 2);
+	execv(SELF, (char **)argv);
+	_exit(TW_FAILED);
+}
 
 /* Runs ourselves with @argv; stderr goes to a file in memory, of which *said is the descriptor */
 static pid_t spawn(const char *const *argv, int *said)
 {
-	posix_spawn_file_actions_t a;
-	pid_t pid = -1;
+	pid_t parent = getpid(), pid;
 
 	*said = memfd_create("twctl", MFD_CLOEXEC);
-	posix_spawn_file_actions_init(&a);
-	posix_spawn_file_actions_addopen(&a, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&a, 1, "/dev/null", O_WRONLY, 0);
-	if (*said >= 0)
-		posix_spawn_file_actions_adddup2(&a, *said, 2);
-	if (posix_spawn(&pid, SELF, &a, NULL, (char **)argv, environ))
-		pid = -1;
-	posix_spawn_file_actions_destroy(&a);
+	pid = fork();
+	if (!pid)
+		become(argv, *said, parent);
 	return pid;
 }
 
