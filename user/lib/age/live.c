@@ -161,11 +161,23 @@ static bool wait_for(struct life *f, double next)
 	}
 }
 
+/* It does not go on to the next sample, for the reason @e or one that is behind it */
+static void stops(struct life *f, const struct tw_err *e)
+{
+	struct tw_state st;
+	char why[224];
+	int status;
+
+	if (!read_state(f, &st))
+		return breaks(f);
+	status = tw_drive_ended(&f->drive, &st, why, sizeof(why));
+	fails(f, status ? status : e->status, status ? why : e->fact);
+}
+
 static void live(struct life *f)
 {
 	double next = f->now + f->l->every;
 	struct tw_err e = { 0 };
-	struct tw_state st;
 
 	f->moved = host_now();
 	while (!*f->reason) {
@@ -180,12 +192,8 @@ static void live(struct life *f)
 			ends(f, "span");
 		while (next <= f->now)
 			next += f->l->every;
-		if (*f->reason || !tw_drive_on(&f->drive, fmin(next, f->end) - f->now, &e))
-			continue;
-		if (read_state(f, &st))
-			fails(f, e.status, e.fact);
-		else
-			breaks(f);
+		if (!*f->reason && tw_drive_on(&f->drive, fmin(next, f->end) - f->now, &e))
+			stops(f, &e);
 	}
 	tw_err_free(&e);
 }
