@@ -9,6 +9,7 @@
 #include "clocks.h"
 #include "host.h"
 #include "parse.h"
+#include "qemu/cmdline.h"
 #include "qemu/date.h"
 #include "when.h"
 
@@ -234,6 +235,20 @@ void tw_tell_planned(const struct attachment *a, unsigned int mode)
 	fflush(stdout);
 }
 
+/* By which what keeps a guest's clock right can reach the host's time; whether there is such a thing cannot be seen */
+static bool has_network(const struct tw_vm *vm)
+{
+	struct tw_qemu_time q = { 0 };
+	size_t len;
+	char *argv = tw_read_cmdline(vm->pid, &len);
+	bool is_qemu = argv && tw_is_qemu(argv, vm->comm);
+
+	if (is_qemu)
+		tw_qemu_time_parse(argv, len, &q);
+	free(argv);
+	return is_qemu && q.network;
+}
+
 void tw_tell_attached(const struct attachment *a)
 {
 	unsigned int i;
@@ -251,6 +266,10 @@ void tw_tell_attached(const struct attachment *a)
 		report_json(a, &st, known);
 	else
 		report(a, &st, known);
+	for (i = 0; known && st.asked.num != st.asked.den && i < a->made.nr_vms; i++)
+		if (has_network(a->made.session[i].vm))
+			tw_fprintf(stderr, "twctl: VM %s has a network: an NTP client in it works against the factor; "
+				   "stop chrony, ntpd or systemd-timesyncd there\n", a->made.session[i].vm->id);
 }
 
 void tw_tell_swapped(const struct attachment *a, const char *old)

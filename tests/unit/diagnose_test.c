@@ -90,8 +90,8 @@ static void each_provoked(void **state)
 		ROW("-cpu\0host", "rtc no-invtsc " PTP),
 		ROW("-cpu\0host,invtsc,tsc-frequency=1000000000", ALWAYS "tsc-frequency "),
 		ROW("-accel\0kvm,xen-version=0x4000a", ALWAYS),
-		ROW("-netdev\0user,id=n", "network " ALWAYS),
-		ROW("-nic\0user", "network " ALWAYS),
+		ROW("-netdev\0user,id=n", "network ntp " ALWAYS),
+		ROW("-nic\0user", "network ntp " ALWAYS),
 		ROW("-nic\0none", ALWAYS),
 		ROW("-device\0virtserialport,name=org.qemu.guest_agent.0", "guest-agent " ALWAYS),
 		ROW("-device\0{\"driver\":\"virtserialport\",\"name\":\"org.qemu.guest_agent.0\"}",
@@ -110,7 +110,7 @@ static void each_provoked(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(rows); i++)
 		assert_string_equal(of_cmdline(rows[i].words, rows[i].len), rows[i].expect);
-	assert_string_equal(OF("qemu"), "network rtc no-invtsc " PTP "rtc-discard ");
+	assert_string_equal(OF("qemu"), "network ntp rtc no-invtsc " PTP "rtc-discard ");
 }
 
 static void host_provoked(void **state)

@@ -330,8 +330,12 @@ static void judge_outside(const struct tw_qemu_time *q, struct list *l)
 		    "-global ICH9-LPC.enable_tco=off, or leave RuntimeWatchdogSec off",
 		    "the guest has q35's own watchdog (iTCO)");
 	if (q->network)
-		add(l, "network", TW_LEAK, "NTP works against the factor; TLS peers see other dates",
-		    "stop chrony, ntpd or systemd-timesyncd in the guest", "the guest has a network");
+		add(l, "network", TW_LEAK, "TLS peers and whoever else tells the date see another one",
+		    "leave out -nic and -netdev, or give it a network with servers that are warped alike", "the guest has a network");
+	if (q->network)
+		add(l, "ntp", TW_LEAK, "if it has an NTP client, that works against the factor: below some 8 % it cancels it, above it steps the clock",
+		    "stop chrony, ntpd or systemd-timesyncd in the guest; which it has cannot be seen from outside",
+		    "by its network the guest can reach the host's time");
 }
 
 const char *tw_clocks_offered(const struct tw_qemu_time *q, char *buf, size_t size)
