@@ -547,7 +547,7 @@ const struct tw_verb tw_verb_policy = {
 	.name = "policy",
 	.synopsis = "new NAME | build FILE [-o FILE] | inspect POLICY |\n"
 		    "                    check POLICY [--count N] | list |\n"
-		    "                    run POLICY [--from DATE] [--span TIME] [--param NAME=VALUE]...",
+		    "                    run POLICY [--from DATE] [--span TIME] [--param P=V]...",
 	.summary = "write, build, look at and check policies",
 	.more = "new      writes NAME.bpf.c, which compiles\n"
 		"build    makes NAME.bpf.o of NAME.bpf.c, with clang and the flags it takes\n"
@@ -557,10 +557,10 @@ const struct tw_verb tw_verb_policy = {
 		"         for (status 5). An object, and on a patched host a source as well: asks\n"
 		"         the verifier\n"
 		"list     shows what is installed, and what is attached\n"
-		"run      dry, without a VM: goes through a span of guest time and shows with which\n"
-		"         factors, and what host time it takes. It interprets the object, and takes the\n"
-		"         host for one that is never late, and the guest for one that waits, with a\n"
-		"         timer each minute and quiet devices; or with --busy never waits\n"
+		"run      dry, without a VM: goes through a span of guest time and shows with\n"
+		"         which factors, and what host time it takes. It interprets the\n"
+		"         object. The host is taken for one that is never late, the guest for one\n"
+		"         that waits, with a timer each minute and quiet devices; --busy: never\n"
 		"\n"
 		"A POLICY is a file or a name. A name is NAME.bpf.o in $TIMEWARP_POLICY_PATH\n"
 		"(directories, separated by ':'), without it in /usr/local/lib/timewarp/policies\n"
