@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "age/talk_virsh.h"
+#include "age/talk_priv.h"
 #include "text.h"
 
 #define ANSWER_MAX (16 << 20)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "age/talk_virsh.h"
+#include "age/talk_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
