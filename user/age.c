@@ -60,10 +60,11 @@ static int read_live(const struct tw_args *args, struct tw_live_age *l, struct t
 	if (!args->span == !args->until)
 		return usage(e, args->span ? "both --span and --until are given" : "it is not said how long",
 			     "add --span 1y or --until DATE");
-	if (read_span("--span", args->span, &l->span, e) || read_span("--every", args->every, &l->every, e))
+	if (read_span(args->age ? "--age" : "--span", args->span, &l->span, e) || read_span("--every", args->every, &l->every, e))
 		return e->status;
 	if (!args->samples && !args->report)
-		return usage(e, "it is not said where to record", "add --report DIR, or --samples FILE");
+		return usage(e, "it is not said where to record",
+			     args->age ? "add --report DIR" : "add --report DIR, or --samples FILE");
 	if (args->until && tw_parse_date(args->until, &ns, &why)) {
 		tw_fail(e, TW_USAGE, "cannot age");
 		tw_fact(e, "--until %s is %s", TW_QUOTE(args->until), why);
@@ -88,6 +89,17 @@ static int check(const struct tw_args *args, struct tw_age_options *o, struct tw
 	    args->params.n)
 		return usage(e, "nothing lives without --vm", "add --vm VM to age a guest");
 	return TW_OK;
+}
+
+int tw_age_check(const struct tw_args *args, struct tw_err *e)
+{
+	struct tw_live_age l = { 0 };
+	struct tw_age_options o;
+	struct tw_args a = *args;
+
+	a.vm = "";
+	a.span = args->age;
+	return check(&a, &o, &l, e);
 }
 
 static int live(const struct tw_args *args, const char *path, struct tw_live_age *l, struct tw_err *e)

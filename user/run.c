@@ -3,7 +3,7 @@
  * twctl run: a VM under a policy from its first instruction.
  *
  * QEMU is a child of ours, and so is who attaches: attach itself, in a process of its own, which stays
- * until the VM has gone. We wait for both, and for Ctrl-C.
+ * until the VM has gone; and with --age, age. We wait for all of them, and for Ctrl-C.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,44 +19,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "command.h"
-#include "readiness.h"
-#include "launch.h"
 #include "parse.h"
-#include "twctl.h"
+#include "readiness.h"
+#include "run.h"
 #include "when.h"
 
 #define GRACE_NS 60000000000ULL
 #define QUIT_NS 10000000000ULL
 #define AGAIN_NS 1000000000ULL
-#define ATTACH_ENDS_NS 30000000000ULL
+#define CHILDREN_END_NS 30000000000ULL
 /* As KVM's hook lets a guest that has not run yet leap, less what it takes to get there */
 #define MAX_AHEAD_NS (36524ULL * 86400 * 1000000000)
 #define MEMORY_MIB 2048
 #define CPUS 2
-
-enum phase {
-	STARTING,
-	LIVES,
-	SHUTS_DOWN,		/* the guest was asked to */
-	QUITS,			/* QEMU was */
-};
-
-struct run {
-	struct tw_going going;	/* first: attach gives it back */
-	const struct tw_args *args;
-	struct tw_owner owner;
-	struct tw_launch qemu;
-	struct tw_words command;
-	char *folder;
-	pid_t attacher;		/* 0: has ended */
-	int ready;		/* pipe: it says when the guest lives; -1: it has */
-	int say_ready;
-	int attach_status, qemu_status;
-	enum phase phase;
-	bool lived;
-	uint64_t grace, deadline;	/* deadline: 0 for none */
-};
 
 /* ---- the command line */
 
@@ -128,6 +103,11 @@ static int check(const struct tw_args *args, uint64_t *grace, struct tw_err *e)
 	if (args->image && args->operands.n && *args->operands.v[0] != '-')
 		return usage(e, "with --image what follows is for QEMU, and begins with an option",
 			     "leave out --image, or QEMU's name");
+	if (!args->age && (args->report || args->every || args->workload || args->baseline))
+		return usage(e, "--report, --every, --workload and --baseline are of --age",
+			     "add --age SPAN, or leave them out");
+	if (args->age && tw_age_check(args, e))
+		return e->status;
 	*grace = GRACE_NS;
 	if (args->grace && tw_args_duration("run a guest", "--grace", args->grace, grace, e))
 		return e->status;
@@ -172,7 +152,7 @@ static int find_format(struct tw_image *i, struct tw_err *e)
 	return TW_OK;
 }
 
-static int compose(struct run *r, struct tw_image *i, struct tw_err *e)
+static int compose(struct tw_run *r, struct tw_image *i, struct tw_err *e)
 {
 	const struct tw_args *args = r->args;
 	char *name = NULL;
@@ -192,7 +172,7 @@ static int compose(struct run *r, struct tw_image *i, struct tw_err *e)
 	return TW_OK;
 }
 
-static int complete(struct run *r, struct tw_err *e)
+static int complete(struct tw_run *r, struct tw_err *e)
 {
 	struct tw_command_start s = {
 		.name = r->args->image ? NULL : r->args->vm_name,
@@ -206,7 +186,7 @@ static int complete(struct run *r, struct tw_err *e)
 	return tw_command_start(&s, &r->command, e);
 }
 
-static void show_command(const struct run *r)
+static void show_command(const struct tw_run *r)
 {
 	struct tw_json j = { .f = stdout };
 	char *text;
@@ -229,87 +209,15 @@ static void show_command(const struct run *r)
 	fflush(stdout);
 }
 
-/* ---- who attaches */
-
-static int go(struct tw_going *g, struct tw_err *e)
-{
-	return tw_launch_cont(&((struct run *)g)->qemu, e);
-}
-
-static void gone(struct tw_going *g)
-{
-	struct run *r = (struct run *)g;
-
-	tw_talk_close(&r->qemu.talk);
-	if (write(r->say_ready, "", 1) == 1)
-		close(r->say_ready);
-}
-
-/* Nothing is lost: it has not run, or for a moment */
-static void lost(struct tw_going *g)
-{
-	tw_launch_kill(&((struct run *)g)->qemu);
-}
-
-static void be_attacher(struct run *r)
-{
-	struct tw_args args = *r->args;
-	struct tw_err e = { 0 };
-	char vm[24];
-	sigset_t none;
-	int status;
-
-	/* Ctrl-C is not for it: it would detach. What it says is for the terminal still. */
-	setpgid(0, 0);
-	signal(SIGTTOU, SIG_IGN);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	close(r->ready);
-	snprintf(vm, sizeof(vm), "%d", r->qemu.pid);
-	args.vm = vm;
-	args.going = &r->going;
-	args.operands = (struct tw_strings){ 0 };
-	if (!args.factor && !args.policy)
-		args.factor = "1";
-	r->going = (struct tw_going){ go, gone, lost };
-	status = tw_find_verb("attach")->run(&args, &e);
-	if (status && *e.what)
-		tw_err_print(&e, args.json);
-	fflush(stdout);
-	_exit(status);
-}
-
-static int start_attacher(struct run *r, struct tw_err *e)
-{
-	int ends[2];
-
-	fflush(stdout);
-	if (pipe2(ends, O_CLOEXEC)) {
-		tw_fail(e, TW_FAILED, "cannot run a guest");
-		return tw_fact(e, "pipe: %s", strerror(errno));
-	}
-	r->ready = ends[0];
-	r->say_ready = ends[1];
-	r->attacher = fork();
-	if (!r->attacher)
-		be_attacher(r);
-	close(r->say_ready);
-	if (r->attacher > 0)
-		return TW_OK;
-	r->attacher = 0;
-	tw_fail(e, TW_FAILED, "cannot run a guest");
-	return tw_fact(e, "fork: %s", strerror(errno));
-}
-
 /* ---- what happens meanwhile */
 
-static void tell(const struct run *r, const char *text)
+static void tell(const struct tw_run *r, const char *text)
 {
 	if (!r->args->json)
 		tw_fprintf(stderr, "twctl: %s\n", text);
 }
 
-static void quit(struct run *r)
+static void quit(struct tw_run *r)
 {
 	/* who attaches may be talking with the monitor */
 	if (r->phase == STARTING)
@@ -320,10 +228,21 @@ static void quit(struct run *r)
 	r->deadline = tw_now_ns() + QUIT_NS;
 }
 
-static void stop(struct run *r)
+/* It ends its report first, once */
+static bool stop_ager(struct tw_run *r)
+{
+	if (!r->ager || r->age_stops)
+		return false;
+	r->age_stops = true;
+	return !kill(r->ager, SIGINT);
+}
+
+static void stop(struct tw_run *r)
 {
 	switch (r->phase) {
 	case LIVES:
+		if (stop_ager(r))
+			break;
 		tell(r, "shutting the guest down; Ctrl-C again ends it at once");
 		tw_launch_powerdown(&r->qemu);
 		r->phase = SHUTS_DOWN;
@@ -338,14 +257,32 @@ static void stop(struct run *r)
 	}
 }
 
-static void run_late(struct run *r)
+static void run_late(struct tw_run *r)
 {
 	if (r->phase == SHUTS_DOWN)
 		tell(r, "the guest has not shut down in time; QEMU ends now");
 	stop(r);
 }
 
-static void take_ready(struct run *r)
+/* The guest lives: now, or when who attached it has ended, age begins */
+static void begin_to_age(struct tw_run *r)
+{
+	struct tw_err e = { 0 };
+
+	if (!r->args->age || r->aged || r->phase != LIVES)
+		return;
+	if (r->attacher && !tw_run_ages_as_it_is(r->args)) {
+		kill(r->attacher, SIGINT);
+	} else if (tw_run_age(r, &e)) {
+		tw_err_print(&e, r->args->json);
+		r->aged = true;
+		r->age_status = e.status;
+		stop(r);
+	}
+	tw_err_free(&e);
+}
+
+static void take_ready(struct tw_run *r)
 {
 	char byte;
 
@@ -356,6 +293,7 @@ static void take_ready(struct run *r)
 	}
 	close(r->ready);
 	r->ready = -1;
+	begin_to_age(r);
 }
 
 static int status_of(int status)
@@ -363,7 +301,7 @@ static int status_of(int status)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static void reap(struct run *r)
+static void reap(struct tw_run *r)
 {
 	int status;
 
@@ -380,10 +318,18 @@ static void reap(struct run *r)
 		/* a guest that was never attached does not run */
 		if (r->phase == STARTING && r->qemu.pid)
 			quit(r);
+		if (r->qemu.pid)
+			begin_to_age(r);
+	}
+	if (r->ager && waitpid(r->ager, &status, WNOHANG) == r->ager) {
+		r->ager = 0;
+		r->age_status = status_of(status);
+		if (r->phase == LIVES && r->qemu.pid)
+			stop(r);
 	}
 }
 
-static void take_signals(struct run *r, int signals)
+static void take_signals(struct tw_run *r, int signals)
 {
 	struct signalfd_siginfo info;
 
@@ -396,7 +342,7 @@ static void take_signals(struct run *r, int signals)
 	}
 }
 
-static int wait_ms(const struct run *r)
+static int wait_ms(const struct tw_run *r)
 {
 	uint64_t now = tw_now_ns();
 
@@ -406,7 +352,7 @@ static int wait_ms(const struct run *r)
 }
 
 /* Until QEMU has ended */
-static void wait_for(struct run *r, int signals)
+static void wait_for(struct tw_run *r, int signals)
 {
 	while (r->qemu.pid) {
 		/* while it starts, who attaches reads what the monitor says */
@@ -426,16 +372,19 @@ static void wait_for(struct run *r, int signals)
 	}
 }
 
-/* The VM has gone, so it ends by itself */
-static void wait_for_attacher(struct run *r)
+/* The VM has gone, so they end by themselves */
+static void wait_for_children(struct tw_run *r)
 {
-	uint64_t end = tw_now_ns() + ATTACH_ENDS_NS;
+	uint64_t end = tw_now_ns() + CHILDREN_END_NS;
 	int sig = SIGTERM;
 
 	/* or else it is killed: its keeper does what is left to do */
-	while (r->attacher) {
+	while (r->attacher || r->ager) {
 		if (tw_now_ns() > end) {
-			kill(r->attacher, sig);
+			if (r->attacher)
+				kill(r->attacher, sig);
+			if (r->ager)
+				kill(r->ager, sig);
 			sig = SIGKILL;
 			end = tw_now_ns() + AGAIN_NS;
 		}
@@ -465,7 +414,7 @@ static void restore_terminal(const struct terminal *t)
 	fcntl(0, F_SETFL, t->flags);
 }
 
-static void report(const struct run *r)
+static void report(const struct tw_run *r)
 {
 	struct tw_json j = { .f = stdout };
 
@@ -478,7 +427,7 @@ static void report(const struct run *r)
 	tw_json_end(&j);
 }
 
-static int run_guest(struct run *r, struct tw_err *e)
+static int run_guest(struct tw_run *r, struct tw_err *e)
 {
 	struct terminal terminal;
 	int signals = tw_signal_fd("run a guest", SIGCHLD, SFD_NONBLOCK, e);
@@ -486,7 +435,7 @@ static int run_guest(struct run *r, struct tw_err *e)
 	if (signals < 0)
 		return e->status;
 	read_terminal(&terminal);
-	if (tw_launch_start(&r->qemu, &r->command, &r->owner, e) || start_attacher(r, e)) {
+	if (tw_launch_start(&r->qemu, &r->command, &r->owner, e) || tw_run_attach(r, e)) {
 		tw_launch_close(&r->qemu);
 		restore_terminal(&terminal);
 		close(signals);
@@ -494,18 +443,20 @@ static int run_guest(struct run *r, struct tw_err *e)
 	}
 	wait_for(r, signals);
 	restore_terminal(&terminal);
-	wait_for_attacher(r);
+	wait_for_children(r);
 	close(signals);
 	report(r);
 	/* it was never let go, and why was said */
 	if (!r->lived && r->attach_status)
 		return r->attach_status;
+	if (r->aged)
+		return r->age_status;
 	return r->qemu_status ? r->qemu_status : r->attach_status;
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
-	struct run r = { .args = args, .qemu.pidfd = -1, .qemu.monitor = { -1, -1 }, .qemu.talk.fd = -1, .ready = -1 };
+	struct tw_run r = { .args = args, .qemu.pidfd = -1, .qemu.monitor = { -1, -1 }, .qemu.talk.fd = -1, .ready = -1 };
 	struct tw_image image;
 	int status;
 
@@ -550,6 +501,13 @@ static const struct tw_option options[] = {
 	TW_OPTION("memory", 0, TW_TEXT, memory, "SIZE", "of the image's guest (default 2G)", NULL),
 	TW_OPTION("smp", 0, TW_TEXT, smp, "N", "its vCPUs (default 2)", NULL),
 	TW_OPTION("ssh", 0, TW_TEXT, ssh, "PORT", "port of this host that leads to its ssh", NULL),
+	TW_OPTION("age", 0, TW_TEXT, age, "SPAN", "then let it live that long, and report: 400d, 1y", NULL),
+	TW_OPTION("report", 0, TW_TEXT, report, "DIR", "of --age: write the report there", "@file"),
+	TW_OPTION("every", 0, TW_TEXT, every, "TIME", "of --age: guest time between samples (default 6h)", NULL),
+	TW_OPTION("workload", 0, TW_TEXT, workload, "COMMAND",
+		  "of --age: run it on the host before each sample", NULL),
+	TW_OPTION("baseline", 0, TW_TEXT, baseline, "FILE",
+		  "of --age: the report.json of another run", "@file"),
 	TW_OPTION("snapshot", 0, TW_FLAG, snapshot, NULL, "leave the image as it is", NULL),
 	{ 0 },
 };
@@ -557,7 +515,8 @@ static const struct tw_option options[] = {
 const struct tw_verb tw_verb_run = {
 	.name = "run",
 	.synopsis = "[--factor F | --policy POLICY [--param NAME=VALUE]...]\n"
-		    "                 [--date DATE] [--vm-name NAME] [--grace TIME] [--]\n"
+		    "                 [--date DATE] [--vm-name NAME] [--grace TIME]\n"
+		    "                 [--age SPAN --report DIR] [--]\n"
 		    "                 qemu-system-x86_64 OPTION... |\n"
 		    "                 --image FILE [--memory SIZE] [--smp N] [--ssh PORT]\n"
 		    "                 [--snapshot] [-- QEMU-OPTION...]",
@@ -577,14 +536,21 @@ const struct tw_verb tw_verb_run = {
 		"agent. What follows -- is added to them. The sockets of monitor and agent are in\n"
 		"" TW_LAUNCH_ROOT "/PID, where twctl age finds them; the folder goes with the guest.\n"
 		"\n"
+		"--age: once the guest runs, twctl age lets it live that span, by its own policy\n"
+		"(skip-idle) where --factor and --policy name none; then it is shut down.\n"
+		"Ctrl-C ends the span first, with a report of what there is.\n"
+		"\n"
+		"    twctl run --date 2038-01-01 --image disk.qcow2 --age 1y --report report\n"
+		"\n"
 		"QEMU is run as the user who called sudo where that is one of group kvm.\n"
 		"\n"
 		"Ctrl-C and SIGTERM press the guest's power button; --grace later, or at a second\n"
 		"one, QEMU quits. A guest whose policy ends earlier lives on at the host's rate.\n"
 		"\n"
 		"Status: QEMU's, 128 and the number if by a signal. If that is 0, attach's: 6 if\n"
-		"the policy was ejected. If the guest was never let go: 1 to 6 as for attach; 5\n"
-		"for a date that has passed.\n",
+		"the policy was ejected. With --age that of twctl age: 10 if something is at\n"
+		"fault. If the guest was never let go: 1 to 6 as for attach; 5 for a date that\n"
+		"has passed.\n",
 	.options = options,
 	.max_operands = SIZE_MAX,
 	.command = true,

@@ -28,7 +28,7 @@ struct tw_args {
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	const char *timeout, *samples, *report, *baseline, *horizon, *span, *until, *workload;
-	const char *from, *date, *vm_name, *image, *memory, *smp, *ssh, *grace;
+	const char *from, *date, *vm_name, *image, *memory, *smp, *ssh, *grace, *age;
 	bool resume, snapshot, quick, busy;
 	struct tw_going *going;		/* of a guest that has not run yet: twctl run */
 	struct tw_strings params;	/* --param */
@@ -218,6 +218,9 @@ int tw_args_policy(const struct tw_args *args, struct tw_epoch epoch, struct tw_
 
 /* "twctl policy run": drives an object through a span of guest time, without a VM; 0 or an exit status */
 int tw_policy_dry(const struct tw_args *args, const char *policy, struct tw_err *e);
+
+/* Whether twctl age can do what run's --age and the options beside it say; 0 or an exit status */
+int tw_age_check(const struct tw_args *args, struct tw_err *e);
 
 /* "--tsc WORD" as enum kvm_timewarp_tsc_mode; 0 or TW_USAGE */
 int tw_args_tsc(const struct tw_args *args, unsigned int *mode, struct tw_err *e);

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use lib 'tests/host/lib';
+use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(sleep);
 use TwHost;
@@ -53,6 +54,9 @@ for (
 	[ 5, qr/that date has passed/, [ '--date', '2001-01-01', '--', @qemu ] ],
 	[ 2, qr/are of --image/, [ '--smp', 2, '--', @qemu ] ],
 	[ 2, qr/--memory 'much' is not/, [ '--image', '/dev/null', '--memory', 'much' ] ],
+	[ 2, qr/are of --age/, [ '--report', "$dir/none", '--', @qemu ] ],
+	[ 2, qr/--age '0s' is not a duration/, [ '--age', '0s', '--report', "$dir/none", '--', @qemu ] ],
+	[ 2, qr/not said where to record/, [ '--age', '1d', '--', @qemu ] ],
 	[ 1, qr/cannot read the image '\/nosuch': No such file/, [ '--image', '/nosuch' ] ],
 	[ 1, qr/cannot run 'nosuch-qemu': No such file/, [ '--', 'nosuch-qemu' ] ],
 	[ 2, qr/-daemonize/, [ '--', @qemu, '-daemonize' ] ],
@@ -113,6 +117,34 @@ finish($p);
 ok(wait_until(20, sub { !qemus() }), 'SIGKILL to run: QEMU ends');
 ok(wait_until(20, sub { !@{[ glob '/run/timewarp/*.keeper' ]} }), '... and its keeper');
 same_as_before($before, '... and nothing of BPF is left');
+
+# ---- it is aged, and shut down
+sub aged {
+	my ($name, $span, $then, @policy) = @_;
+	unlink glob("$dir/agent.*"), "$dir/console";
+	my $p = twctl_spawn('run', '--date', '2038-01-18', '--grace', '2s', @policy, '--age', $span, '--every', '6h', '--report', "$dir/$name", '--',
+		kvm_guest('clocksource=kvm-clock nohz=on'));
+	$then->() if $then;
+	my ($rc, $out) = finish($p);
+	my $r = eval { JSON::PP::decode_json(slurp("$dir/$name/report.json") // '') } // {};
+	return ($rc, $out, $r, slurp("$dir/$name/samples.ndjson") // '');
+}
+{
+	my ($rc, $out, $r, $samples) = aged('aged', '2d');
+	ok($rc == 0 || $rc == 10, "--age 2d: the status of age: $rc") or diag($out);
+	cmp_ok(abs(($r->{end} // 0) - ($r->{start} // 0) - 2 * 86400), '<', 120, '... two days are lived') or diag($out);
+	cmp_ok(abs(($r->{start} // 0) - $date), '<', 60, '... from DATE on');
+	like($samples, qr/"policy":\s*"skip-idle/, "... by age's own policy");
+	like($out, qr/shutting the guest down/, '... then it is shut down');
+	nothing_left($before, '--age');
+	($rc, $out, $r, $samples) = aged('stopped', '400d', sub {
+		wait_until(120, sub { (slurp("$dir/stopped/samples.ndjson") // '') =~ /(.*"sample".*\n){3}/ });
+		kill 'INT', map { /^(\d+)$/ } qx(pgrep -o -x twctl);
+	}, '--factor', 10000);
+	ok(($rc == 0 || $rc == 10) && ($r->{end} // 0) > ($r->{start} // 0), "Ctrl-C: a report of what there is, and status $rc") or diag($out);
+	like($samples, qr/"policy":\s*"constant/, '... under the factor that it was given');
+	nothing_left($before, '--age and Ctrl-C');
+}
 
 # ---- another rate, another user, the guest's own end
 for (['/etc/passwd', "tester:x:4711:4711::/tmp:/bin/sh\n"], ['/etc/group', "tester:x:4711:\n"]) {
