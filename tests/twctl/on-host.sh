@@ -174,7 +174,10 @@ id=$("$twctl" list --ids)
 [ -d /run/timewarp ] || mkdir -m 700 /run/timewarp
 hold() {
 	(
-		echo "$BASHPID $(cut -d' ' -f22 "/proc/$BASHPID/stat") step" >"/run/timewarp/$id.lock"
+		# In $(...) BASHPID is another's, which may have begun a tick later
+		me=$BASHPID
+		read -ra stat <"/proc/$me/stat"
+		echo "$me ${stat[21]} step" >"/run/timewarp/$id.lock"
 		exec flock -o "/run/timewarp/$id.lock" sleep "$1"
 	) &
 	holder=$!
