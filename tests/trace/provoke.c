@@ -8,6 +8,7 @@
  * except where a step is to take them. The x2APIC is what reaches the LAPIC from real mode.
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -642,10 +643,23 @@ static void xen(void)
  * A vCPU that halts for 200 ms, then has to share its CPU for as long; KVM tells the guest how much
  * it was kept waiting.
  */
+/* For how long this thread has been ready to run and did not, and what that was when it was told to begin */
+static uint64_t waited_ns(void)
+{
+	unsigned long long ran, waited = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "re");
+
+	if (!f || fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		errx(1, "no schedstat");
+	fclose(f);
+	return waited;
+}
+static uint64_t told_waited_ns;
+
 static void stolen(void)
 {
 	const volatile uint64_t *steal = (uint64_t *)(mem + PAGE);
-	uint64_t before;
+	uint64_t before, early;
 	unsigned int i;
 	char line[16];
 	pid_t pid;
@@ -653,6 +667,8 @@ static void stolen(void)
 	/* KVM begins with all that the thread has waited since it was made */
 	step(STEP_WRMSR, MSR_STEAL_TIME, PAGE | 1);
 	before = *steal;
+	/* Who watches sees this too: it has begun earlier, and may be what was waited for */
+	early = waited_ns() - told_waited_ns;
 	step(STEP_WRMSR, X2APIC_LVTT, LVT_DEADLINE | VECTOR);
 	for (i = 1; i <= 4; i++) {
 		step(STEP_DEADLINE, 0, ticks(50000000));
@@ -667,7 +683,7 @@ static void stolen(void)
 	waitpid(pid, NULL, 0);
 	sleep_until(now_ns() + 1000000);
 	step(STEP_NOP, 0, 0);
-	printf("stolen %llu\n", (unsigned long long)(*steal - before));
+	printf("stolen %llu early %llu\n", (unsigned long long)(*steal - before), (unsigned long long)early);
 	fflush(stdout);
 	if (fgets(line, sizeof(line), stdin))
 		return;
@@ -763,6 +779,7 @@ int main(int argc, char **argv)
 		create();
 		printf("vm %d-%d\n", getpid(), vm);
 		fflush(stdout);
+		told_waited_ns = waited_ns();
 		if (!fgets(line, sizeof(line), stdin))
 			return 0;
 		scenarios[i].run();
