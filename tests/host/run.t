@@ -55,7 +55,7 @@ for (
 	[ 2, qr/are of --image/, [ '--smp', 2, '--', @qemu ] ],
 	[ 2, qr/--memory 'much' is not/, [ '--image', '/dev/null', '--memory', 'much' ] ],
 	[ 2, qr/are of --age/, [ '--report', "$dir/none", '--', @qemu ] ],
-	[ 2, qr/--age '0s' is not a duration/, [ '--age', '0s', '--report', "$dir/none", '--', @qemu ] ],
+	[ 2, qr/--age '0s' is not above zero/, [ '--age', '0s', '--report', "$dir/none", '--', @qemu ] ],
 	[ 2, qr/not said where to record/, [ '--age', '1d', '--', @qemu ] ],
 	[ 1, qr/cannot read the image '\/nosuch': No such file/, [ '--image', '/nosuch' ] ],
 	[ 1, qr/cannot run 'nosuch-qemu': No such file/, [ '--', 'nosuch-qemu' ] ],

@@ -17,6 +17,7 @@
 #include "age/source.h"
 #include "host.h"
 #include "proc.h"
+#include "qemu/date.h"
 #include "state.h"
 
 #define LOOK_MS 10
@@ -74,10 +75,11 @@ static bool read_state(struct life *f, struct tw_state *st)
 	return ok;
 }
 
-/* What the guest's date has beyond its timeline: by its agent, else by what the timeline was told */
+/* What the guest's date has beyond its timeline: by its agent, else as all verbs take it */
 static bool find_date(struct life *f)
 {
 	struct tw_state before, after;
+	uint64_t date_ns;
 	double t;
 
 	if (!read_state(f, &before))
@@ -85,10 +87,11 @@ static bool find_date(struct life *f)
 	t = tw_sources_time(&f->sources);
 	if (!read_state(f, &after))
 		return false;
+	date_ns = tw_guest_date_ns(&after, tw_dates_ahead_ns(f->l->vm));
 	if (t > 0)
 		f->ahead = t - (before.guest_ns + after.guest_ns) / 2e9;
 	else
-		f->ahead = (tw_host_epoch_ns() + after.wall_ahead_ns) / 1e9;
+		f->ahead = (int64_t)(date_ns - after.guest_ns) / 1e9;
 	f->now = after.guest_ns / 1e9 + f->ahead;
 	return true;
 }
