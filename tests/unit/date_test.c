@@ -37,6 +37,22 @@ static void a_date_that_the_rtc_was_given_is_the_guests(void **state)
 	assert_int_equal(tw_date_ahead_ns(&d), 1070 * DAY);
 }
 
+/* twctl run --date: neither lacks what the other is ahead by */
+static void a_guest_that_begins_ahead_with_its_rtc_is_where_both_are(void **state)
+{
+	struct tw_date_look d = {
+		.rtc = true, .rtc_virtual = true, .fixed = true,
+		.rtc_ns = 4000 * DAY, .lead_ns = 4000 * DAY, .base_ns = 4000 * DAY,
+	};
+
+	(void)state;
+	assert_int_equal(tw_date_ahead_ns(&d), 0);
+	/* lived since, as it did */
+	d.rtc_ns = 4002 * DAY + S;
+	d.lead_ns = 4002 * DAY;
+	assert_int_equal(tw_date_ahead_ns(&d), 0);
+}
+
 static void a_date_that_was_set_in_the_guest_is_known_by_its_rtc(void **state)
 {
 	struct tw_date_look d = { .rtc = true, .rtc_ns = 5 * DAY };
@@ -188,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_rtc_that_agrees_says_nothing),
 		cmocka_unit_test(a_date_that_the_rtc_was_given_is_the_guests),
+		cmocka_unit_test(a_guest_that_begins_ahead_with_its_rtc_is_where_both_are),
 		cmocka_unit_test(a_date_that_was_set_in_the_guest_is_known_by_its_rtc),
 		cmocka_unit_test(a_restored_guest_is_as_far_ahead_as_its_rtc),
 		cmocka_unit_test(an_rtc_that_did_not_follow_is_not_the_guests_date),
