@@ -141,5 +141,8 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 	};
 
+	/* Whoever runs this may have been started with nohup, or in the background of a script */
+	signal(SIGHUP, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
 	return RUN_TAP(tests);
 }
