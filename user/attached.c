@@ -13,11 +13,15 @@
 #include "qemu/date.h"
 #include "when.h"
 
+const char *tw_event_word(unsigned int kind)
+{
+	return kind == TIMEWARP_EVENT_DONE ? "done" : kind == TIMEWARP_EVENT_STEP ? "step" :
+	       kind == TIMEWARP_EVENT_LEAPS ? "leaps-ms" : "event";
+}
+
 void tw_tell_event(const struct attachment *a, const struct timewarp_event *event)
 {
-	const char *word = event->kind == TIMEWARP_EVENT_DONE ? "done" :
-			   event->kind == TIMEWARP_EVENT_STEP ? "step" :
-			   event->kind == TIMEWARP_EVENT_LEAPS ? "leaps-ms" : "event";
+	const char *word = tw_event_word(event->kind);
 	uint64_t date_ns = event->guest_ns + (uint64_t)(tw_host_epoch_ns() + a->ahead_ns);
 	struct tw_json j = { .f = stdout };
 	char date[TW_DATE_MAX];

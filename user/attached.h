@@ -27,6 +27,9 @@ struct attachment {
 	char name[TW_TARGET_NAME_MAX + 16];
 };
 
+/* TIMEWARP_EVENT_* in a word, for people and programs: done, step, leaps-ms, event */
+const char *tw_event_word(unsigned int kind);
+
 /* What the policy tells */
 void tw_tell_event(const struct attachment *a, const struct timewarp_event *event);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* twctl policy run: what a policy would do over a span of guest time. */
+#include "attached.h"
 #include "dry/drive.h"
 
 #include <time.h>
@@ -80,8 +81,7 @@ static void show_segment(void *arg, const struct tw_dry_segment *s)
 
 static void show_event(void *arg, uint64_t guest_ns, const struct timewarp_event *event)
 {
-	const char *what = event->kind == TIMEWARP_EVENT_DONE ? "done" :
-			   event->kind == TIMEWARP_EVENT_STEP ? "step" : "other";
+	const char *what = tw_event_word(event->kind);
 	struct tw_json j = { .f = stdout };
 	struct dry *d = arg;
 	char buf[TW_DATE_MAX];
@@ -146,6 +146,8 @@ static int read_from(const char *text, uint64_t now_ns, uint64_t *ns, struct tw_
 
 /* The timeline begins as that of a VM which was never warped, at the host's time: ten years after its boot, so that dates may be told that are past */
 #define BEGIN_NS 315360000000000000ULL
+/* With that a timeline's 292 years are far */
+#define MAX_SPAN_NS (36525ULL * 86400 * 1000000000)
 
 int tw_policy_dry(const struct tw_args *args, const char *policy, struct tw_err *e)
 {
@@ -166,6 +168,11 @@ int tw_policy_dry(const struct tw_args *args, const char *policy, struct tw_err 
 	if (read_from(args->from, now_ns, &from_ns, e) ||
 	    (args->span && tw_args_duration("run a policy", "--span", args->span, &r.span_ns, e)))
 		return e->status;
+	if (r.span_ns > MAX_SPAN_NS) {
+		tw_fail(e, TW_USAGE, "cannot run a policy for --span %s", TW_QUOTE(args->span));
+		tw_fact(e, "that is more than a hundred years");
+		return tw_cure(e, "give a shorter one");
+	}
 	epoch = (struct tw_epoch) { .host_ns = now_ns - BEGIN_NS, .guest_ns = from_ns - BEGIN_NS };
 	d.epoch_ns = epoch.guest_ns;
 	r.arg = &d;

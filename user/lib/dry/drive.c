@@ -14,6 +14,8 @@
 #define MAX_BAD 16			/* answers in a row: the kernel ejects */
 #define MAX_DECISIONS 50000000ULL
 #define NEVER (~0ULL)
+/* What a guest needs for what its timer has it do: a policy sees that it has run */
+#define RUN_NS 1000ULL
 #define FAR (1ULL << 62)		/* the timeline holds 292 years */
 
 /* As a policy sees them; the ABI's number, which an object states, covers both */
@@ -138,7 +140,7 @@ static void fire_timers(struct drive *d)
 	if (d->guest_ns < d->timer_ns)
 		return;
 	d->timer_ns += ((d->guest_ns - d->timer_ns) / TW_DRY_TIMER_NS + 1) * TW_DRY_TIMER_NS;
-	d->idle_since_ns = d->host_ns;
+	d->idle_since_ns = d->host_ns + RUN_NS;
 	d->told_idle = false;
 }
 
@@ -239,9 +241,19 @@ static int ejected(struct drive *d, struct tw_err *e)
 	return tw_cure(e, "see which: twctl policy check, with its source");
 }
 
+static int endless(struct drive *d, struct tw_err *e)
+{
+	tw_fail(e, TW_FAILED, "cannot run %s dry to its end", d->p->name);
+	tw_fact(e, "at %llu decisions and %llu days of the host the span is not over",
+		(unsigned long long)d->run->decisions,
+		(unsigned long long)((d->host_ns - d->run->host_ns) / 86400000000000ULL));
+	return tw_cure(e, "give a shorter --span");
+}
+
 static int ask(struct drive *d, uint32_t event, struct tw_err *e)
 {
-	uint64_t idle = d->run->busy ? 0 : d->host_ns - d->idle_since_ns, ret = 0;
+	bool awake = d->run->busy || d->host_ns < d->idle_since_ns;
+	uint64_t idle = awake ? 0 : d->host_ns - d->idle_since_ns, ret = 0;
 
 	d->view = (struct view){
 		.event = event, .id = 1, .nr_vcpus = 1,
@@ -303,7 +315,9 @@ static int advance(struct drive *d, bool *more, struct tw_err *e)
 	uint64_t call = next_call(d, &event), end = until_guest(d, d->end_ns);
 	uint64_t timer = d->run->busy ? NEVER : until_guest(d, d->timer_ns);
 
-	*more = min_u64(call, end) != NEVER && d->host_ns < FAR && d->run->decisions < MAX_DECISIONS;
+	if (d->host_ns >= FAR || d->run->decisions >= MAX_DECISIONS)
+		return endless(d, e);
+	*more = min_u64(call, end) != NEVER;
 	if (!*more) {
 		d->run->stands = true;
 		return TW_OK;

@@ -2,6 +2,7 @@
 /* The interpreter: instructions as the kernel's Documentation/bpf/standardization has them, up to cpu v4. */
 #include "dry/machine.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -305,12 +306,19 @@ static uint32_t next_random(struct tw_outside *o)
 	return o->random * 2685821657736338717ULL >> 32;
 }
 
+/* As the kernel has it */
+#define MAX_LOOPS (1U << 23)
+
 static bool call_loop(struct tw_machine *m, const uint64_t *r, uint64_t *ret)
 {
 	uint64_t args[5] = { 0, r[3] }, stop = 0;
 
 	if (!(r[2] & TW_DRY_CODE))
 		return fault(m, "it gives bpf_loop() what is no function", 0);
+	if ((uint32_t)r[1] > MAX_LOOPS) {
+		*ret = -E2BIG;
+		return true;
+	}
 	for (*ret = 0; *ret < (uint32_t)r[1] && !stop; ++*ret) {
 		args[0] = *ret;
 		if (!run(m, r[2] & ~TW_DRY_CODE, args, &stop))
