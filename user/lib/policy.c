@@ -323,8 +323,13 @@ static int explain_load(const struct tw_policy *p, int code, struct tw_err *e)
 int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(p->obj, TIMEWARP_VMMS_SECTION);
-	int err = map ? bpf_map__reuse_fd(map, view_fd) : 0;
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	int err = map ? bpf_map_get_info_by_fd(view_fd, &info, &len) : 0;
 
+	/* one of another header has its rows elsewhere, and libbpf takes any size */
+	if (map && !err)
+		err = info.value_size == bpf_map__value_size(map) ? bpf_map__reuse_fd(map, view_fd) : -EINVAL;
 	if (!err)
 		return TW_OK;
 	tw_fail(e, TW_FAILED, "cannot load policy %s", TW_QUOTE(p->title));
