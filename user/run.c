@@ -108,6 +108,9 @@ static int check(const struct tw_args *args, uint64_t *grace, struct tw_err *e)
 			     "add --age SPAN, or leave them out");
 	if (args->age && tw_age_check(args, e))
 		return e->status;
+	if (args->age && !tw_run_ages_as_it_is(args) && (args->tsc || args->vmm))
+		return usage(e, "--age attaches a policy of its own, which --tsc and --vmm are not for",
+			     "add --factor or --policy, or leave them out");
 	*grace = GRACE_NS;
 	if (args->grace && tw_args_duration("run a guest", "--grace", args->grace, grace, e))
 		return e->status;
@@ -269,7 +272,7 @@ static void begin_to_age(struct tw_run *r)
 {
 	struct tw_err e = { 0 };
 
-	if (!r->args->age || r->aged || r->phase != LIVES)
+	if (!r->args->age || r->aged || r->phase != LIVES || !r->qemu.pid)
 		return;
 	if (r->attacher && !tw_run_ages_as_it_is(r->args)) {
 		kill(r->attacher, SIGINT);
@@ -379,11 +382,12 @@ static void wait_for_children(struct tw_run *r)
 	int sig = SIGTERM;
 
 	/* or else it is killed: its keeper does what is left to do */
+	/* age is not: it may wait for a workload, and has a report to write */
 	while (r->attacher || r->ager) {
 		if (tw_now_ns() > end) {
 			if (r->attacher)
 				kill(r->attacher, sig);
-			if (r->ager)
+			else if (sig == SIGTERM)
 				kill(r->ager, sig);
 			sig = SIGKILL;
 			end = tw_now_ns() + AGAIN_NS;

@@ -23,7 +23,7 @@
 /* In the child; whoever kills us leaves nothing attached: it is told to end, and puts all back */
 static void become(const char *const *argv, int said, pid_t parent)
 {
-	int nothing = open("/dev/null", O_RDWR);
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent || nothing < 0)
@@ -211,9 +211,13 @@ int tw_drive_ended(struct tw_drive *d, const struct tw_state *st, char *buf, siz
 		char words[160];
 
 		d->pid = 0;
+		if (WIFSIGNALED(status)) {
+			snprintf(buf, size, "the policy was detached: its twctl was ended by signal %d", WTERMSIG(status));
+			return TW_FAILED;
+		}
 		last_words(d->said, words, sizeof(words));
-		snprintf(buf, size, "the policy was detached: %s", words);
-		return WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : TW_FAILED;
+		snprintf(buf, size, "the policy was detached: %s", WEXITSTATUS(status) ? words : "its twctl has ended");
+		return WEXITSTATUS(status) ? WEXITSTATUS(status) : TW_FAILED;
 	}
 	if (!st->attached) {
 		snprintf(buf, size, "the policy was detached by somebody else");
