@@ -101,14 +101,20 @@ static uint64_t fake_virtual(struct fake_shared *m)
 	return ns;
 }
 
+/* By several threads at once, of which one would be lost now and then */
+static void count(volatile unsigned int *n)
+{
+	__atomic_add_fetch(n, 1, __ATOMIC_SEQ_CST);
+}
+
 static void fake_note(struct fake_shared *m, int64_t off_by)
 {
-	m->readings++;
+	count(&m->readings);
 	/* some threads may have to wait */
 	if (llabs(off_by) < 3600000000000LL)
 		return;
 	m->off_by = off_by;
-	m->wrong++;
+	count(&m->wrong);
 }
 
 static void *fake_reader(void *arg)
@@ -116,7 +122,7 @@ static void *fake_reader(void *arg)
 	struct timespec pause = { .tv_nsec = 200000 };
 	struct fake_shared *m = arg;
 
-	m->up++;
+	count(&m->up);
 	for (;;) {
 		fake_note(m, fake_virtual(m) - raw(CLOCK_MONOTONIC) - LEAD_NS);
 		fake_note(m, fake_clock(m, VMM_RTC) - vmm.rtc[RTC_AT - 4] - LEAD_NS);
@@ -131,7 +137,7 @@ static void *fake_writer(void *arg)
 	struct timespec pause = { .tv_nsec = 300000 };
 	struct fake_shared *m = arg;
 
-	m->up++;
+	count(&m->up);
 	for (;; nanosleep(&pause, NULL)) {
 		if (!m->writes)
 			continue;
