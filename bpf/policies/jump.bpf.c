@@ -100,8 +100,14 @@ static __always_inline void begin_to_learn(const struct kvm_timewarp_view *view)
 	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
 }
 
+/* Of those that are known, with when a VMM's is due */
+static __always_inline __u64 next_timer(const struct kvm_timewarp_view *view, __u64 vmm)
+{
+	return view->next_timer_ns < vmm ? view->next_timer_ns : vmm;
+}
+
 /* Whether no device has been at work for so long that none is taken to be */
-static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view)
+static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view, __u64 vmm)
 {
 	__u64 waited_ns = view->host_ns - looked_ns;
 	_Bool used, quiet;
@@ -112,7 +118,7 @@ static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view)
 	looked_ns = view->host_ns;
 	used = timewarp_devices_look(view, waited_ns, 0, patience);
 	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
-	if (used || !timewarp_vmm_due_ns(view))
+	if (used || !vmm)
 		return 0;
 	quiet = !timewarp_devices_wait_ns(view, quiet_ns);
 	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
@@ -155,15 +161,16 @@ static __always_inline void tell(const struct kvm_timewarp_view *view)
 }
 
 /* Whether a leap may be made, and how: if one of the vCPUs runs by then, it may ask something of a device */
-static __always_inline _Bool may_leap(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer)
+static __always_inline _Bool may_leap(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer,
+				      __u64 vmm)
 {
 	__u64 since_ns = view->host_ns - leapt_ns;
-	_Bool quiet = is_quiet(view);
+	_Bool quiet = is_quiet(view, vmm);
 
 	/* Whoever says how far it may go knows that it counts no ticks */
 	ticks = !leap && timewarp_clocks_tick();
 	if (quiet && view->idle_ns) {
-		if (ticks && timewarp_next_timer_ns(view) <= view->guest_ns)
+		if (ticks && next_timer(view, vmm) <= view->guest_ns)
 			return 0;
 		answer->flags = KVM_TIMEWARP_IF_IDLE | (ticks ? 0 : KVM_TIMEWARP_PAST_TIMERS);
 		return 1;
@@ -172,20 +179,20 @@ static __always_inline _Bool may_leap(const struct kvm_timewarp_view *view, stru
 }
 
 static __always_inline void go_on(const struct kvm_timewarp_view *view,
-				  struct kvm_timewarp_answer *answer, __u64 at)
+				  struct kvm_timewarp_answer *answer, __u64 at, __u64 vmm)
 {
 	__u64 far, timer;
 
 	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 	answer->next_idle_ns = TIMEWARP_MIN_IDLE_NS;
-	if (!may_leap(view, answer))
+	if (!may_leap(view, answer, vmm))
 		return;
 	bears_ns = timewarp_clocks_bear_ns(view);
 	far = leap_of(view);
 	if (!answer->flags && far > LEAP_AT_WORK_NS)
 		far = LEAP_AT_WORK_NS;
 	if (ticks) {
-		timer = timewarp_next_timer_ns(view) - view->guest_ns;
+		timer = next_timer(view, vmm) - view->guest_ns;
 		far = far < timer ? far : timer;
 	}
 	leap_to(view, answer, at, far);
@@ -195,7 +202,8 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 TIMEWARP_DECIDE(jump_decide, view, answer)
 {
 	_Bool first = view->event <= KVM_TIMEWARP_PARAMS;
-	__u64 at = at_ns;
+	/* Asked for once: of a group each time is as many ways more for the verifier as it has VMs */
+	__u64 at = at_ns, vmm = timewarp_vmm_due_ns(view);
 
 	if (first) {
 		at = target(view, to.kind);
@@ -211,7 +219,7 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		begin_to_learn(view);
 		timewarp_clocks_begin(view);
 	}
-	timewarp_clocks_look(view);
+	timewarp_clocks_look(view, next_timer(view, vmm));
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
 	/* One that was to be made if the vCPUs wait has not been made if they did not */
@@ -223,7 +231,7 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		if (back)
 			go_back(view, answer, at);
 		else
-			go_on(view, answer, at);
+			go_on(view, answer, at, vmm);
 	} else if (!arrived) {
 		arrived = 1;
 		timewarp_tell(view, TIMEWARP_EVENT_DONE, leaps);

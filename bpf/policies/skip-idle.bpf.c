@@ -114,11 +114,12 @@ static __always_inline void measure(const struct kvm_timewarp_view *view)
 }
 
 /* How much longer it is waited, in host ns, as something may be on its way */
-static __always_inline __u64 guard(const struct kvm_timewarp_view *view, __u64 kicks)
+static __always_inline __u64 guard(const struct kvm_timewarp_view *view)
 {
 	__u64 blind_ns = idle ? idle : BLIND_IDLE_NS;
 
-	if (kicks == ~0ULL)
+	/* as timewarp_devices_look() has just found it */
+	if (timewarp_device_kicks == ~0ULL)
 		return view->idle_ns < blind_ns ? blind_ns - view->idle_ns : 0;
 	quiet_ns = idle ? idle : timewarp_devices_quiet_ns(LEAST_IDLE_NS, patience);
 	/* A guest that merely runs, as at its tick, has asked for nothing */
@@ -150,10 +151,9 @@ static __always_inline __u64 slack_of(const struct kvm_timewarp_view *view, __u6
 }
 
 static __always_inline void skip(const struct kvm_timewarp_view *view,
-				 struct kvm_timewarp_answer *answer, __u64 end)
+				 struct kvm_timewarp_answer *answer, __u64 end, __u64 vmm)
 {
-	__u64 vmm = timewarp_vmm_due_ns(view), timer = earlier(view->next_timer_ns, vmm);
-	__u64 late, kicks = timewarp_vmm_kicks(), wait = guard(view, kicks), wakes, to;
+	__u64 timer = earlier(view->next_timer_ns, vmm), late, wait = guard(view), wakes, to;
 
 	keep(view, NOBODY);
 	if (timer == ~0ULL)
@@ -197,7 +197,8 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 
 TIMEWARP_DECIDE(skip_decide, view, answer)
 {
-	__u64 kind = until.kind, end = until_ns;
+	/* Asked for once: of a group each time is as many ways more for the verifier as it has VMs */
+	__u64 kind = until.kind, end = until_ns, vmm = timewarp_vmm_due_ns(view);
 
 	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		end = timewarp_when_ns(kind, until.ns, view->host_ns, view->guest_ns);
@@ -213,7 +214,7 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 	}
 	/* While a vCPU runs, it is that which takes the time */
 	timewarp_devices_look(view, view->halted_ns, leapt_to_vmm, patience);
-	timewarp_clocks_look(view);
+	timewarp_clocks_look(view, earlier(view->next_timer_ns, vmm));
 	measure(view);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
@@ -229,7 +230,7 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 	if (view->event == KVM_TIMEWARP_IDLE ||
 	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= soon_ns))
-		skip(view, answer, end);
+		skip(view, answer, end, vmm);
 	answer->next_idle_ns = soon_ns;
 	return 0;
 }

@@ -468,6 +468,12 @@ check 'detach --all where there is none' says 0 '^no VM has a policy$' detach --
 vm 1 1 -name all-1
 all=$vm
 vm 1 1 -name all-2
+# The largest ones: what the verifier takes of one VM it may not of several
+for policy in 'skip-idle' 'jump --param to=5d'; do
+	# shellcheck disable=SC2086 # words
+	check "two VMs take ${policy%% *} together" says 0 'attached .* and 1 more' attach --vm all-1 --vm all-2 --policy $policy --pin
+	"$twctl" detach all-1 >"$out/text" 2>&1
+done
 "$twctl" attach web --factor 5 --pin >"$out/text"
 "$twctl" attach --vm all-1 --vm all-2 --factor 5 --pin >"$out/text"
 check 'detach --all tells of each, those of a group too' says 0 'detached constant' detach --all
