@@ -3,14 +3,13 @@
 #include "../../user/lib/age/source.c"
 
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "age/recording.h"
 #include "tap.h"
+#include "unix_socket.h"
 
 const char tw_guest_script[] = "true";
 
@@ -31,16 +30,11 @@ void tw_sample_host(struct tw_sources *s, struct tw_recorder *rec)
 /* Answers to whatever comes as an agent does whose script prints a load of 0.25; with @dumb the script is refused */
 static pid_t serve(bool dumb)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	int fd = listen_at(path);
 	char line[65536], *id;
 	pid_t pid;
 	FILE *f;
 
-	unlink(path);
-	strcpy(a.sun_path, path);
-	assert_false(bind(fd, (struct sockaddr *)&a, sizeof(a)));
-	assert_false(listen(fd, 1));
 	pid = fork();
 	if (pid) {
 		close(fd);

@@ -4,6 +4,7 @@
  * are late, lie, and die; what a guest's script says; and recordings as they are written.
  */
 #include "tap.h"
+#include "unix_socket.h"
 
 #include <math.h>
 #include <poll.h>
@@ -11,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,16 +59,11 @@ static void sockets_by_the_command_line(void **state)
 /* A server in a process of its own: sends @hello, and to each line, kept in path.asked, its answer; "%d" there is the line's id */
 static pid_t serve(const char *hello, const char *const *answers)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), c;
+	int fd = listen_at(path), c;
 	char line[65536], *id;
 	FILE *f, *asked;
 	pid_t pid;
 
-	unlink(path);
-	strcpy(a.sun_path, path);
-	assert_false(bind(fd, (struct sockaddr *)&a, sizeof(a)));
-	assert_false(listen(fd, 1));
 	pid = fork();
 	if (pid) {
 		close(fd);

@@ -15,10 +15,9 @@
 #include "age/talk_priv.h"
 #include "text.h"
 
-#define ANSWER_MAX (16 << 20)
 #define SENTINEL 0xff		/* what the agent sends before the answer to guest-sync-delimited */
 
-static long now_ms(void)
+long tw_talk_now_ms(void)
 {
 	struct timespec ts;
 
@@ -35,7 +34,7 @@ static bool fails(struct tw_talk *t, const char *why)
 static bool wait_for(struct tw_talk *t, short events, long deadline)
 {
 	struct pollfd p = { .fd = t->fd, .events = events };
-	long left = deadline - now_ms();
+	long left = deadline - tw_talk_now_ms();
 
 	if (left > 0 && poll(&p, 1, left) > 0)
 		return true;
@@ -71,7 +70,7 @@ static bool receive(struct tw_talk *t, long deadline)
 		return fails(t, "the other end has closed it");
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR || fails(t, strerror(errno));
-	if (t->len + n > ANSWER_MAX) {
+	if (t->len + n > TW_TALK_ANSWER_MAX) {
 		t->len = 0;
 		t->stale = true;
 		return fails(t, "the answer does not end");
@@ -107,7 +106,7 @@ static json_t *next_line(struct tw_talk *t, long deadline)
 /* Throws away all up to the byte that no JSON has, and the answer behind it if it is not ours */
 static bool synchronize(struct tw_talk *t, long deadline)
 {
-	long id = (now_ms() ^ (long)getpid() << 20) & 0x3fffffff;
+	long id = (tw_talk_now_ms() ^ (long)getpid() << 20) & 0x3fffffff;
 	char *ask = tw_asprintf("%c{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%ld}}\n",
 				SENTINEL, id), *at;
 	bool ours = false, sent = send_all(t, ask, strlen(ask), deadline);
@@ -123,7 +122,7 @@ static bool synchronize(struct tw_talk *t, long deadline)
 		t->len -= at + 1 - t->buf;
 		memmove(t->buf, at + 1, t->len);
 		o = next_line(t, deadline);
-		if (!o && now_ms() >= deadline)
+		if (!o && tw_talk_now_ms() >= deadline)
 			return false;
 		ours = o && json_integer_value(json_object_get(o, "return")) == id;
 		json_decref(o);
@@ -140,14 +139,14 @@ static bool greet(struct tw_talk *t, long deadline, const char *none)
 	if (!o)
 		return none ? fails(t, none) : false;
 	json_decref(o);
-	o = tw_talk_ask(t, "qmp_capabilities", NULL, deadline - now_ms());
+	o = tw_talk_ask(t, "qmp_capabilities", NULL, deadline - tw_talk_now_ms());
 	json_decref(o);
 	return o;
 }
 
 bool tw_talk_open(struct tw_talk *t, const char *path, bool agent, int timeout_ms)
 {
-	long deadline = now_ms() + timeout_ms;
+	long deadline = tw_talk_now_ms() + timeout_ms;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 
 	*t = (struct tw_talk){ .fd = -1, .agent = agent };
@@ -175,7 +174,7 @@ bool tw_talk_open_domain(struct tw_talk *t, const char *domain, bool agent, int 
 bool tw_talk_adopt(struct tw_talk *t, int fd, int timeout_ms)
 {
 	*t = (struct tw_talk){ .fd = fd };
-	return greet(t, now_ms() + timeout_ms, NULL);
+	return greet(t, tw_talk_now_ms() + timeout_ms, NULL);
 }
 
 bool tw_talk_drain(struct tw_talk *t)
@@ -186,7 +185,7 @@ bool tw_talk_drain(struct tw_talk *t)
 		return false;
 	/* late is not gone */
 	t->stale = false;
-	if (!receive(t, now_ms() + 1))
+	if (!receive(t, tw_talk_now_ms() + 1))
 		return t->stale;
 	end = t->len ? memrchr(t->buf, '\n', t->len) : NULL;
 	if (end) {
@@ -252,7 +251,7 @@ static bool send_command(struct tw_talk *t, const char *command, json_t *argumen
 
 json_t *tw_talk_ask(struct tw_talk *t, const char *command, json_t *arguments, int timeout_ms)
 {
-	long deadline = now_ms() + timeout_ms;
+	long deadline = tw_talk_now_ms() + timeout_ms;
 	json_t *o, *result;
 
 	*t->why = 0;
@@ -335,7 +334,7 @@ static char *encode(const char *text)
 
 char *tw_talk_exec(struct tw_talk *t, const char *script, const char *argument, int timeout_ms)
 {
-	long deadline = now_ms() + timeout_ms;
+	long deadline = tw_talk_now_ms() + timeout_ms;
 	char *input = encode(script), *out = NULL;
 	/* The agent logs its arguments: with the script among them, to look at a guest would fill its disk */
 	json_t *o = tw_talk_ask(t, "guest-exec", json_pack("{s:s, s:[s,s,s], s:s, s:b}", "path", "/bin/sh", "arg", "-s",
@@ -354,7 +353,7 @@ char *tw_talk_exec(struct tw_talk *t, const char *script, const char *argument, 
 		if (json_is_true(json_object_get(o, "exited")))
 			out = decode(data ? data : "");
 		json_decref(o);
-		if (!out && now_ms() >= deadline) {
+		if (!out && tw_talk_now_ms() >= deadline) {
 			fails(t, "what was run in the guest does not end");
 			break;
 		}

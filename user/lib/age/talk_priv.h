@@ -5,6 +5,12 @@
 
 #include "age/talk.h"
 
+/* An answer has an end */
+#define TW_TALK_ANSWER_MAX (16 << 20)
+
+/* Of CLOCK_MONOTONIC, which deadlines are of */
+long tw_talk_now_ms(void);
+
 /* As tw_talk_ask(), of @question as its text, for t->domain */
 json_t *tw_virsh_ask(struct tw_talk *t, const char *question, int timeout_ms);
 

@@ -10,23 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "text.h"
 
-#define ANSWER_MAX (16 << 20)
 #define GRACE_MS 2000		/* it is to tell itself that the agent was late */
 
 extern char **environ;
-
-static long now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000L + ts.tv_nsec / 1000000;
-}
 
 /* Runs virsh, what it writes going to *out; an errno */
 static int spawn(const struct tw_talk *t, const char *question, int timeout_ms, pid_t *pid, int *out)
@@ -61,10 +51,10 @@ static bool read_all(int fd, char **buf, size_t *len, long deadline)
 	char part[4096];
 
 	for (;;) {
-		long left = deadline - now_ms();
+		long left = deadline - tw_talk_now_ms();
 		ssize_t n;
 
-		if (left <= 0 || poll(&p, 1, left) <= 0 || *len > ANSWER_MAX)
+		if (left <= 0 || poll(&p, 1, left) <= 0 || *len > TW_TALK_ANSWER_MAX)
 			return false;
 		n = read(fd, part, sizeof(part));
 		if (n <= 0)
@@ -116,7 +106,7 @@ json_t *tw_virsh_ask(struct tw_talk *t, const char *question, int timeout_ms)
 		snprintf(t->why, sizeof(t->why), "it is libvirt's, and virsh cannot be run: %s", strerror(code));
 		return NULL;
 	}
-	all = read_all(out, &text, &len, now_ms() + timeout_ms + GRACE_MS);
+	all = read_all(out, &text, &len, tw_talk_now_ms() + timeout_ms + GRACE_MS);
 	if (!all)
 		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
