@@ -51,11 +51,6 @@ typedef __u32 __wsum;
 
 #define TIMEWARP_NS_PER_SEC 1000000000ULL
 
-/* The kernel asks a policy no sooner than this again, and counts a clamp for one that wants it */
-#define TIMEWARP_MIN_INTERVAL_NS 1000000ULL
-/* But tells it that all vCPUs have halted when they have been for as little as this */
-#define TIMEWARP_MIN_IDLE_NS 100000ULL
-
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 /**

@@ -60,6 +60,10 @@ enum kvm_timewarp_flags {
 #define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
 /* One that has not run yet begins no further ahead: a hundred years */
 #define TIMEWARP_MAX_START_NS 3155760000000000000ULL
+/* The kernel asks a policy no sooner than this again, and counts a clamp for one that wants it */
+#define TIMEWARP_MIN_INTERVAL_NS 1000000ULL
+/* But tells it that all vCPUs have halted when they have been for as little as this */
+#define TIMEWARP_MIN_IDLE_NS 100000ULL
 
 /* Why the policy is no longer attached */
 enum kvm_timewarp_exit_kind {

@@ -158,6 +158,7 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 	struct bpf_map_info info = { 0 };
 	unsigned int len = sizeof(info);
 	int fd = bpf_map_get_fd_by_id(map_id);
+	long done_at;
 
 	if (fd < 0)
 		return;
@@ -180,10 +181,11 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		l->events_fd = fd;
 		return;
 	}
-	if (l->done_fd < 0 && find_var(l->btf, info.btf_value_type_id, TIMEWARP_DONE_VAR, info.value_size) >= 0) {
+	done_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_DONE_VAR, info.value_size);
+	if (l->done_fd < 0 && done_at >= 0) {
 		l->done_fd = fd;
 		l->done_size = info.value_size;
-		l->done_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_DONE_VAR, info.value_size);
+		l->done_at = done_at;
 		l->task_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_TASK_VAR, info.value_size);
 		return;
 	}

@@ -79,7 +79,6 @@ static bool read_state(struct life *f, struct tw_state *st)
 static bool find_date(struct life *f)
 {
 	struct tw_state before, after;
-	uint64_t date_ns;
 	double t;
 
 	if (!read_state(f, &before))
@@ -87,11 +86,10 @@ static bool find_date(struct life *f)
 	t = tw_sources_time(&f->sources);
 	if (!read_state(f, &after))
 		return false;
-	date_ns = tw_guest_date_ns(&after, tw_dates_ahead_ns(f->l->vm));
 	if (t > 0)
 		f->ahead = t - (before.guest_ns + after.guest_ns) / 2e9;
 	else
-		f->ahead = (int64_t)(date_ns - after.guest_ns) / 1e9;
+		f->ahead = (tw_host_epoch_ns() + tw_dates_ahead_ns(f->l->vm)) / 1e9;
 	f->now = after.guest_ns / 1e9 + f->ahead;
 	return true;
 }

@@ -9,8 +9,6 @@
 #include "policy_priv.h"
 
 #define OPS_TABLE ".struct_ops.link"
-#define MIN_INTERVAL_NS 1000000ULL
-#define MIN_IDLE_NS 100000ULL
 #define MAX_BAD 16			/* answers in a row: the kernel ejects */
 #define MAX_DECISIONS 50000000ULL
 #define NEVER (~0ULL)
@@ -200,7 +198,8 @@ static void take_answer(struct drive *d)
 		d->factor = (struct timewarp_factor){ a->factor_num, a->factor_den };
 	d->next_host_ns = a->next_host_ns;
 	d->next_guest_ns = a->next_guest_ns;
-	d->next_idle_ns = a->next_idle_ns && a->next_idle_ns < MIN_IDLE_NS ? MIN_IDLE_NS : a->next_idle_ns;
+	d->next_idle_ns = a->next_idle_ns && a->next_idle_ns < TIMEWARP_MIN_IDLE_NS ? TIMEWARP_MIN_IDLE_NS :
+										      a->next_idle_ns;
 	d->held = a->flags & KVM_TIMEWARP_HOLD;
 	d->hold_at_ns = !d->held && a->flags & KVM_TIMEWARP_HOLD_NEXT ? a->next_guest_ns : 0;
 	note_change(d);
@@ -292,7 +291,8 @@ static uint64_t next_call(const struct drive *d, uint32_t *event)
 {
 	uint64_t host = d->next_host_ns ? d->next_host_ns - min_u64(d->host_ns, d->next_host_ns) : NEVER;
 	uint64_t guest = d->next_guest_ns ? until_guest(d, d->next_guest_ns) : NEVER, delay, idle;
-	uint64_t since = d->host_ns - d->asked_ns, least = since < MIN_INTERVAL_NS ? MIN_INTERVAL_NS - since : 0;
+	uint64_t since = d->host_ns - d->asked_ns;
+	uint64_t least = since < TIMEWARP_MIN_INTERVAL_NS ? TIMEWARP_MIN_INTERVAL_NS - since : 0;
 
 	*event = host <= guest ? KVM_TIMEWARP_HOST_TIME : KVM_TIMEWARP_GUEST_TIME;
 	delay = min_u64(host, guest);
