@@ -419,27 +419,24 @@ wait $done
 status=$?
 cp "$out/wait-done" "$out/text"
 check 'what ends before is done is told so' test "$status-$(grep -c 'its attachment has ended before' "$out/wait-done")" = 1-1
+# wait_killed OPTION...: wait, while who has attached in the foreground is killed; its end in $status
+wait_killed() {
+	"$twctl" wait web "$@" >"$out/wait" 2>&1 &
+	wait=$!
+	sleep 1
+	kill -KILL "$fg"
+	wait "$fg" 2>/dev/null
+	wait $wait
+	status=$?
+	cp "$out/wait" "$out/text"
+}
 foreground --vm web --factor 5
-"$twctl" wait web >"$out/wait" 2>&1 &
-wait=$!
-sleep 1
-kill -KILL "$fg"
-wait "$fg" 2>/dev/null
-wait $wait
-status=$?
-cp "$out/wait" "$out/text"
+wait_killed
 check 'who waits keeps nothing attached' test "$status-$(grep -c 'the attachment has ended' "$out/wait")" = 0-1
 "$twctl" attach web --policy freeze --pin >"$out/text"
 "$twctl" detach web >"$out/text"
 foreground --vm web --factor 2 --policy until --param until=30d
-"$twctl" wait web --done >"$out/wait" 2>&1 &
-wait=$!
-sleep 1
-kill -KILL "$fg"
-wait "$fg" 2>/dev/null
-wait $wait
-status=$?
-cp "$out/wait" "$out/text"
+wait_killed --done
 check '... nor who waits for its policy to be done' test "$status-$(grep -c 'its attachment has ended before' "$out/wait")" = 1-1
 "$twctl" attach web --policy freeze --pin >"$out/text"
 check 'a policy that is never done' says 2 'does not tell when that is' wait web --done
