@@ -180,11 +180,12 @@ void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *
  */
 u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl, bool *ticks)
 {
-	u64 next = kvm_pit_timer_target_ns(tl->kvm), lapic, stimer;
+	u64 next, lapic, stimer;
 	struct kvm_vcpu *vcpu;
 	unsigned long i;
 
-	*ticks = next != U64_MAX && tl->kvm->arch.vpit->pit_state.is_periodic;
+	*ticks = false;
+	next = kvm_pit_timer_target_ns(tl->kvm, ticks);
 	kvm_for_each_vcpu(i, vcpu, tl->kvm) {
 		lapic = kvm_lapic_timer_target_ns(vcpu);
 		stimer = kvm_hv_stimers_target_ns(vcpu);
