@@ -157,6 +157,13 @@ sub trap_hyperv {
 		'the state is published when its timers are set up', $init);
 }
 
+# A worker has vCPUs that do not run take over the timeline's end. It has not the memory that KVM looks up pages in.
+sub trap_memory {
+	my $start = body(code("$kvm/xen.c"), 'kvm_xen_start_timer');
+	ok($start ne '' && ($start !~ /guest_pvclock\(/ || in_order($start, 'current->mm != vcpu->kvm->mm', 'xen_get_guest_pvclock\(')),
+		'who has not the guest\'s memory arms a Xen timer without its page', $start);
+}
+
 # 6. Exports: to KVM's modules alone, where the Makefile wants that; and it is our copy that it looks into.
 sub trap_exports {
 	my @own = map { split ' ' } qx(cd kernel-patch && find common/$kvm -name '*.[ch]');
@@ -241,6 +248,7 @@ for (@lines) {
 	trap_td();
 	trap_upkeep();
 	trap_hyperv();
+	trap_memory();
 	trap_exports();
 	trap_svm();
 	trap_end();
