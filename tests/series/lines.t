@@ -134,6 +134,8 @@ sub trap_upkeep {
 	ok(in_order($fn, 'timeline_far\(', 'kvm_timeline_set\(', 'timewarp_upkeep_soon\(tw, TIMEWARP_UPKEEP_MS\)'),
 		'it moves an anchor that is far, and goes on', $fn);
 	ok(body(code("$kvm/timewarp_bpf.c"), 'timewarp_attach') =~ /mod_delayed_work\(timewarp_wq, &tw->upkeep,/, 'it begins at attach');
+	ok(in_order(body(code("$kvm/timewarp_bpf.c"), 'timewarp_attach'), 'r = timewarp_decide\(', '&tw->upkeep, 0\)', 'if \(r\)\s+return r;',
+		'timewarp_set_ops\('), 'it takes leave of one whose attach failed after it had begun');
 	ok(body($tw, 'timewarp_shutdown') =~ /cancel_delayed_work_sync\(&tw->upkeep\)/, 'it ends before the VM does');
 	my $x86 = code("$kvm/x86.c");
 	my @sync = grep { body($x86, $_) =~ /kvm_time(?:line|warp)/ } qw(kvmclock_sync_fn kvmclock_update_fn);

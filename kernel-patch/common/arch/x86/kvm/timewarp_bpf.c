@@ -88,11 +88,12 @@ static int timewarp_attach(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops
 	tw->gone = false;
 	tw->since_host_ns = get_kvmclock_base_ns();
 	r = timewarp_decide(tw, ops, KVM_TIMEWARP_ATTACH, mode);
+	/* If it fails after the timeline has begun, there is leave to be taken. */
+	mod_delayed_work(timewarp_wq, &tw->upkeep, 0);
 	if (r)
 		return r;
 
 	timewarp_set_ops(tw, ops, link);
-	mod_delayed_work(timewarp_wq, &tw->upkeep, 0);
 	/* Who has switched it off meanwhile did not find it. */
 	if (!READ_ONCE(timewarp_enabled))
 		timewarp_end(tw, KVM_TIMEWARP_EXIT_DISABLED, -EPERM, "disabled",
