@@ -274,8 +274,15 @@ static bool kvm_timewarp_is_valid_access(int off, int size, enum bpf_access_type
 	return true;
 }
 
+/* No tail calls: nobody checks whether the program that they lead to sleeps. */
+static const struct bpf_func_proto *kvm_timewarp_func_proto(enum bpf_func_id id,
+							    const struct bpf_prog *prog)
+{
+	return id == BPF_FUNC_tail_call ? NULL : bpf_base_func_proto(id, prog);
+}
+
 static const struct bpf_verifier_ops kvm_timewarp_verifier_ops = {
-	.get_func_proto = bpf_base_func_proto,
+	.get_func_proto = kvm_timewarp_func_proto,
 	.is_valid_access = kvm_timewarp_is_valid_access,
 	.btf_struct_access = kvm_timewarp_btf_struct_access,
 };
