@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: GPL-2.0
 # What of tests/host takes long; policies once more, beside a process that only spins.
 TW_TIMEOUT=${TW_TIMEOUT:-7200} TW_ROUNDS=${TW_ROUNDS:-200} TW_SAMPLES=${TW_SAMPLES:-600} TW_RESET_FACTOR=${TW_RESET_FACTOR:-50} TW_BUSY=1 \
-	exec "$(dirname "$0")/on-host.t" agree robust nested sleepers backoff time devices truth saved group idle run guide first-hour policies
+	exec "$(dirname "$0")/on-host.t" agree robust nested sleepers backoff time devices truth saved group idle run guide first-hour watched policies
