@@ -9,47 +9,23 @@ use strict;
 use warnings;
 use Test::More;
 use File::Temp 'tempdir';
+BEGIN { chdir "$1/../.." if $0 =~ m{^(.*)/[^/]+$} }
+use lib 'tests/host/lib';
+use TwDebian;
+use TwHost;
 
-chdir "$1/../.." if $0 =~ m{^(.*)/[^/]+$};
 plan skip_all => 'an image of another system is made as root' if $>;
 my $version = shift // 12;
 chomp(my $d = `tools/debian-guest $version`);
 BAIL_OUT('there is no image') if $? || !-f "$d/disk.img";
 my $run = tempdir('debian.XXXXXX', TMPDIR => 1, CLEANUP => 1);
-my $append = do { open my $f, '<', "$d/append" or die; local $/; <$f> };
-chomp $append;
+chomp(my $append = slurp("$d/append"));
 my $accel = $ENV{TW_ACCEL} // 'tcg';
-my @cpu = ('-accel', $accel, '-cpu', $accel eq 'kvm' ? 'host' : 'max');
+spawn(debian_words($d, "file=$d/disk.img,format=raw,snapshot=on", $run, '-no-reboot', '-accel', $accel, '-cpu', $accel eq 'kvm' ? 'host' : 'max',
+	'-smp', 2, '-m', 1024));
+sub give_up { diag((slurp("$run/console") // '') =~ /((?:.*\n){0,30}.*)\z/); BAIL_OUT($_[0]) }
 
-my $qemu = fork // die;
-if (!$qemu) {
-	exec 'setpriv', '--pdeathsig', 'KILL', 'qemu-system-x86_64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'q35', @cpu,
-		'-smp', 2, '-m', 1024, '-kernel', "$d/vmlinuz", '-initrd', "$d/initrd.img", '-append', $append, '-serial', "file:$run/console",
-		'-drive', "if=none,id=disk,file=$d/disk.img,format=raw,snapshot=on", '-device', 'virtio-blk-pci,drive=disk',
-		'-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net', '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
-		'-chardev', "socket,id=agent,path=$run/agent,server=on,wait=off", '-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0';
-	die "qemu: $!";
-}
-END {
-	if ($qemu) {
-		my $status = $?;
-		kill 'KILL', $qemu;
-		waitpid $qemu, 0;
-		$? = $status;
-	}
-}
-sub console { open my $f, '<', "$run/console" or return ''; local $/; return scalar(<$f>) // '' }
-sub give_up { diag(console() =~ /((?:.*\n){0,30}.*)\z/); BAIL_OUT($_[0]) }
-
-# in_guest(COMMAND[, SECONDS]): status and output
-sub in_guest {
-	my ($command, $seconds) = @_;
-	open my $p, '-|', 'tools/debian-agent', "$run/agent", $seconds // 300, $command or die;
-	local $/;
-	my $out = <$p> // '';
-	close $p;
-	return ($? >> 8, $out);
-}
+sub in_guest { return debian_asked("$run/agent", @_) }
 
 my $begun = time;
 my ($rc, $out) = in_guest('true', 600);
@@ -61,6 +37,7 @@ is($out, 'running', 'the system runs') or diag((in_guest('systemctl --failed --n
 note(sprintf 'which it does after %d s', time - $begun);
 ($rc, $out) = in_guest('systemctl --failed --no-legend --plain');
 is($out, '', 'no unit has failed');
+is(debian_complaints("$run/agent"), '', 'and its journal complains of nothing');
 my @units = qw(cron rsyslog dbus systemd-timesyncd ssh qemu-guest-agent nginx postgresql systemd-networkd
 	logrotate.timer apt-daily.timer sysstat-collect.timer man-db.timer);
 ($rc, $out) = in_guest("systemctl is-active @units");

@@ -9,20 +9,17 @@ use lib 'tests/host/lib';
 use JSON::PP;
 use Test::More;
 use Time::HiRes qw(sleep);
+use TwDebian;
 use TwHost;
 
-my $out = $ENV{OUT} // 'build/out';
 my $dir = '/tmp/tw-speed';
-mkdir $dir;
-chomp(my $folder = slurp("$out/speed-folder"));
+my $folder = debian_disk($dir);
 chomp(my $append = slurp("$folder/append"));
-my ($rc) = run('tar', '-C', $dir, '-xf', "$out/speed-disk.tar");
-$rc == 0 or BAIL_OUT('the disk did not come over');
 
 my $vm = spawn('build/twctl', 'run', '--date', '2030-03-04T00:00:00', '--vm-name', 'debian', '--image', "$dir/disk.img", '--snapshot', '--memory', 768,
 	'--smp', 1, '--grace', '60s', '--', '-kernel', "$folder/vmlinuz", '-initrd', "$folder/initrd.img", '-append', $append);
-sub in_debian { return run('tools/debian-agent', "/run/twctl/$vm->{pid}/agent", 600, shift) }
-($rc) = in_debian('true');
+sub in_debian { return debian_asked("/run/twctl/$vm->{pid}/agent", shift) }
+my ($rc) = in_debian('true');
 $rc == 0 or BAIL_OUT('the Debian did not come up: ' . (slurp($vm->{file}) // ''));
 my (undef, $system) = in_debian('timeout 600 systemctl is-system-running --wait');
 like($system, qr/^running/, 'the Debian runs') or diag((in_debian('systemctl --failed --no-legend'))[1]);

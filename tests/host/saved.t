@@ -148,9 +148,7 @@ if ($part{snapshot}) {
 # To a file, and from there into another QEMU
 sub move {
 	my ($g, $detach) = @_;
-	qmp($g, qq({"execute":"migrate","arguments":{"uri":"exec:cat >$file"}}));
-	my $done = wait_until(120, sub { qmp($g, '{"execute":"query-migrate"}') =~ /"status": ?"completed"/ });
-	ok($done, 'it is in a file') or diag(qmp($g, '{"execute":"query-migrate"}'));
+	save_to_file($g, $file);
 	detach($detach) if $detach;
 	stop_guest($g);
 	start($g, '--qemu', '-incoming', '--qemu', "exec:cat $file");

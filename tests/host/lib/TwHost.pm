@@ -21,7 +21,7 @@ our @EXPORT = qw(
 	model_tsc model_ns segment_of pv_scale sub64 add64
 	samples_of page_steps steps continuous
 	rtc_guest rtc_ticks
-	left_behind same_as_before wait_until run slurp qmp
+	left_behind same_as_before wait_until run slurp qmp save_to_file
 	@guests
 );
 
@@ -153,19 +153,26 @@ sub rtc_ticks {
 	return map { hex } split ' ', readline($p->{out}) // '';
 }
 
-# qmp(NAME, COMMAND...): QEMU's answer to the last command, a line of JSON.
+# qmp(NAME, COMMAND...): QEMU's answer to the last command, a line of JSON. NAME is a guest of tools/guest, or the path of a socket.
 sub qmp {
 	my ($name, @commands) = @_;
 	require IO::Socket::UNIX;
-	my (undef, $dir) = run('tools/guest', 'dir', $name);
-	chomp $dir;
-	my $s = IO::Socket::UNIX->new(Peer => "$dir/qmp") or die "$dir/qmp: $!";
+	my $socket = $name =~ m{/} ? $name : (run('tools/guest', 'dir', $name))[1] =~ s/\n//r . '/qmp';
+	my $s = IO::Socket::UNIX->new(Peer => $socket) or die "$socket: $!";
 	my $answer = <$s>;
 	for my $c ('{"execute":"qmp_capabilities"}', @commands) {
 		print $s "$c\n";
 		do { $answer = <$s> // die "QMP: no answer to $c" } until $answer =~ /"(return|error)"/;
 	}
 	return $answer;
+}
+
+# save_to_file(NAME as of qmp, FILE): the guest, which stands from then on
+sub save_to_file {
+	my ($name, $file) = @_;
+	qmp($name, qq({"execute":"migrate","arguments":{"uri":"exec:cat >$file"}}));
+	my $done = wait_until(120, sub { qmp($name, '{"execute":"query-migrate"}') =~ /"status": ?"completed"/ });
+	return ok($done, 'it is in a file') || diag(qmp($name, '{"execute":"query-migrate"}'));
 }
 
 # ---- twctl and the state file
