@@ -107,7 +107,7 @@ VERBS = $(BUILD)/twctl help -j | grep -o '"name":"[a-z-]*","synopsis"' | cut -d'
 install:			## twctl, policies and what authors need, under DESTDIR/PREFIX (/usr/local)
 	@[ -x $(BUILD)/twctl ] || { echo "make install: there is no $(BUILD)/twctl: make builds it" >&2; exit 1; }
 	install -D -m 755 $(BUILD)/twctl $(PREFIXED)/bin/twctl
-	install -d $(PREFIXED)/lib/timewarp/policies $(PREFIXED)/include/timewarp/check $(PREFIXED)/include/timewarp/bpf
+	install -d $(PREFIXED)/lib/timewarp/policies $(PREFIXED)/include/timewarp/bpf
 	install -m 644 $(POLICIES) $(PREFIXED)/lib/timewarp/policies
 	cd $(BUILD)/include && for f in $(AUTHOR_FILES:$(BUILD)/include/%=%); do \
 		install -m 644 $$f $(PREFIXED)/include/timewarp/$$f || exit; done
@@ -129,7 +129,7 @@ uninstall:			## remove what make install puts there, and nothing else
 	rm -f $$($(VERBS) | sed 's|.*|$(PREFIXED)/share/man/man8/twctl-&.8|')
 	rm -f $(addprefix $(PREFIXED)/lib/timewarp/policies/,$(notdir $(POLICIES)))
 	rm -f $(AUTHOR_FILES:$(BUILD)/include/%=$(PREFIXED)/include/timewarp/%)
-	@for d in libexec/timewarp lib/timewarp/policies lib/timewarp include/timewarp/check include/timewarp/bpf include/timewarp; do \
+	@for d in libexec/timewarp lib/timewarp/policies lib/timewarp include/timewarp/bpf include/timewarp; do \
 		[ ! -d $(PREFIXED)/$$d ] || rmdir --ignore-fail-on-non-empty $(PREFIXED)/$$d; \
 		[ ! -d $(PREFIXED)/$$d ] || echo "make uninstall: $(PREFIXED)/$$d is kept: it has files that make install did not put there"; done
 

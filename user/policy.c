@@ -9,11 +9,8 @@
 #include <unistd.h>
 
 #include "author.h"
-#include "readiness.h"
 #include "parse.h"
 #include "twctl.h"
-
-#define DECISIONS "20000"
 
 /* ---- new */
 
@@ -263,175 +260,35 @@ static int inspect(const struct tw_args *args, const char *file, struct tw_err *
 	return status;
 }
 
-/* ---- check */
+/* ---- check, run */
 
-struct verdict {
-	char *report;			/* of the decisions; NULL if they were not driven */
-	bool verified;
-	char why_not[200];		/* where it was not */
-};
-
-/* Loads the object as attach would, without a VM to attach it to */
-static int verify(const char *object, struct verdict *v, struct tw_err *e)
-{
-	struct tw_err lacks = { 0 };
-	struct tw_policy p = { 0 };
-	int status;
-
-	if (tw_host_require(TW_NEED_HOOK, &lacks)) {
-		snprintf(v->why_not, sizeof(v->why_not), "%.190s", lacks.fact);
-		tw_err_free(&lacks);
-		return TW_OK;
-	}
-	status = tw_policy_open(&p, object, e);
-	if (!status)
-		status = tw_policy_load(&p, -1, KVM_TIMEWARP_TSC_AUTO, e);
-	v->verified = !status;
-	tw_policy_close(&p);
-	return status;
-}
-
-static int check_source(const char *source, const char *decisions, bool words, struct verdict *v,
-			struct tw_err *e)
-{
-	char *dir = tw_scratch_dir();
-	char *object = tw_asprintf("%s/policy" TW_POLICY_SUFFIX, dir);
-	int status = tw_author_build(source, object, e);
-	struct tw_policy p = { 0 };
-	int crimes;
-
-	/* opened first, for what an object can be wrong in */
-	if (!status)
-		status = tw_policy_open_file(&p, object, e);
-	tw_policy_close(&p);
-	if (!status) {
-		crimes = tw_author_drive(source, decisions, words, &v->report, e);
-		status = crimes && crimes != TW_REFUSED ? crimes : verify(object, v, e);
-		if (!status && crimes) {
-			status = tw_fail(e, TW_REFUSED, "cannot pass %s", TW_QUOTE(source));
-			tw_fact(e, "its decisions are not ones that the kernel takes");
-			tw_cure(e, "see the crimes above: event 1 is attach, 2 swap, 3 parameters, "
-				"4 host time, 5 guest time, 6 idle, 7 late");
-		}
-	}
-	tw_scratch_remove(dir);
-	free(object);
-	return status;
-}
-
-static void print_verdict(const struct verdict *v)
-{
-	if (v->report)
-		tw_put_lines(stdout, v->report);
-	if (v->verified)
-		tw_printf("verifier: accepts it\n");
-	else if (*v->why_not)
-		tw_printf("verifier: not asked: %s\n", v->why_not);
-	fflush(stdout);
-}
-
-static void write_crime(struct tw_json *j, const struct tw_drive_crime *c)
-{
-	static const char *const events[] = { NULL, "attach", "swap", "params", "host_time", "guest_time", "idle", "late" };
-
-	tw_json_open(j, NULL, '{');
-	tw_json_str(j, "kind", c->kind);
-	tw_json_str(j, "event", c->event < sizeof(events) / sizeof(*events) ? events[c->event] : NULL);
-	tw_json_u64(j, "host_ns", c->host_ns);
-	tw_json_u64(j, "guest_ns", c->guest_ns);
-	tw_json_u64(j, "factor_num", c->factor_num);
-	tw_json_u64(j, "factor_den", c->factor_den);
-	tw_json_u64(j, "next_host_ns", c->next_host_ns);
-	tw_json_u64(j, "next_guest_ns", c->next_guest_ns);
-	tw_json_str(j, "given", c->given);
-	tw_json_close(j, '}');
-}
-
-/* One of a kind each, the first of it; how many there were in all is in the sums */
-static void write_drive(struct tw_json *j, const char *report)
-{
-	char *lines = tw_strdup(report), *rest = lines, *line;
-	struct tw_drive_sums s = { 0 };
-	struct tw_drive_crime c;
-
-	tw_json_open(j, "crimes", '[');
-	while ((line = strsep(&rest, "\n")))
-		if (tw_drive_read(line, &c, &s) == 1)
-			write_crime(j, &c);
-	tw_json_close(j, ']');
-	tw_json_u64(j, "decisions", s.decisions);
-	tw_json_u64(j, "attachments", s.attachments);
-	tw_json_u64(j, "refused", s.refused);
-	tw_json_u64(j, "kept", s.kept);
-	tw_json_u64(j, "told", s.told);
-	tw_json_u64(j, "committed", s.crimes);
-	free(lines);
-}
-
-static void write_verdict(const struct verdict *v, const char *file, int status)
-{
-	struct tw_json j = { .f = stdout };
-
-	tw_json_open(&j, NULL, '{');
-	tw_json_str(&j, "event", "checked");
-	tw_json_str(&j, "policy", file);
-	tw_json_bool(&j, "passed", !status);
-	tw_json_bool(&j, "verified", v->verified);
-	tw_json_str(&j, "not_verified_because", *v->why_not ? v->why_not : NULL);
-	if (v->report)
-		write_drive(&j, v->report);
-	else
-		tw_json_null(&j, "crimes");
-	tw_json_close(&j, '}');
-	tw_json_end(&j);
-}
-
-static int check(const struct tw_args *args, const char *file, struct tw_err *e)
-{
-	const char *decisions = args->count ? args->count : DECISIONS, *why;
-	struct verdict v = { 0 };
-	uint64_t n;
-	int status;
-
-	if (tw_parse_u64(decisions, &n, &why) || !n || n > 100000000) {
-		tw_fail(e, TW_USAGE, "cannot use --count %s", TW_QUOTE(decisions));
-		tw_fact(e, "it is no count from 1 to 100000000");
-		return tw_cure(e, "leave it out for " DECISIONS);
-	}
-	if (is_source(file)) {
-		status = check_source(file, decisions, args->json, &v, e);
-	} else {
-		status = verify(file, &v, e);
-		if (!status && !v.verified) {
-			status = tw_host_require(TW_NEED_HOOK, e);
-			tw_what(e, "cannot check %s", TW_QUOTE(file));
-		}
-	}
-	if (args->json)
-		write_verdict(&v, file, status);
-	else
-		print_verdict(&v);
-	free(v.report);
-	return status;
-}
-
-/* ---- run */
-
-static int run_dry(const struct tw_args *args, const char *file, struct tw_err *e)
+/* Has it done with the object of a policy, which is made for it if @file is a source */
+static int with_object(const struct tw_args *args, const char *file,
+		       int (*doing)(const struct tw_args *args, const char *object, struct tw_err *e), struct tw_err *e)
 {
 	char *dir, *object;
 	int status;
 
 	if (!is_source(file))
-		return tw_policy_dry(args, file, e);
+		return doing(args, file, e);
 	dir = tw_scratch_dir();
 	object = tw_asprintf("%s/policy" TW_POLICY_SUFFIX, dir);
 	status = tw_author_build(file, object, e);
 	if (!status)
-		status = tw_policy_dry(args, object, e);
+		status = doing(args, object, e);
 	tw_scratch_remove(dir);
 	free(object);
 	return status;
+}
+
+static int check(const struct tw_args *args, const char *file, struct tw_err *e)
+{
+	return with_object(args, file, tw_policy_check, e);
+}
+
+static int run_dry(const struct tw_args *args, const char *file, struct tw_err *e)
+{
+	return with_object(args, file, tw_policy_dry, e);
 }
 
 /* ---- list */
@@ -533,7 +390,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 static const struct tw_option options[] = {
 	TW_OPTION("output", 'o', TW_TEXT, output, "FILE", "with build: where to put the object",
 		  "@file"),
-	TW_OPTION("count", 0, TW_TEXT, count, "N", "with check: decisions to drive, " DECISIONS,
+	TW_OPTION("count", 0, TW_TEXT, count, "N", "with check: decisions to drive, " TW_CHECK_DECISIONS,
 		  NULL),
 	TW_OPTION("from", 0, TW_TEXT, from, "DATE", "with run: the guest's date at its beginning; without, now", NULL),
 	TW_OPTION("span", 0, TW_TEXT, span, "TIME", "with run: guest time to go through, 1d without", NULL),
@@ -552,21 +409,23 @@ const struct tw_verb tw_verb_policy = {
 	.more = "new      writes NAME.bpf.c, which compiles\n"
 		"build    makes NAME.bpf.o of NAME.bpf.c, with clang and the flags it takes\n"
 		"inspect  shows what an object says about itself; loads nothing\n"
-		"check    NAME.bpf.c: drives its decisions, compiled for this machine, through\n"
-		"         thousands of situations, and shows what the kernel would eject it\n"
-		"         for (status 5). An object, and on a patched host a source as well: asks\n"
-		"         the verifier\n"
+		"check    drives its decisions through thousands of situations, and shows\n"
+		"         what the kernel would clamp or eject it for (status 5); on a patched\n"
+		"         host it asks the verifier, too\n"
 		"list     shows what is installed, and what is attached\n"
 		"run      dry, without a VM: goes through a span of guest time and shows with\n"
-		"         which factors, and what host time it takes. It interprets the\n"
-		"         object. The host is taken for one that is never late, the guest for one\n"
-		"         that waits, with a timer each minute and quiet devices; --busy: never\n"
+		"         which factors, and what host time it takes. The host is taken for one\n"
+		"         that is never late, the guest for one that waits, with a timer each\n"
+		"         minute and quiet devices; --busy: never\n"
+		"\n"
+		"check and run interpret the object. Of a source, NAME.bpf.c, they build it\n"
+		"first.\n"
 		"\n"
 		"A POLICY is a file or a name. A name is NAME.bpf.o in $TIMEWARP_POLICY_PATH\n"
 		"(directories, separated by ':'), without it in /usr/local/lib/timewarp/policies\n"
 		"and /usr/lib/timewarp/policies; then in 'bpf' beside twctl. The file and all\n"
 		"directories on the way to it must be root's, or twctl's owner's, and writable by\n"
-		"nobody else. check runs what it compiles for this machine as nobody.\n"
+		"nobody else.\n"
 		"The compiler is $TIMEWARP_CLANG, else the newest clang; the headers are in\n"
 		"$TIMEWARP_INCLUDE, else beside twctl. doc/policies.md is the guide.\n",
 	.options = options,

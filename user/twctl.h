@@ -219,6 +219,10 @@ int tw_args_policy(const struct tw_args *args, struct tw_epoch epoch, struct tw_
 /* "twctl policy run": drives an object through a span of guest time, without a VM; 0 or an exit status */
 int tw_policy_dry(const struct tw_args *args, const char *policy, struct tw_err *e);
 
+/* "twctl policy check": drives an object through all sorts of situations, and asks the verifier; 0 or an exit status */
+int tw_policy_check(const struct tw_args *args, const char *object, struct tw_err *e);
+#define TW_CHECK_DECISIONS "20000"	/* without --count */
+
 /* Whether twctl age can do what run's --age and the options beside it say; 0 or an exit status */
 int tw_age_check(const struct tw_args *args, struct tw_err *e);
 

@@ -18,9 +18,9 @@
 #ifndef TIMEWARP_BPF_H
 #define TIMEWARP_BPF_H
 
-#ifdef TIMEWARP_CHECK
-/* "twctl policy check" compiles a policy for the host as well, and drives its decisions there */
-#include "timewarp.check.h"
+#ifdef TIMEWARP_UNIT
+/* This tree's unit tests compile policies for the host */
+#include "policy_helpers.h"
 #else
 /* C11 allows a typedef to be repeated, so these live with any vmlinux.h included before */
 typedef unsigned char __u8;
@@ -183,12 +183,6 @@ extern __u64 kvm_timewarp_host_tsc(void) __ksym;
 /* Has the policy of the VM with that timeline be called with KVM_TIMEWARP_ASKED; 0 or -ENOENT */
 extern int kvm_timewarp_ask(__u32 id) __ksym;
 
-#ifndef TIMEWARP_CHECK
-#define __TIMEWARP_NUMBER(name, lo, hi)
-#define __TIMEWARP_STRUCT(name, kind)
-#define __TIMEWARP_FOUND(ops)
-#endif
-
 #include "timewarp_group.bpf.h"
 
 #define __TIMEWARP_TAG(key, value) __attribute__((btf_decl_tag(TIMEWARP_TAG_PREFIX key "=" value)))
@@ -236,7 +230,6 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	__TIMEWARP_TAG("unit", unit)							\
 	__TIMEWARP_TAG("help", help)							\
 	volatile type name SEC(TIMEWARP_PARAMS_SECTION) = (def);			\
-	__TIMEWARP_NUMBER(name, lo, hi)							\
 	extern volatile type name
 
 /**
@@ -252,7 +245,6 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	__TIMEWARP_TAG("unit", "factor")						\
 	__TIMEWARP_TAG("help", help)							\
 	volatile struct timewarp_factor name SEC(TIMEWARP_PARAMS_SECTION) = { (n), (d) };\
-	__TIMEWARP_STRUCT(name, FACTOR)							\
 	extern volatile struct timewarp_factor name
 
 /**
@@ -268,7 +260,6 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	__TIMEWARP_TAG("unit", "when")							\
 	__TIMEWARP_TAG("help", help)							\
 	volatile struct timewarp_when name SEC(TIMEWARP_PARAMS_SECTION) = {};		\
-	__TIMEWARP_STRUCT(name, WHEN)							\
 	extern volatile struct timewarp_when name
 
 /**
@@ -283,7 +274,6 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	__TIMEWARP_TAG("unit", "schedule")						\
 	__TIMEWARP_TAG("help", help)							\
 	volatile struct timewarp_schedule name SEC(TIMEWARP_PARAMS_SECTION) = {};	\
-	__TIMEWARP_STRUCT(name, SCHEDULE)						\
 	extern volatile struct timewarp_schedule name
 
 /**
@@ -549,7 +539,6 @@ static __always_inline void __timewarp_store_exit(volatile struct timewarp_exit_
 	__TIMEWARP_TAG("abi", __TIMEWARP_XSTR(TIMEWARP_ABI))				\
 	SEC(".struct_ops.link")								\
 	struct kvm_timewarp_ops ops##_ops = { .name = text, __VA_ARGS__ };		\
-	__TIMEWARP_FOUND(ops##_ops)							\
 	extern struct kvm_timewarp_ops ops##_ops
 
 #endif /* TIMEWARP_BPF_H */

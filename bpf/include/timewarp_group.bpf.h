@@ -31,8 +31,8 @@
 /* Should a call be lost */
 #define __TIMEWARP_RETRY_NS (2 * TIMEWARP_MIN_INTERVAL_NS)
 
-#ifdef TIMEWARP_CHECK
-/* One for the policy and the driver together */
+#ifdef TIMEWARP_UNIT
+/* One for the policy and the test together */
 __attribute__((weak)) __u32 timewarp_member;
 __attribute__((weak)) volatile struct timewarp_group timewarp_group;
 #else

@@ -57,7 +57,7 @@ static void play(__u32 event, __s64 lacks, __u64 late_ns)
 {
 	most_f = least_f = 1;
 	steps = 0;
-	tw_check_told = 0;
+	tw_unit_told = 0;
 	level = gave_up = given_up_ns = 0;
 	now.host_ns = 1000 * SECOND;
 	now.guest_ns = now.host_ns - (event == KVM_TIMEWARP_SWAP ? lacks : 0);
@@ -72,7 +72,7 @@ static void play(__u32 event, __s64 lacks, __u64 late_ns)
 		pass(late_ns ? rand() % late_ns : 0);
 		assert_int_equal(ask(KVM_TIMEWARP_HOST_TIME), 0);
 	}
-	assert_true(level && tw_check_told == 1);
+	assert_true(level && tw_unit_told == 1);
 	assert_true(now.factor_num == now.factor_den);
 }
 

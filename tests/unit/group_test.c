@@ -17,8 +17,8 @@
 #define NEVER (~0ULL)
 #define MOST 5
 
-__u64 tw_check_now_ns;
-unsigned long tw_check_told;
+__u64 tw_unit_now_ns;
+unsigned long tw_unit_told;
 
 static struct vm {
 	bool attached;

@@ -37,8 +37,8 @@ age/talk judge/* host json print proc qemu/cmdline qemu/image when
 btf err qemu/hold session/lock trace_places
 command dry/machine params search state threshold vm whole
 author bare dry/object journal kvmstat launch policy qemu/layout rate selector warps
-awake session/dir world
-clock_reads diagnose dry/drive group qemu/probes refusal roster
+awake dry/timeline session/dir world
+clock_reads diagnose dry/check dry/drive group qemu/probes refusal roster
 clocks live qemu/date qemu/fold
 session/session
 readiness session/attachment

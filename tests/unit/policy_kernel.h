@@ -6,8 +6,8 @@
 #ifndef POLICY_KERNEL_H
 #define POLICY_KERNEL_H
 
-__u64 tw_check_now_ns;
-unsigned long tw_check_told;
+__u64 tw_unit_now_ns;
+unsigned long tw_unit_told;
 
 __u64 kvm_timewarp_host_tsc(void)
 {

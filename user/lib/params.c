@@ -239,14 +239,36 @@ const char *tw_param_bound(const struct tw_param *p, const char *literal, char *
 	return buf;
 }
 
+/* What its type holds */
+static void type_range(const struct tw_param *p, s128 *lo, s128 *hi)
+{
+	unsigned int bits = p->size * 8;
+	bool negative = p->type == TW_PARAM_SIGNED;
+
+	*lo = negative ? -((s128)1 << (bits - 1)) : 0;
+	*hi = ((s128)1 << (bits - negative)) - 1;
+}
+
+bool tw_param_range(const struct tw_param *p, uint64_t *lo, uint64_t *hi)
+{
+	s128 least, most;
+
+	if (p->type != TW_PARAM_UNSIGNED && p->type != TW_PARAM_SIGNED && p->type != TW_PARAM_BOOL)
+		return false;
+	type_range(p, &least, &most);
+	if ((p->min && !read_literal(p->min, &least)) || (p->max && !read_literal(p->max, &most)) || least > most)
+		return false;
+	*lo = least;
+	*hi = most;
+	return true;
+}
+
 static int check_range(const struct tw_param *p, s128 value, struct tw_err *e)
 {
 	char min[TW_DURATION_MAX], max[TW_DURATION_MAX];
-	unsigned int bits = p->size * 8;
-	bool negative = p->type == TW_PARAM_SIGNED;
-	s128 lo = negative ? -((s128)1 << (bits - 1)) : 0;
-	s128 hi = ((s128)1 << (bits - negative)) - 1;
+	s128 lo, hi;
 
+	type_range(p, &lo, &hi);
 	if (p->min && !read_literal(p->min, &lo))
 		return tw_fact(e, "its lower bound %s is no literal", TW_QUOTE(p->min));
 	if (p->max && !read_literal(p->max, &hi))

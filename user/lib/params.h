@@ -77,6 +77,9 @@ void tw_params_free(struct tw_params *params);
 int tw_params_assign(const struct tw_params *params, const char *assignment, void *data,
 		     size_t size, struct tw_err *e);
 
+/* The values that a number may have, the least and the greatest, as its bits; false if it is none, or its bounds are not literals */
+bool tw_param_range(const struct tw_param *param, uint64_t *lo, uint64_t *hi);
+
 /* A bound, @param->min or max, as it may be written: a literal without its suffix, or a duration */
 const char *tw_param_bound(const struct tw_param *param, const char *literal, char *buf, size_t size);
 

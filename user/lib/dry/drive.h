@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dry/machine.h"
 #include "err.h"
 #include "policy.h"
 #include "timewarp.h"

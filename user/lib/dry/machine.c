@@ -33,11 +33,23 @@ int tw_dry_kfunc(const char *name)
 	return -1;
 }
 
-static bool fault(struct tw_machine *m, const char *what, long long which)
+static bool fault(struct tw_machine *m, enum tw_dry_fault how, const char *what, long long which)
 {
-	if (!*m->fault)
-		snprintf(m->fault, sizeof(m->fault), what, which);
+	if (m->how)
+		return false;
+	snprintf(m->fault, sizeof(m->fault), what, which);
+	m->how = how;
 	return false;
+}
+
+static bool unknown(struct tw_machine *m, const char *what, long long which)
+{
+	return fault(m, TW_FAULT_UNKNOWN, what, which);
+}
+
+static bool crime(struct tw_machine *m, const char *what)
+{
+	return fault(m, TW_FAULT_CRIME, what, 0);
 }
 
 /* ---- memory */
@@ -63,7 +75,7 @@ static void *reach(struct tw_machine *m, uint64_t at, size_t size, bool write)
 		if (!s->code && lies_in(at, size, s->data, s->size) && !(write && s->read_only))
 			return (void *)(uintptr_t)at;
 	}
-	fault(m, "it touches memory that it has no business with", 0);
+	crime(m, "it touches memory that it has no business with");
 	return NULL;
 }
 
@@ -134,7 +146,7 @@ static bool atomic(struct tw_machine *m, const struct bpf_insn *in, uint64_t *r)
 			v = old;
 		break;
 	default:
-		return fault(m, "it has an atomic instruction %lld, which a dry run does not know", in->imm);
+		return unknown(m, "it has an atomic instruction %lld, which a dry run does not know", in->imm);
 	}
 	memcpy(at, &v, size);
 	if (in->imm == BPF_CMPXCHG)
@@ -188,7 +200,7 @@ static bool alu_end(struct tw_machine *m, const struct bpf_insn *in, uint64_t *d
 	uint64_t mask = in->imm == 64 ? ~0ULL : (1ULL << (in->imm & 63)) - 1;
 
 	if (in->imm != 16 && in->imm != 32 && in->imm != 64)
-		return fault(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
+		return unknown(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
 	if (BPF_CLASS(in->code) == BPF_ALU64 || BPF_SRC(in->code) == BPF_TO_BE)
 		*dst = swap(*dst, in->imm);
 	else
@@ -221,6 +233,7 @@ static bool alu(struct tw_machine *m, const struct bpf_insn *in, uint64_t *r)
 		break;
 	case BPF_DIV:
 	case BPF_MOD:
+		m->zero_divisions += !b;
 		a = divide(in, a, b, wide);
 		break;
 	case BPF_OR:
@@ -249,7 +262,7 @@ static bool alu(struct tw_machine *m, const struct bpf_insn *in, uint64_t *r)
 		    in->off == 32 ? (uint64_t)(int32_t)b : b;
 		break;
 	default:
-		return fault(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
+		return unknown(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
 	}
 	r[in->dst_reg] = wide ? a : (uint32_t)a;
 	return true;
@@ -314,7 +327,7 @@ static bool call_loop(struct tw_machine *m, const uint64_t *r, uint64_t *ret)
 	uint64_t args[5] = { 0, r[3] }, stop = 0;
 
 	if (!(r[2] & TW_DRY_CODE))
-		return fault(m, "it gives bpf_loop() what is no function", 0);
+		return crime(m, "it gives bpf_loop() what is no function");
 	if ((uint32_t)r[1] > MAX_LOOPS) {
 		*ret = -E2BIG;
 		return true;
@@ -347,11 +360,11 @@ static bool call_helper(struct tw_machine *m, const struct bpf_insn *in, const u
 		data = r[3] > 4096 ? NULL : reach(m, r[2], r[3], false);
 		if (data && m->outside->output)
 			m->outside->output(m->outside->arg, data, r[3]);
-		return data || fault(m, "it tells too much at once", 0);
+		return data || crime(m, "it tells too much at once");
 	case BPF_FUNC_loop:
 		return call_loop(m, r, ret);
 	default:
-		return fault(m, "it calls BPF's helper %lld, which a dry run does not have", in->imm);
+		return unknown(m, "it calls BPF's helper %lld, which a dry run does not have", in->imm);
 	}
 }
 
@@ -371,7 +384,7 @@ static bool call_kernel(struct tw_machine *m, const struct bpf_insn *in, const u
 	case KFUNC_ASK:
 		return true;
 	default:
-		return fault(m, "it calls a function of the kernel's that a dry run does not have", 0);
+		return unknown(m, "it calls a function of the kernel's that a dry run does not have", 0);
 	}
 }
 
@@ -394,7 +407,7 @@ static bool step(struct tw_machine *m, const struct bpf_insn *in, size_t *pc, ui
 	uint8_t class = BPF_CLASS(in->code);
 
 	if (in->dst_reg > 10 || in->src_reg > 10)
-		return fault(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
+		return unknown(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
 	switch (class) {
 	case BPF_ALU:
 	case BPF_ALU64:
@@ -406,7 +419,7 @@ static bool step(struct tw_machine *m, const struct bpf_insn *in, size_t *pc, ui
 		return store(m, in, r);
 	case BPF_LD:
 		if (in->code != (BPF_LD | BPF_IMM | BPF_DW) || *pc + 1 >= m->n_code)
-			return fault(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
+			return unknown(m, "it has an instruction 0x%llx, which a dry run does not know", in->code);
 		r[in->dst_reg] = (uint32_t)in->imm | (uint64_t)(uint32_t)in[1].imm << 32;
 		++*pc;
 		return true;
@@ -430,17 +443,17 @@ static bool run(struct tw_machine *m, size_t pc, const uint64_t *args, uint64_t 
 
 	tw_machine_lend(m, stack, sizeof(stack), false);
 	if (m->n_lent == lent)
-		return fault(m, "its functions call each other too deeply", 0);
+		return crime(m, "its functions call each other too deeply");
 	r[10] = (uint64_t)(uintptr_t)stack + sizeof(stack);
 	for (; good && pc < m->n_code && m->code[pc].code != (BPF_JMP | BPF_EXIT); pc++) {
 		if (++m->steps > TW_DRY_MAX_STEPS)
-			good = fault(m, "it does not come to an end", 0);
+			good = fault(m, TW_FAULT_ENDLESS, "it does not come to an end", 0);
 		else
 			good = step(m, &m->code[pc], &pc, r);
 	}
 	m->n_lent = lent;
 	*ret = r[0];
-	return good && (pc < m->n_code || fault(m, "it runs past its end", 0));
+	return good && (pc < m->n_code || crime(m, "it runs past its end"));
 }
 
 bool tw_machine_call(struct tw_machine *m, size_t function, uint64_t arg, uint64_t *ret)
@@ -448,6 +461,7 @@ bool tw_machine_call(struct tw_machine *m, size_t function, uint64_t arg, uint64
 	uint64_t args[5] = { arg };
 
 	*m->fault = 0;
-	m->steps = 0;
+	m->how = TW_FAULT_NONE;
+	m->steps = m->zero_divisions = 0;
 	return run(m, function, args, ret);
 }

@@ -19,6 +19,14 @@
 /* An instruction of a decision counts; so many, and it is taken for one that does not end */
 #define TW_DRY_MAX_STEPS 50000000UL
 
+/* Why a call came to no end */
+enum tw_dry_fault {
+	TW_FAULT_NONE,
+	TW_FAULT_CRIME,			/* it does what the kernel lets no program do */
+	TW_FAULT_ENDLESS,
+	TW_FAULT_UNKNOWN,		/* it wants what there is not here, but may be in a kernel */
+};
+
 struct tw_outside {
 	uint64_t now_ns;		/* what all clocks of helpers and the TSC show */
 	uint64_t random;		/* state of a generator; not 0 */
@@ -42,7 +50,9 @@ struct tw_machine {
 	size_t n_code;
 	struct tw_outside *outside;
 	unsigned long steps;
-	char fault[160];		/* why it came to no end; empty if it did */
+	unsigned long zero_divisions;	/* of the call: BPF makes 0 of a division by 0, and leaves a remainder's as it was */
+	enum tw_dry_fault how;
+	char fault[160];		/* the same in words; empty for none */
 	struct {
 		unsigned char *from;
 		size_t size;
