@@ -53,6 +53,8 @@ vm() {
 # foreground ARG...: starts twctl attach, by what $under says, and waits until it is; its PID in $fg
 under=
 foreground() {
+	# Before it begins: what the one before it said is not to be taken for its word
+	: >"$out/fg"
 	$under "$twctl" attach "$@" >"$out/fg" 2>&1 &
 	fg=$!
 	pids="$pids $fg"
@@ -194,6 +196,7 @@ check 'detach gets through' says 1 'no policy is attached' detach --vm web
 check 'by ending who holds it' bash -c '! kill -0 "$1" 2>/dev/null' - $holder
 # Ctrl-C while what is to be pinned is under way
 hold 4
+: >"$out/fg"
 "$twctl" attach --vm web --factor 5 --pin >"$out/fg" 2>&1 &
 fg=$!
 for _ in {1..100}; do grep -q waiting "$out/fg" && break; sleep 0.05; done
@@ -239,6 +242,7 @@ status=$?
 cp "$out/steps" "$out/text"
 check '... who hears at the next span that it is over' test "$status $(grep -c 'was detached or swapped meanwhile' "$out/steps")" = '4 1'
 "$twctl" attach --vm web --policy freeze --pin >"$out/text"
+: >"$out/steps"
 "$twctl" step --vm web 100ms --count 1000000 >"$out/steps" 2>&1 &
 stepper=$!
 pids="$pids $stepper"
@@ -340,6 +344,7 @@ check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'no pin is left' no_pins
 
+: >"$out/fg"
 "$twctl" attach soon --wait --factor 5 >"$out/fg" 2>&1 &
 fg=$!
 pids="$pids $fg"
