@@ -359,6 +359,13 @@ static int check_table(const struct tw_policy *p, __u64 flags, struct tw_err *e)
 	return TW_OK;
 }
 
+uint64_t tw_policy_flags(const struct tw_policy *p)
+{
+	const __u64 *flags = ops_member(p, "flags", sizeof(*flags));
+
+	return flags ? *flags & ~p->withheld : 0;
+}
+
 int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct tw_err *e)
 {
 	int *fd = ops_member(p, "vm_fd", sizeof(*fd));
@@ -373,7 +380,7 @@ int tw_policy_load(struct tw_policy *p, int vm_fd, unsigned int tsc_mode, struct
 	*fd = vm_fd;
 	*mode = tsc_mode;
 	/* The user allows it, not the object */
-	*flags &= ~p->withheld;
+	*flags = tw_policy_flags(p);
 	if (check_table(p, *flags, e))
 		return e->status;
 	*p->log = 0;

@@ -11,6 +11,9 @@ long tw_ops_offset(const char *member);
 /* The number of the VM's descriptor that a struct_ops map names; -errno */
 int tw_ops_vm_fd(int map_fd);
 
+/* What a policy that is open and not loaded may do: its table says so, and the user has not withheld it; enum kvm_timewarp_flags */
+uint64_t tw_policy_flags(const struct tw_policy *p);
+
 /* Completes an error with what an errno of the hook means: status, fact and cure; false if it is none of the kernel's */
 bool tw_explain_code(struct tw_err *e, int code);
 

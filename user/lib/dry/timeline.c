@@ -2,8 +2,9 @@
 #include "dry/timeline.h"
 
 #include <bpf/libbpf.h>
-#include <stddef.h>
 #include <string.h>
+
+#include "policy_priv.h"
 
 #define OPS_TABLE ".struct_ops.link"
 #define SECOND 1000000000ULL
@@ -63,19 +64,6 @@ static void fill_params(struct tw_dry *d, const struct tw_policy *p)
 		memcpy(to, from, size);
 }
 
-/* What it may do that others may not: its table says so, and the user has not forbidden it */
-static uint64_t read_flags(const struct tw_dry *d, const struct tw_policy *p)
-{
-	static const size_t at = 24;	/* behind two functions, vm_fd and tsc_mode */
-	size_t size = 0;
-	const char *table = tw_machine_data(&d->machine, OPS_TABLE, &size);
-	uint64_t flags = 0;
-
-	if (table && size >= at + sizeof(flags))
-		memcpy(&flags, table + at, sizeof(flags));
-	return flags & ~p->withheld;
-}
-
 int tw_dry_open(struct tw_dry *d, const struct tw_policy *p, uint64_t now_ns, struct tw_err *e)
 {
 	long decide;
@@ -94,7 +82,7 @@ int tw_dry_open(struct tw_dry *d, const struct tw_policy *p, uint64_t now_ns, st
 		return tw_cure(e, "write one with TIMEWARP_DECIDE(), and name it in TIMEWARP_OPS()");
 	}
 	d->decide = decide;
-	d->may = read_flags(d, p);
+	d->may = tw_policy_flags(p);
 	fill_params(d, p);
 	d->args[0] = (uint64_t)(uintptr_t)&d->view;
 	d->args[1] = (uint64_t)(uintptr_t)&d->answer;
