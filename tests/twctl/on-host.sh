@@ -50,14 +50,19 @@ vm() {
 	until grep -q up "$out/vm"; do sleep 0.05; done
 }
 
-# foreground ARG...: starts twctl attach, by what $under says, and waits until it is; its PID in $fg
+# attaching ARG...: starts twctl attach, by what $under says; its PID in $fg, what it says in $out/fg
 under=
-foreground() {
+attaching() {
 	# Before it begins: what the one before it said is not to be taken for its word
 	: >"$out/fg"
 	$under "$twctl" attach "$@" >"$out/fg" 2>&1 &
 	fg=$!
 	pids="$pids $fg"
+}
+
+# foreground ARG...: the same, and waits until it is attached
+foreground() {
+	attaching "$@"
 	for _ in {1..100}; do
 		grep -q '^attached' "$out/fg" && return
 		sleep 0.05
@@ -196,9 +201,7 @@ check 'detach gets through' says 1 'no policy is attached' detach --vm web
 check 'by ending who holds it' bash -c '! kill -0 "$1" 2>/dev/null' - $holder
 # Ctrl-C while what is to be pinned is under way
 hold 4
-: >"$out/fg"
-"$twctl" attach --vm web --factor 5 --pin >"$out/fg" 2>&1 &
-fg=$!
+attaching --vm web --factor 5 --pin
 for _ in {1..100}; do grep -q waiting "$out/fg" && break; sleep 0.05; done
 kill -INT "$fg"
 check 'attach --pin hears of Ctrl-C when it is through' ends 1 'cannot attach constant to .*it was interrupted'
@@ -344,10 +347,7 @@ check 'then list names it' says 0 "pinned for VMs that are gone: .*$id" list
 check 'detach --stale removes it' says 0 "^$id: the VM is gone; removed what was pinned" detach --stale
 check 'no pin is left' no_pins
 
-: >"$out/fg"
-"$twctl" attach soon --wait --factor 5 >"$out/fg" 2>&1 &
-fg=$!
-pids="$pids $fg"
+attaching soon --wait --factor 5
 waits() { for _ in {1..100}; do grep -q "^twctl: waiting for a VM 'soon'\$" "$out/fg" && return; sleep 0.05; done; cp "$out/fg" "$out/text"; false; }
 check 'attach --wait says what it waits for' waits
 sleep 2
@@ -365,9 +365,7 @@ check '... at once where it is there' says 0 '^attached constant to .*\(soon\)' 
 check '... not twice' says 5 'has a policy already' attach soon --wait --factor 5 --pin
 kill -KILL "$vm"
 wait "$vm" 2>/dev/null
-: >"$out/fg"
-"$twctl" attach soon --wait --factor 5 >"$out/fg" 2>&1 &
-fg=$!
+attaching soon --wait --factor 5
 check '... Ctrl-C' waits
 kill -INT "$fg"
 check '... while it waits ends it in order' ends 1 'interrupted before there was such a VM; nothing was done'
