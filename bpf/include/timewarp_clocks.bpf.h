@@ -61,9 +61,17 @@ static __always_inline void timewarp_clocks_begin(const struct kvm_timewarp_view
 	timewarp_idled = timewarp_tickless = 0;
 }
 
-/* At each decision; @timer is when the next timer is due that is known, in guest time: of KVM's, or of a VMM */
-static __always_inline void timewarp_clocks_look(const struct kvm_timewarp_view *view, __u64 timer)
+/* When the next timer is due that is known, in guest time: of KVM's, or of a VMM, @vmm being what timewarp_vmm_due_ns() says */
+static __always_inline __u64 timewarp_next_timer_ns(const struct kvm_timewarp_view *view, __u64 vmm)
 {
+	return view->next_timer_ns < vmm ? view->next_timer_ns : vmm;
+}
+
+/* At each decision; @vmm as above */
+static __always_inline void timewarp_clocks_look(const struct kvm_timewarp_view *view, __u64 vmm)
+{
+	__u64 timer = timewarp_next_timer_ns(view, vmm);
+
 	/* What is due already, or a VMM that is awake, tells nothing of how long it will idle */
 	if (timewarp_tickless || !view->idle_ns || timer <= view->guest_ns)
 		return;

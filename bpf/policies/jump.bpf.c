@@ -100,12 +100,6 @@ static __always_inline void begin_to_learn(const struct kvm_timewarp_view *view)
 	quiet_ns = timewarp_devices_quiet_ns(idle, patience);
 }
 
-/* Of those that are known, with when a VMM's is due */
-static __always_inline __u64 next_timer(const struct kvm_timewarp_view *view, __u64 vmm)
-{
-	return view->next_timer_ns < vmm ? view->next_timer_ns : vmm;
-}
-
 /* Whether no device has been at work for so long that none is taken to be */
 static __always_inline _Bool is_quiet(const struct kvm_timewarp_view *view, __u64 vmm)
 {
@@ -170,7 +164,7 @@ static __always_inline _Bool may_leap(const struct kvm_timewarp_view *view, stru
 	/* Whoever says how far it may go knows that it counts no ticks */
 	ticks = !leap && timewarp_clocks_tick();
 	if (quiet && view->idle_ns) {
-		if (ticks && next_timer(view, vmm) <= view->guest_ns)
+		if (ticks && timewarp_next_timer_ns(view, vmm) <= view->guest_ns)
 			return 0;
 		answer->flags = KVM_TIMEWARP_IF_IDLE | (ticks ? 0 : KVM_TIMEWARP_PAST_TIMERS);
 		return 1;
@@ -192,7 +186,7 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 	if (!answer->flags && far > LEAP_AT_WORK_NS)
 		far = LEAP_AT_WORK_NS;
 	if (ticks) {
-		timer = next_timer(view, vmm) - view->guest_ns;
+		timer = timewarp_next_timer_ns(view, vmm) - view->guest_ns;
 		far = far < timer ? far : timer;
 	}
 	leap_to(view, answer, at, far);
@@ -219,7 +213,7 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		begin_to_learn(view);
 		timewarp_clocks_begin(view);
 	}
-	timewarp_clocks_look(view, next_timer(view, vmm));
+	timewarp_clocks_look(view, vmm);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
 	/* One that was to be made if the vCPUs wait has not been made if they did not */

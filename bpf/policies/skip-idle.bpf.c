@@ -153,7 +153,7 @@ static __always_inline __u64 slack_of(const struct kvm_timewarp_view *view, __u6
 static __always_inline void skip(const struct kvm_timewarp_view *view,
 				 struct kvm_timewarp_answer *answer, __u64 end, __u64 vmm)
 {
-	__u64 timer = earlier(view->next_timer_ns, vmm), late, wait = guard(view), wakes, to;
+	__u64 timer = timewarp_next_timer_ns(view, vmm), late, wait = guard(view), wakes, to;
 
 	keep(view, NOBODY);
 	if (timer == ~0ULL)
@@ -214,7 +214,7 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 	}
 	/* While a vCPU runs, it is that which takes the time */
 	timewarp_devices_look(view, view->halted_ns, leapt_to_vmm, patience);
-	timewarp_clocks_look(view, earlier(view->next_timer_ns, vmm));
+	timewarp_clocks_look(view, vmm);
 	measure(view);
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
