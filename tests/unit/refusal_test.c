@@ -12,7 +12,7 @@ static struct tw_err e;
 
 static void each_refusal_of_the_kernel_has_its_own_sentence(void **state)
 {
-	static const int codes[] = { EBADF, ENOTTY, EOPNOTSUPP, ENODEV, ETIMEDOUT, ENXIO, ETIME, EXDEV, ENOENT, EINTR, ENOMEM };
+	static const int codes[] = { EBADF, ENOTTY, EOPNOTSUPP, EACCES, ENODEV, ETIMEDOUT, ENXIO, ETIME, EXDEV, ENOENT, EINTR, ENOMEM };
 	char said[ARRAY_SIZE(codes)][sizeof(e.fact)];
 	size_t i, k;
 

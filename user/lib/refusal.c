@@ -71,6 +71,8 @@ static const struct {
 	{ ENOTTY, TW_NO_VM, "its descriptor is not a KVM VM", "see what there is: twctl list" },
 	{ EOPNOTSUPP, TW_UNSUPPORTED, "that TSC mode is not possible on this CPU or VM",
 	  "leave the choice to the kernel: --tsc auto" },
+	{ EACCES, TW_UNSUPPORTED, "the guest is a confidential one (SEV-ES, SEV-SNP or TDX), whose clocks are protected from KVM",
+	  "start it without confidential-guest-support" },
 	{ ENODEV, TW_UNSUPPORTED, "the host's TSC is unstable",
 	  "look for 'clocksource' and 'TSC' in the kernel log" },
 	{ ETIMEDOUT, TW_FAILED, "the VM's vCPUs could not be stopped within a second",

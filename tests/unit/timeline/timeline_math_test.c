@@ -758,6 +758,33 @@ static void pvclock_cycles_at_random(void **state)
 	}
 }
 
+/* A guest that has not run yet may begin a hundred years ahead, on a TSC of 8 GHz too */
+static void longest_leap_fits_the_tsc(void **state)
+{
+	static const struct { u64 khz; u32 mul; s8 shift; } page[] = {
+		{ 1000000, 1U << 31, 1 }, { 2000000, 1U << 31, 0 }, { 4000000, 1U << 31, -1 },
+		{ 6400000, 2684354560U, -2 }, { 8000000, 1U << 31, -2 }, { 64000000, 1U << 31, -5 },
+	};
+	const u64 century_ns = 36525ULL * 86400 * NSEC_PER_SEC, most = 3ULL << 62;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(page); i++) {
+		u64 ns = timeline_leap_fits_ns(page[i].khz);
+		u64 cycles = timeline_pvclock_cycles(ns < century_ns ? ns : century_ns, page[i].mul, page[i].shift);
+
+		if (cycles > most)
+			fail_msg("%llu kHz: %llu cycles, more than %llu", page[i].khz, cycles, most);
+		/* Nor shorter than it must be */
+		if (ns < century_ns && most - cycles > page[i].khz)
+			fail_msg("%llu kHz, %llu ns: only %llu cycles of %llu", page[i].khz, ns, cycles, most);
+		if ((ns < century_ns) != (page[i].khz > 4000000))
+			fail_msg("%llu kHz: %llu ns", page[i].khz, ns);
+	}
+	/* What it is there for */
+	expect_eq(timeline_pvclock_cycles(century_ns, 1U << 31, -2), ~0ULL);
+	expect_eq(timeline_leap_fits_ns(0), ~0ULL);
+}
+
 static void host_cycles_at_random(void **state)
 {
 	(void)state;
@@ -843,6 +870,7 @@ int main(void)
 		     pvclock_does_not_wrap_in_292_years),
 		TEST("moving the anchor of a page changes no later reading, at random", advance_at_random),
 		TEST("the cycles that show so many ns are the fewest that do, at random", pvclock_cycles_at_random),
+		TEST("the longest leap before a guest runs fits into its TSC, whatever that runs at", longest_leap_fits_the_tsc),
 		TEST("host cycles in which a guest counts no more than so many, the most, at random", host_cycles_at_random),
 		TEST("periods: figures by hand", periods_by_hand),
 		TEST("periods are the fewest that are not behind, at random", periods_at_random),

@@ -202,8 +202,9 @@ u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl, bool *ticks)
 
 /*
  * The lowest and highest factor that a VM can have in a TSC mode; AUTO is resolved.
- * Returns -EOPNOTSUPP if the mode is not possible, or KVM may not touch the guest's
- * clocks; -ENODEV if the host's TSC cannot carry a timeline; -ENXIO if there is no vCPU.
+ * Returns -EOPNOTSUPP if the mode is not possible; -EACCES if the guest's clocks are
+ * protected from KVM; -ENODEV if the host's TSC cannot carry a timeline; -ENXIO if there
+ * is no vCPU.
  */
 int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 			struct timeline_rate *min, struct timeline_rate *max)
@@ -218,12 +219,13 @@ int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 	if (check_tsc_unstable() || kvm->arch.backwards_tsc_observed)
 		return -ENODEV;
 
-	/* SEV, SNP and TDX protect their guests' clocks from the host. */
+	/* SEV-ES, SNP and TDX. */
 	if (kvm->arch.vm_type != KVM_X86_DEFAULT_VM)
-		return -EOPNOTSUPP;
+		return -EACCES;
 	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (vcpu->arch.guest_state_protected || vcpu->arch.tsc_always_catchup ||
-		    !vcpu->arch.timeline.base_tsc_ratio)
+		if (vcpu->arch.guest_state_protected)
+			return -EACCES;
+		if (vcpu->arch.tsc_always_catchup || !vcpu->arch.timeline.base_tsc_ratio)
 			return -EOPNOTSUPP;
 	}
 

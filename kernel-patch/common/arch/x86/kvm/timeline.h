@@ -111,6 +111,22 @@ enum timeline_change {
 
 DECLARE_STATIC_KEY_FALSE(kvm_timeline_key);
 
+/* What KVM calls without a look at the timeline. */
+#ifdef CONFIG_KVM_TIMEWARP
+void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv);
+u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio);
+u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns);
+bool kvm_timeline_held_uninitialized(struct kvm_vcpu *vcpu);
+void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc);
+#else
+static inline void kvm_timeline_pvclock(struct kvm_vcpu *vcpu,
+					struct pvclock_vcpu_time_info *pv) {}
+static inline u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio) { return base_ratio; }
+static inline u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns) { return steal_ns; }
+static inline bool kvm_timeline_held_uninitialized(struct kvm_vcpu *vcpu) { return false; }
+static inline void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc) {}
+#endif
+
 /* timeline.c */
 u64 __kvm_timeline_ns(struct kvm_timeline *tl, u64 host_tsc);
 ktime_t __kvm_timer_now(struct kvm_timeline *tl);
@@ -118,10 +134,7 @@ ktime_t __kvm_timer_to_host(struct kvm_timeline *tl, ktime_t expires);
 u64 __kvm_timer_host_delay(struct kvm_timeline *tl, u64 guest_ns);
 ktime_t kvm_timeline_owe_periods(struct kvm *kvm, ktime_t now, ktime_t target, s64 period,
 				 u64 most, u64 *owed);
-void kvm_timeline_pvclock(struct kvm_vcpu *vcpu, struct pvclock_vcpu_time_info *pv);
 u64 timeline_max_ratio(const struct kvm_timeline *tl);
-u64 kvm_timeline_tsc_ratio(struct kvm *kvm, u64 base_ratio);
-u64 kvm_timeline_steal(struct kvm_vcpu *vcpu, u64 steal_ns);
 u64 kvm_timeline_next_timer_ns(struct kvm_timeline *tl, bool *ticks);
 int kvm_timeline_limits(struct kvm *kvm, enum kvm_timewarp_tsc_mode *mode,
 			struct timeline_rate *min, struct timeline_rate *max);
@@ -131,7 +144,6 @@ void timeline_ask(struct kvm_vcpu *vcpu);
 int timeline_hold(struct kvm_timeline *tl);
 void timeline_release(struct kvm_timeline *tl);
 int kvm_timeline_wait(struct kvm_vcpu *vcpu);
-bool kvm_timeline_held_uninitialized(struct kvm_vcpu *vcpu);
 bool timeline_settle_vcpus(struct kvm_timeline *tl);
 void __kvm_timeline_halt(struct kvm_vcpu *vcpu);
 void __kvm_timeline_unhalt(struct kvm_vcpu *vcpu);
@@ -144,7 +156,6 @@ void __kvm_timeline_left_guest(struct kvm_timeline *tl);
 
 /* timeline_change.c */
 void timeline_init(struct kvm_timeline *tl, struct kvm *kvm);
-void kvm_timeline_host_tsc_lost(struct kvm *kvm, u64 delta_cyc);
 int kvm_timeline_start(struct kvm_timeline *tl, enum kvm_timewarp_tsc_mode mode,
 		       struct timeline_rate rate);
 u64 timeline_leap_max(struct kvm *kvm);
@@ -170,7 +181,7 @@ static inline struct kvm_timeline *kvm_timeline(struct kvm *kvm)
 {
 	struct kvm_timeline *tl;
 
-	if (!static_branch_unlikely(&kvm_timeline_key))
+	if (!IS_ENABLED(CONFIG_KVM_TIMEWARP) || !static_branch_unlikely(&kvm_timeline_key))
 		return NULL;
 
 	tl = READ_ONCE(kvm->arch.timeline);
@@ -204,7 +215,7 @@ static inline s64 kvm_timeline_wall_ahead_ns(struct kvm *kvm)
 {
 	struct kvm_timeline *tl = READ_ONCE(kvm->arch.timeline);
 
-	return tl ? READ_ONCE(tl->wall_ahead_ns) : 0;
+	return IS_ENABLED(CONFIG_KVM_TIMEWARP) && tl ? READ_ONCE(tl->wall_ahead_ns) : 0;
 }
 
 /* The host TSC that guest clocks go by: it stands while guest time does. */
@@ -334,7 +345,7 @@ static inline bool kvm_timeline_must_wait(struct kvm_vcpu *vcpu)
 {
 	struct kvm_timeline *tl;
 
-	if (!static_branch_unlikely(&kvm_timeline_key))
+	if (!IS_ENABLED(CONFIG_KVM_TIMEWARP) || !static_branch_unlikely(&kvm_timeline_key))
 		return false;
 
 	tl = READ_ONCE(vcpu->kvm->arch.timeline);
@@ -354,7 +365,7 @@ static inline void kvm_timeline_halt(struct kvm_vcpu *vcpu)
 static inline void kvm_timeline_unhalt(struct kvm_vcpu *vcpu)
 {
 	/* The timeline may have stopped meanwhile. */
-	if (unlikely(vcpu->arch.timeline.halted))
+	if (IS_ENABLED(CONFIG_KVM_TIMEWARP) && unlikely(vcpu->arch.timeline.halted))
 		__kvm_timeline_unhalt(vcpu);
 }
 

@@ -48,11 +48,18 @@ static void timeline_move_tsc_writes(struct kvm *kvm, s64 ns)
 		vcpu->arch.this_tsc_nsec += ns;
 }
 
+/* The rate of a vCPU's TSC at factor 1. */
+static u64 timeline_guest_khz(struct kvm_vcpu *vcpu)
+{
+	return kvm_caps.has_tsc_control ?
+	       kvm_scale_tsc(tsc_khz, vcpu->arch.timeline.base_tsc_ratio) : tsc_khz;
+}
+
 /* Anchor a timeline where the guest's clocks are: nothing moves, at factor 1. */
 static void timeline_anchor(struct kvm_timeline *tl)
 {
 	struct kvm_vcpu *vcpu = kvm_get_vcpu(tl->kvm, 0);
-	u64 khz = tsc_khz, host_tsc;
+	u64 host_tsc;
 
 	host_tsc = timeline_host_base(tl->kvm, &tl->pv_ns);
 
@@ -67,9 +74,8 @@ static void timeline_anchor(struct kvm_timeline *tl)
 	tl->tsc_offset = vcpu->arch.l1_tsc_offset;
 	tl->pv_tsc = kvm_scale_tsc(host_tsc, tl->tsc_ratio) + tl->tsc_offset;
 
-	if (kvm_caps.has_tsc_control)
-		khz = kvm_scale_tsc(khz, tl->base_ratio);
-	kvm_get_time_scale(NSEC_PER_SEC, max(khz, 1) * 1000LL, &tl->base_shift, &tl->base_mul);
+	kvm_get_time_scale(NSEC_PER_SEC, max(timeline_guest_khz(vcpu), 1) * 1000LL,
+			   &tl->base_shift, &tl->base_mul);
 	tl->pv_mul = tl->base_mul;
 	tl->pv_shift = tl->base_shift;
 	tl->rate = (struct timeline_rate) { 1, 1 };
@@ -316,7 +322,12 @@ static bool timeline_has_run(struct kvm *kvm)
 /* How far guest time leaps ahead: before a guest has run, no clock of it has been read. */
 u64 timeline_leap_max(struct kvm *kvm)
 {
-	return timeline_has_run(kvm) ? KVM_TIMEWARP_MAX_LEAP_NS : KVM_TIMEWARP_MAX_START_NS;
+	struct kvm_vcpu *vcpu = kvm_get_vcpu(kvm, 0);
+
+	if (!vcpu || timeline_has_run(kvm))
+		return KVM_TIMEWARP_MAX_LEAP_NS;
+
+	return min(KVM_TIMEWARP_MAX_START_NS, timeline_leap_fits_ns(timeline_guest_khz(vcpu)));
 }
 
 /* The PIT's ticks that a leap leaves out are lost, but to a guest that has not run yet. */

@@ -78,6 +78,15 @@ static inline u64 timeline_pvclock_cycles(u64 ns, u32 mul, s8 shift)
 }
 
 /*
+ * The longest leap, in ns, of a TSC of @khz: three quarters of the 2^64 cycles after
+ * which the formula wraps, so that there is time to move the anchor after it.
+ */
+static inline u64 timeline_leap_fits_ns(u64 khz)
+{
+	return timeline_mul_div(3ULL << 62, 1000000, khz);
+}
+
+/*
  * Move the anchor of a pvclock page, its @tsc and @ns, towards a later TSC, exactly.
  *
  * The formula wraps when 2^64 cycles have passed since the anchor.  It may move

@@ -299,7 +299,7 @@ static bool timewarp_next(struct kvm_timewarp *tw, const struct kvm_timewarp_ops
 
 	if (answer->start_tsc)
 		fine &= timewarp_check(tw, "start_tsc", answer->start_tsc,
-				       next->freeze ? 0 : view->host_tsc - ahead,
+				       next->freeze ? 0 : max(view->host_tsc, ahead) - ahead,
 				       next->freeze ? 0 : view->host_tsc + ahead,
 				       &next->start_tsc);
 

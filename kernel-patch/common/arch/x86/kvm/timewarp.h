@@ -169,12 +169,22 @@ struct kvm_timewarp_ops {
 	char name[KVM_TIMEWARP_NAME_LEN];
 };
 
+#ifdef CONFIG_KVM_TIMEWARP
 void kvm_timewarp_init(void);
 void kvm_timewarp_exit(void);
 void kvm_timewarp_destroy_vm(struct kvm *kvm);
 void kvm_timewarp_free_vm(struct kvm *kvm);
 void kvm_timewarp_host_clock(struct kvm *kvm);
 void kvm_timewarp_create_vm_debugfs(struct kvm *kvm);
+#else
+static inline void kvm_timewarp_init(void) {}
+static inline void kvm_timewarp_exit(void) {}
+static inline void kvm_timewarp_destroy_vm(struct kvm *kvm) {}
+static inline void kvm_timewarp_free_vm(struct kvm *kvm) {}
+static inline void kvm_timewarp_host_clock(struct kvm *kvm) {}
+static inline void kvm_timewarp_create_vm_debugfs(struct kvm *kvm) {}
+#endif
+
 void kvm_timewarp_idle(struct kvm_timeline *tl);
 void kvm_timewarp_soon(struct kvm_timeline *tl, enum kvm_timewarp_event event);
 
