@@ -18,14 +18,13 @@ none() {
 }
 
 # Each "FILE INCLUDED" among user/'s own
-edges() {
-	grep -rHo '^#include "[^"]*"' --include='*.[ch]' user | sed 's/:#include "/ /; s/"$//' |
-		while read -r file header; do
-			for dir in "$(dirname "$file")" user user/lib; do
-				[ -f "$dir/$header" ] && { echo "$file $dir/$header"; break; }
-			done
-		done | sed 's,/\./,/,g'
-}
+edges=$(grep -rHo '^#include "[^"]*"' --include='*.[ch]' user | sed 's/:#include "/ /; s/"$//' |
+	while read -r file header; do
+		for dir in "${file%/*}" user user/lib; do
+			[ -f "$dir/$header" ] && { echo "$file $dir/$header"; break; }
+		done
+	done | sed 's,/\./,/,g')
+edges() { cat <<<"$edges"; }
 
 none 'the library includes nothing of the verbs' < <(
 	edges | awk '$1 ~ "^user/lib/" && $2 !~ "^user/lib/"')
