@@ -3,6 +3,9 @@
  * Putting QEMU's clocks back, with a process that keeps its clocks as QEMU does: whoever folds is killed at each
  * instruction of it, and at any moment while the clocks are read and written. Afterwards, and at each reading
  * meanwhile, they are right, and what they were ahead by is in them once.
+ *
+ * TW_LONG=1, as in make check-all: it dies after each step that changes something, and at random three times as often. Else
+ * after each third of them: what each leaves is completed in a copy in any case.
  */
 #include "tap.h"
 
@@ -17,6 +20,7 @@
 #include "qemu/image.h"
 
 static struct fake_shared *m;
+static bool thorough;
 static const struct tw_lead lead = { LEAD_NS, LEAD_NS };
 
 static void read_vmm(pid_t pid, struct fake_vmm *v)
@@ -158,7 +162,7 @@ static void test_each_step(void **unused)
 	n = step_through(changed, &steps);
 	print_message("# %u instructions, %u of them change something\n", steps, n);
 	assert_true(n > 10);
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i += thorough ? 1 : 3) {
 		pid_t pid = fake_start(m, 0), folds = start_stepping();
 
 		for (k = 0; k < changed[i]; k++)
@@ -189,16 +193,16 @@ static bool fold_for(unsigned int us)
 
 static void kill_at_random(bool writes)
 {
-	unsigned int round, tries, kills = 0, readings = 0;
+	unsigned int rounds = thorough ? 60 : 20, round, tries, kills = 0, readings = 0;
 
-	for (round = 0; round < 60; round++) {
+	for (round = 0; round < rounds; round++) {
 		pid_t pid = fake_start(m, 2);
 		struct fake_vmm v;
 
 		m->writes = writes;
 		usleep(1000);
-		/* A little more time at each try: on a busy machine none may come to its end in three milliseconds */
-		for (tries = 0; !fold_for(100 + random() % (3000 + 100 * tries)); tries++)
+		/* Twice the time after each four: on a busy machine none may come to its end in three milliseconds */
+		for (tries = 0; !fold_for(100 + random() % (3000 << tries / 4)); tries++)
 			kills++;
 		assert_true(tw_fold_is_done(&m->s));
 		readings = m->readings;
@@ -501,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_gone),
 	};
 
+	thorough = getenv("TW_LONG");
 	m = fake_map();
 	return RUN_TAP(tests);
 }
