@@ -6,7 +6,7 @@
 #   TESTS      scripts that `make check` runs under prove;
 #              UNIT_TESTS and FUZZERS are programs, built before and run with them
 #   TESTS_SLOW those of them that take minutes, and begin first: or else one runs alone in the end
-#   TESTS_ALL  long ones, that `make check-all` runs after those
+#   TESTS_ALL  long ones, that `make check-all` runs after those, with TW_LONG=1: some of the others then take more of a thing
 #   SETS_UP    goals that install packages and fetch a kernel first, as make setup does; no other goal installs anything
 #   CLEAN      what else `make clean` removes (build/ goes anyway)
 # and may use the TW_* variables of tools/lib.sh, which come in through build/env.mk.
@@ -150,7 +150,7 @@ check: bench-ready $(UNIT_TESTS) $(FUZZERS)	## the tests of every day (KERNEL=7.
 	@$(PROVE) $(TESTS_SLOW) $(UNIT_TESTS) $(TESTS)
 
 check-all: bench-ready $(UNIT_TESTS) $(FUZZERS)	## those, and the long ones
-	@$(PROVE) $(TESTS_SLOW) $(UNIT_TESTS) $(TESTS) $(TESTS_ALL)
+	@TW_LONG=1 $(PROVE) $(TESTS_SLOW) $(UNIT_TESTS) $(TESTS) $(TESTS_ALL)
 
 check-debug: bench-ready	## host tests and fuzzers on a kernel that checks itself
 	@[ -x tests/debug/check-debug ] || { echo "make check-debug: there is no tests/debug/check-debug in this tree" >&2; exit 1; }

@@ -29,7 +29,7 @@ fresh() {
 # stub COMMAND NTH SCRIPT: its n-th call does that instead
 stub() {
 	rm -f "$dir"/bin/* "$dir/n"
-	printf '#!/bin/bash\necho >>%s/n\nif [ "$(wc -l <%s/n)" = %s ]; then %s; fi\nexec %s "$@"\n' "$dir" "$dir" "$2" "$3" "$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v "$1")" >"$dir/bin/$1"
+	printf '#!/bin/bash\nprintf x >>%s/n\nread -r n <%s/n\nif [ ${#n} = %s ]; then %s; fi\nexec %s "$@"\n' "$dir" "$dir" "$2" "$3" "$(PATH=/usr/sbin:/usr/bin:/sbin:/bin command -v "$1")" >"$dir/bin/$1"
 	# Nothing to index here, and that it was asked is seen
 	[ "$1" = depmod ] || printf '#!/bin/sh\ntrue\n' >"$dir/bin/depmod"
 	[ "$1" != depmod ] || sed -i 's/^exec.*/exit 0/' "$dir/bin/depmod"
@@ -38,7 +38,7 @@ stub() {
 run() { env PATH="$dir/bin:$PATH" bash "$install" "$dir/new" "$release"; }
 # all_of KIND: three modules of that build and nothing else; or nothing
 all_of() {
-	local m has
+	local m has is
 	has=$(find "$at" "$DESTDIR/lib/modules" -maxdepth 3 -name '*kvm*' ! -path "$DESTDIR/lib/modules/.*" | sort -u | wc -l)
 	if [ "$1" = none ]; then
 		[ "$has" = 0 ] || { find "$DESTDIR" -type f; return 1; }
@@ -46,7 +46,8 @@ all_of() {
 	fi
 	[ "$has" = 3 ] || { find "$DESTDIR" -type f; return 1; }
 	for m in kvm kvm-intel kvm-amd; do
-		[ "$(cat "$at/updates/timewarp/$m.ko")" = "$1 $m" ] || { grep . "$at"/updates/timewarp/*; return 1; }
+		read -r is <"$at/updates/timewarp/$m.ko"
+		[ "$is" = "$1 $m" ] || { grep . "$at"/updates/timewarp/*; return 1; }
 	done
 }
 nothing_beside() { finds_nothing find "$DESTDIR/lib/modules" -name '.*'; }
