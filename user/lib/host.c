@@ -26,10 +26,24 @@ const struct btf *tw_host_kvm_btf(void)
 	return btf;
 }
 
+int tw_host_own_type(const struct btf *btf, const char *name, unsigned int kind)
+{
+	const struct btf *base = btf ? btf__base_btf(btf) : NULL;
+	int id = base ? btf__type_cnt(base) : 1, n = btf ? btf__type_cnt(btf) : 0;
+
+	for (; id < n; id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+
+		if (btf_kind(t) == kind && !strcmp(btf__name_by_offset(btf, t->name_off), name))
+			return id;
+	}
+	return -1;
+}
+
 bool tw_host_knows(const char *type, const char *member)
 {
 	const struct btf *btf = tw_host_kvm_btf();
-	int id = btf ? btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT) : -1, i;
+	int id = tw_host_own_type(btf, type, BTF_KIND_STRUCT), i;
 	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, id);
 
 	for (i = 0; t && i < btf_vlen(t); i++)
@@ -44,9 +58,9 @@ int tw_host_abi(void)
 	const struct btf_type *t;
 	int id, i;
 
-	if (!btf || btf__find_by_name_kind(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) < 0)
+	if (tw_host_own_type(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) < 0)
 		return -1;
-	id = btf__find_by_name_kind(btf, "kvm_timewarp_abi", BTF_KIND_ENUM);
+	id = tw_host_own_type(btf, "kvm_timewarp_abi", BTF_KIND_ENUM);
 	if (id < 0)
 		return -1;
 	t = btf__type_by_id(btf, id);

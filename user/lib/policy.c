@@ -405,10 +405,8 @@ long tw_ops_offset(const char *member)
 	const struct btf_member *data, *m;
 	int value, ops;
 
-	if (!btf)
-		return -1;
-	value = btf__find_by_name_kind(btf, OPS_VALUE_TYPE, BTF_KIND_STRUCT);
-	ops = btf__find_by_name_kind(btf, OPS_TYPE, BTF_KIND_STRUCT);
+	value = tw_host_own_type(btf, OPS_VALUE_TYPE, BTF_KIND_STRUCT);
+	ops = tw_host_own_type(btf, OPS_TYPE, BTF_KIND_STRUCT);
 	if (value < 0 || ops < 0)
 		return -1;
 	data = find_member(btf, btf__type_by_id(btf, value), "data");

@@ -242,7 +242,7 @@ static void check_hook(struct tw_check *c)
 		return;
 	}
 	btf = tw_host_kvm_btf();
-	if (btf && btf__find_by_name_kind(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) >= 0) {
+	if (tw_host_own_type(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) >= 0) {
 		fact(c, TW_PRESENT, "kvm has struct kvm_timewarp_ops");
 		return;
 	}

@@ -26,21 +26,6 @@ bool tw_places_have_apicv(void)
 	       module_param_on("/sys/module/kvm_amd/parameters/avic");
 }
 
-/* Among a module's own types: libbpf would go through all of vmlinux's first, each time */
-static bool own_type(const struct btf *btf, const char *name, unsigned int kind)
-{
-	const struct btf *base = btf ? btf__base_btf(btf) : NULL;
-	unsigned int id = base ? btf__type_cnt(base) : 1, n = btf ? btf__type_cnt(btf) : 0;
-
-	for (; id < n; id++) {
-		const struct btf_type *t = btf__type_by_id(btf, id);
-
-		if (btf_kind(t) == kind && !strcmp(btf__name_by_offset(btf, t->name_off), name))
-			return true;
-	}
-	return false;
-}
-
 /* Functions of all modules of KVM, by name */
 static bool kernel_has_func(const char *name)
 {
@@ -50,7 +35,7 @@ static bool kernel_has_func(const char *name)
 	struct btf *base = (struct btf *)(kvm ? btf__base_btf(kvm) : NULL);
 	size_t i;
 
-	if (own_type(kvm, name, BTF_KIND_FUNC))
+	if (tw_host_own_type(kvm, name, BTF_KIND_FUNC) >= 0)
 		return true;
 	for (i = 0; base && i < 2; i++) {
 		char path[64];
@@ -58,7 +43,7 @@ static bool kernel_has_func(const char *name)
 		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", modules[i]);
 		if (!btf[i])
 			btf[i] = btf__parse_split(path, base);
-		if (own_type(btf[i], name, BTF_KIND_FUNC))
+		if (tw_host_own_type(btf[i], name, BTF_KIND_FUNC) >= 0)
 			return true;
 	}
 	return false;
@@ -70,7 +55,7 @@ static bool kernel_has_tracepoint(const char *name)
 	char type[64];
 
 	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	return own_type(kvm, type, BTF_KIND_TYPEDEF);
+	return tw_host_own_type(kvm, type, BTF_KIND_TYPEDEF) >= 0;
 }
 
 void tw_places_leave_out(struct tw_strings *missing, const char *name)

@@ -47,7 +47,7 @@ struct tw_vmms {
 static bool kernel_func_takes(const char *func, const char *type)
 {
 	const struct btf *btf = tw_host_kvm_btf();
-	int id = btf ? btf__find_by_name_kind(btf, func, BTF_KIND_FUNC) : -1;
+	int id = tw_host_own_type(btf, func, BTF_KIND_FUNC);
 	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
 
 	t = t ? btf__type_by_id(btf, t->type) : NULL;
