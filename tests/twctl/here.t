@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # What twctl says of VMs that try to mislead it, and its manners: on this machine, with idle VMs and a debugfs of
-# our own making in a private mount namespace. Needs root and /dev/kvm; tests/twctl/edges.t runs it on a test host.
+# our own making in a private mount namespace. Needs root and /dev/kvm; tests/twctl/stock.t runs it on a test host.
 cd "$(dirname "$0")/../.." || exit 1
 # Whether a VM can be had; it ends with this
 has_vm() {
