@@ -5,11 +5,13 @@
 #
 # The environment chooses what fits into make check; make bench and a longer look take more:
 #   TW_GUESTS    k1 k2 t1 t2: clocksource kvm-clock or tsc, vCPUs
-#   TW_FACTORS, TW_SECONDS    of rates; TW_READS of monotonic; TW_SAMPLES of agree; TW_ROUNDS, TW_RESET_FACTOR of robust
+#   TW_FACTORS, TW_SECONDS    of rates; TW_READS of monotonic; TW_SAMPLES of agree; TW_RUNS of policies
+#   TW_ROUNDS, TW_MOMENTS, TW_RESET_FACTOR of robust
 cd "$(dirname "$0")/.." || exit 1
 export TW_GUESTS=${TW_GUESTS:-k2 t2}
-export TW_SECONDS=${TW_SECONDS:-3} TW_FACTORS=${TW_FACTORS:-0.1 2 50}
-export TW_SAMPLES=${TW_SAMPLES:-200} TW_ROUNDS=${TW_ROUNDS:-8} TW_RESET_FACTOR=${TW_RESET_FACTOR:-3}
+export TW_SECONDS=${TW_SECONDS:-1} TW_RUNS=${TW_RUNS:-1} TW_FACTORS=${TW_FACTORS:-0.1 2 50}
+export TW_SAMPLES=${TW_SAMPLES:-200} TW_RESET_FACTOR=${TW_RESET_FACTOR:-3}
+export TW_ROUNDS=${TW_ROUNDS:-5} TW_MOMENTS=${TW_MOMENTS:-9}
 [ $# -gt 0 ] || set -- agree errors monotonic policies rates robust
 case " $* " in
 *' guide '*)

@@ -10,6 +10,8 @@ use Test::More;
 use TwHost;
 
 my $rounds = $ENV{TW_ROUNDS} // 20;
+# Of an attach: when it is killed
+my $moments = $ENV{TW_MOMENTS} // 21;
 # Of the guest that is plugged a vCPU and reset: at 50 its boot takes long
 my $factor = $ENV{TW_RESET_FACTOR} // 50;
 my $g = $ENV{TW_ROBUST_GUEST} // (grep({ $_ eq 'k2' } @guests) ? 'k2' : $guests[0]);
@@ -42,15 +44,15 @@ is(state($pid)->{exit_reason}, 'detached', 'SIGKILL to twctl: the state file say
 same_as_before($before, 'SIGKILL to twctl: nothing is left');
 
 # At every step: from 0 to 400 ms after its start
-for my $ms (map { $_ * 20 } 0 .. 20) {
+for my $ms (map { int $_ * 400 / ($moments - 1) } 0 .. $moments - 1) {
 	my $p = twctl_spawn('attach', '--vm', $g, '--factor', 50);
 	select undef, undef, undef, $ms / 1000;
 	kill 'KILL', $p->{pid};
 	finish($p);
 }
-ok(until_state($pid, 'attached', 0), 'SIGKILL to twctl at 21 moments of its start: detached');
-is(state($pid)->{factor_force}, '1/1', 'SIGKILL to twctl at 21 moments of its start: rate 1');
-same_as_before($before, 'SIGKILL to twctl at 21 moments of its start: nothing is left');
+ok(until_state($pid, 'attached', 0), "SIGKILL to twctl at $moments moments of its start: detached");
+is(state($pid)->{factor_force}, '1/1', "SIGKILL to twctl at $moments moments of its start: rate 1");
+same_as_before($before, "SIGKILL to twctl at $moments moments of its start: nothing is left");
 
 continuous($g, $pid, 'detach', sub { my $p = attach($g, '--factor', 50); twctl('detach', '--vm', $g);
 	ended('detach from elsewhere', $p, 0, qr/detached by another/, exit_kind => 1) });
@@ -80,12 +82,13 @@ same_as_before($before, 'pin, detach: nothing is left');
 	my $mono = guest_spawn($g, 'mono', 200000);
 	my $p = attach($g, '--factor', 2);
 	my $bad = 0;
-	for my $i (1 .. 10) {
+	my $swaps = $rounds < 10 ? $rounds : 10;
+	for my $i (1 .. $swaps) {
 		my ($rc, $out) = $i % 2 ? twctl('swap', '--vm', $g, '--policy', policy('random'), '--param', "seed=$i", '--param', 'changes=1000000') :
 			twctl('swap', '--vm', $g, '--factor', $i);
 		$bad++, diag("$rc: $out") if $rc;
 	}
-	is($bad, 0, 'ten swaps under load');
+	is($bad, 0, "$swaps swaps under load");
 	my ($rc, $out) = twctl('swap', '--vm', $g, '--policy', policy('refuse'));
 	is($rc, 5, 'a swap to a policy that refuses: status 5') or diag($out);
 	is(state($pid)->{policy}, 'constant', 'a swap to a policy that refuses: the old one stays');
