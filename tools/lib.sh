@@ -121,7 +121,8 @@ tw_compiler() {
 	TW_GCC=${TW_GCC:-gcc}	# of a debug kernel, which has no such file, the one of this machine
 	TW_ROOT_PACKAGES=$TW_GCC,make,binutils,libelf1t64,libssl3t64,zlib1g,bc,pahole,kmod,perl-base
 	TW_BUILD_ROOT=
-	case $(ldd "$TW_KHDR"/scripts/mod/modpost* 2>&1) in
+	# Debian's headers have it for machines of four kinds, which want the same, and ldd starts each several times
+	case $(ldd "$TW_KHDR"/scripts/mod/modpost{,.real-lsb-64} 2>&1) in
 	*'not found'*) TW_BUILD_ROOT=$TW_CACHE/root/$TW_ROOT_SUITE-$(echo "$TW_ROOT_PACKAGES" | sha256sum | cut -c1-16) ;;
 	esac
 }
