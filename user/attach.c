@@ -70,7 +70,7 @@ static int open_policy(void *arg, struct tw_policy *p, struct tw_err *e)
 {
 	const struct attachment *a = arg;
 
-	return tw_args_policy(a->args, tw_epoch_of(tw_host_epoch_ns(), a->ahead_ns), p, e);
+	return tw_args_policy(a->args, tw_epoch_now(a->ahead_ns), p, e);
 }
 
 /* --vmm: whether the VMM's clocks are to follow too */

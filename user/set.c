@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host.h"
 #include "parse.h"
 #include "qemu/date.h"
 #include "readiness.h"
@@ -31,7 +30,7 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 	char name[TW_TARGET_NAME_MAX];
 	int status;
 
-	tw_params_epoch(&l->params, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)));
+	tw_params_epoch(&l->params, tw_epoch_now(tw_dates_ahead_ns(t->vm)));
 	status = assign_all(args, l, e);
 	if (status)
 		return status;

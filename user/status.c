@@ -24,7 +24,7 @@ static bool open_live(const struct tw_vm *vm, const struct tw_state *st, struct 
 
 	tw_err_free(&ignored);
 	if (ok && tw_params_have_date(&l->params, l->data, l->size))
-		tw_params_epoch(&l->params, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(vm)));
+		tw_params_epoch(&l->params, tw_epoch_now(tw_dates_ahead_ns(vm)));
 	return ok;
 }
 

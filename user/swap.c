@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "group.h"
-#include "host.h"
 #include "parse.h"
 #include "qemu/date.h"
 #include "qemu/probes.h"
@@ -48,7 +47,7 @@ static int change_group(const struct tw_args *args, struct tw_target *t, struct 
 	int i, status = TW_OK, n = tw_group_find(&g, live->group, &t->vms);
 
 	for (i = 0; !status && i < n; i++)
-		status = tw_args_policy(args, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)), &g.m[i].policy, e);
+		status = tw_args_policy(args, tw_epoch_now(tw_dates_ahead_ns(t->vm)), &g.m[i].policy, e);
 	/* the others share its maps */
 	if (!status && n)
 		status = see_vmms(&g.m[0].policy, g.m[0].vm, e);
@@ -69,7 +68,7 @@ static int change(const struct tw_args *args, struct tw_target *t, struct tw_liv
 
 	if (live->group)
 		return change_group(args, t, live, e);
-	status = tw_args_policy(args, tw_epoch_of(tw_host_epoch_ns(), tw_dates_ahead_ns(t->vm)), &p, e);
+	status = tw_args_policy(args, tw_epoch_now(tw_dates_ahead_ns(t->vm)), &p, e);
 	if (!status)
 		status = see_vmms(&p, t->vm, e);
 	if (!status)

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host.h"
 #include "proc.h"
 #include "qemu/date.h"
 #include "readiness.h"
@@ -56,7 +55,7 @@ static int check_until(const char *text, struct tw_err *e)
 
 static void find_moment(struct waiting *w)
 {
-	struct tw_epoch epoch = tw_epoch_of(tw_host_epoch_ns(), w->ahead_ns);
+	struct tw_epoch epoch = tw_epoch_now(w->ahead_ns);
 	struct timewarp_when when;
 	const char *why;
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "group.h"
-#include "host.h"
 #include "kick.skel.h"
 #include "policy_priv.h"
 #include "qemu/probes.h"
@@ -215,7 +214,7 @@ static int read_prog(struct tw_live *l, int fd)
 	if (!l->btf)
 		return -errno;
 	tw_params_read(l->btf, TIMEWARP_PARAMS_SECTION, &l->params);
-	tw_params_epoch(&l->params, tw_epoch_of(tw_host_epoch_ns(), 0));
+	tw_params_epoch(&l->params, tw_epoch_now(0));
 	tw_params_read(l->btf, TIMEWARP_COUNTERS_SECTION, &l->counters);
 	for (i = 0; i < info.nr_map_ids && i < MAX_MAPS; i++)
 		take_map(l, ids[i]);

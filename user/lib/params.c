@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host.h"
 #include "parse.h"
 #include "text.h"
 #include "timewarp.h"
@@ -346,6 +347,13 @@ static int assign_factor(const struct tw_param *p, const char *text, void *data,
 	}
 	memcpy((char *)data + p->offset, &f, sizeof(f));
 	return TW_OK;
+}
+
+struct tw_epoch tw_epoch_now(int64_t ahead_ns)
+{
+	int64_t host_ns = tw_host_epoch_ns();
+
+	return (struct tw_epoch) { .host_ns = host_ns, .guest_ns = host_ns + ahead_ns };
 }
 
 void tw_params_epoch(struct tw_params *params, struct tw_epoch epoch)

@@ -50,6 +50,9 @@ struct tw_params {
  */
 void tw_params_read(const struct btf *btf, const char *section, struct tw_params *params);
 
+/* The epoch of now, of a guest whose dates are ahead by so much: see tw_dates_ahead_ns() */
+struct tw_epoch tw_epoch_now(int64_t ahead_ns);
+
 /* What dates among the values are counted from; those of a guest may be ahead: see tw_dates_ahead_ns() */
 void tw_params_epoch(struct tw_params *params, struct tw_epoch epoch);
 

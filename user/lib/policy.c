@@ -180,7 +180,7 @@ static int read_object(struct tw_policy *p, struct tw_err *e)
 	}
 	p->data = bpf_object__find_map_by_name(p->obj, TIMEWARP_PARAMS_SECTION);
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_PARAMS_SECTION, &p->params);
-	tw_params_epoch(&p->params, tw_epoch_of(tw_host_epoch_ns(), 0));
+	tw_params_epoch(&p->params, tw_epoch_now(0));
 	tw_params_read(bpf_object__btf(p->obj), TIMEWARP_COUNTERS_SECTION, &p->counters);
 	p->summary = tw_btf_tag(bpf_object__btf(p->obj), "summary=");
 	p->abi = tw_btf_tag(bpf_object__btf(p->obj), "abi=");
@@ -337,6 +337,12 @@ int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e)
 	return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
 }
 
+int tw_explain_no_decide(struct tw_err *e)
+{
+	tw_fact(e, "it has no decide()");
+	return tw_cure(e, "write one with TIMEWARP_DECIDE(), and name it in TIMEWARP_OPS()");
+}
+
 /*
  * What the kernel would refuse of the table, in one word for all of it: so that its EINVAL is the policy's. Its name was
  * looked at when it was opened, the mode when it was read.
@@ -351,10 +357,8 @@ static int check_table(const struct tw_policy *p, __u64 flags, struct tw_err *e)
 			(unsigned long long)(flags & ~(__u64)KVM_TIMEWARP_F_BACKWARD));
 		return tw_cure(e, "write no others than KVM_TIMEWARP_F_BACKWARD into its table");
 	}
-	if (decide && !*decide) {
-		tw_fact(e, "it has no decide()");
-		return tw_cure(e, "write one with TIMEWARP_DECIDE(), and name it in TIMEWARP_OPS()");
-	}
+	if (decide && !*decide)
+		return tw_explain_no_decide(e);
 	e->status = TW_FAILED;
 	return TW_OK;
 }

@@ -14,6 +14,9 @@ int tw_ops_vm_fd(int map_fd);
 /* What a policy that is open and not loaded may do: its table says so, and the user has not withheld it; enum kvm_timewarp_flags */
 uint64_t tw_policy_flags(const struct tw_policy *p);
 
+/* Completes an error: the table lacks what a policy is for */
+int tw_explain_no_decide(struct tw_err *e);
+
 /* Completes an error with what an errno of the hook means: status, fact and cure; false if it is none of the kernel's */
 bool tw_explain_code(struct tw_err *e, int code);
 

@@ -18,11 +18,6 @@ struct tw_epoch {
 	int64_t guest_ns;	/* the guest's date minus its guest_ns: the same and tw_dates_ahead_ns() */
 };
 
-static inline struct tw_epoch tw_epoch_of(int64_t host_ns, int64_t ahead_ns)
-{
-	return (struct tw_epoch) { .host_ns = host_ns, .guest_ns = host_ns + ahead_ns };
-}
-
 /**
  * tw_parse_date - "2038-01-19", "2038-01-19 03:14", "2038-01-19T03:14:07.5Z"
  * @text: what the user wrote

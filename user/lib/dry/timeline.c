@@ -77,10 +77,8 @@ int tw_dry_open(struct tw_dry *d, const struct tw_policy *p, uint64_t now_ns, st
 	d->outside.random = 0x9e3779b97f4a7c15ULL;
 	/* decide() is the first of the table */
 	decide = tw_machine_function(&d->machine, OPS_TABLE, 0);
-	if (decide < 0) {
-		tw_fact(e, "it has no decide()");
-		return tw_cure(e, "write one with TIMEWARP_DECIDE(), and name it in TIMEWARP_OPS()");
-	}
+	if (decide < 0)
+		return tw_explain_no_decide(e);
 	d->decide = decide;
 	d->may = tw_policy_flags(p);
 	fill_params(d, p);
