@@ -528,7 +528,7 @@ static const struct tw_option options[] = {
 const struct tw_verb tw_verb_attach = {
 	.name = "attach",
 	.synopsis = "VM|(--vm VM)... (--factor F | --policy POLICY)\n"
-		    "                    [--param NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
+		    "                    [[--param] NAME=VALUE]... [--tsc MODE] [--vmm WISH]\n"
 		    "                    [--pin] [--chaos] [--exec COMMAND] [--exit-when-done]\n"
 		    "                    [--wait] [--dry-run]",
 	.summary = "put a VM under a policy",
@@ -580,5 +580,6 @@ const struct tw_verb tw_verb_attach = {
 		"6 if the kernel ejects the policy later.\n",
 	.options = options,
 	.vm_operand = true,
+	.param_operands = true,
 	.run = run,
 };

@@ -127,6 +127,22 @@ static int take_vm(const struct tw_verb *verb, struct tw_args *args, struct tw_e
 	return status;
 }
 
+/* "twctl attach my-guest --policy until until=30d" */
+static void take_params(const struct tw_verb *verb, struct tw_args *args)
+{
+	struct tw_strings *o = &args->operands;
+	size_t i, left = 0;
+
+	for (i = 0; verb->param_operands && i < o->n; i++) {
+		if (strchr(o->v[i], '='))
+			tw_strings_add(&args->params, o->v[i]);
+		else
+			o->v[left++] = o->v[i];
+	}
+	if (verb->param_operands)
+		o->n = left;
+}
+
 int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_args *args,
 		  struct tw_err *e)
 {
@@ -159,6 +175,7 @@ int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_a
 		tw_strings_add(&args->operands, argv[optind++]);
 	if (take_vm(verb, args, e))
 		return e->status;
+	take_params(verb, args);
 	if (args->operands.n > verb->max_operands)
 		return usage(e, verb, args->operands.v[verb->max_operands], "is one word too many");
 	return TW_OK;

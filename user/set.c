@@ -19,6 +19,9 @@ static int assign_all(const struct tw_args *args, struct tw_live *l, struct tw_e
 		status = tw_live_assign(l, assignment, e);
 		free(assignment);
 	}
+	for (i = 0; !status && i < args->params.n; i++)
+		status = tw_live_assign(l, args->params.v[i], e);
+	/* what is none is told there */
 	for (i = 0; !status && i < args->operands.n; i++)
 		status = tw_live_assign(l, args->operands.v[i], e);
 	return status;
@@ -70,7 +73,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 
 	if (tw_args_check_factor(args, e))
 		return e->status;
-	if (!args->factor && !args->operands.n) {
+	if (!args->factor && !args->params.n && !args->operands.n) {
 		tw_fail(e, TW_USAGE, "cannot set");
 		tw_fact(e, "there is nothing to set");
 		return tw_cure(e, "add --factor F or name=value");
@@ -90,19 +93,22 @@ static int run(const struct tw_args *args, struct tw_err *e)
 static const struct tw_option options[] = {
 	TW_OPTION_VM,
 	TW_OPTION_FACTOR,
+	TW_OPTION_PARAM,
 	{ 0 },
 };
 
 const struct tw_verb tw_verb_set = {
 	.name = "set",
-	.synopsis = "VM [--factor F] [NAME=VALUE]...",
+	.synopsis = "VM [--factor F] [[--param] NAME=VALUE]...",
 	.summary = "change a policy's parameters while it is attached",
 	.more = "The change is in force when the command returns. If the policy refuses it\n"
 		"(status 5), the old values are back. A VM that QEMU has stopped is refused\n"
 		"(status 5), as by attach, swap, step and jump. 'twctl status --vm VM' shows the\n"
-		"parameters there are.\n",
+		"parameters there are. NAME=VALUE is the same as --param NAME=VALUE, as with\n"
+		"attach and swap.\n",
 	.options = options,
 	.max_operands = 64,
 	.vm_operand = true,
+	.param_operands = true,
 	.run = run,
 };

@@ -134,12 +134,13 @@ static const struct tw_option options[] = {
 
 const struct tw_verb tw_verb_swap = {
 	.name = "swap",
-	.synopsis = "VM (--policy POLICY | --factor F) [--param NAME=VALUE]...\n"
-		    "                  [--chaos]",
+	.synopsis = "VM (--policy POLICY | --factor F)\n"
+		    "                  [[--param] NAME=VALUE]... [--chaos]",
 	.summary = "replace the policy that is attached, without a gap",
 	.more = "The attachment stays whose it was: a 'twctl attach' in the foreground, or a\n"
 		"pin. If the new policy refuses (status 5), the old one stays.\n",
 	.options = options,
 	.vm_operand = true,
+	.param_operands = true,
 	.run = run,
 };

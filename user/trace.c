@@ -417,6 +417,14 @@ static int parse_action(struct tracing *r, struct tw_err *e)
 {
 	const char *a = r->args->action;
 
+	if (a && r->args->exec) {
+		tw_fail(e, TW_USAGE, "cannot trace");
+		tw_fact(e, "--exec is an action, and --action names one, too");
+		return tw_cure(e, "leave one of them out");
+	}
+	r->command = r->args->exec;
+	if (r->command)
+		return TW_OK;
 	if (!a || !strcmp(a, "stop")) {
 		r->stop_on_hit = true;
 		return TW_OK;
@@ -548,6 +556,7 @@ static const struct tw_option options[] = {
 		  "late>1ms, lost, lost>5, backward: then act; may be repeated", NULL),
 	TW_OPTION("action", 0, TW_TEXT, action, "ACT",
 		  "stop (default), exec:COMMAND or save:FILE", NULL),
+	TW_OPTION("exec", 0, TW_TEXT, exec, "COMMAND", "run it then: the same as --action exec:COMMAND", NULL),
 	{ 0 },
 };
 
@@ -561,7 +570,7 @@ const struct tw_verb tw_verb_trace = {
 		"Runs until Ctrl-C, TIME, or a threshold whose action is stop. How many events\n"
 		"were lost comes last, on stderr, always.\n"
 		"\n"
-		"exec: runs a command in a shell, and waits for it. It finds in its environment\n"
+		"--exec runs a command in a shell, and waits for it. It finds in its environment\n"
 		"what attach --exec does, TIMEWARP_VM, TIMEWARP_NAME, TIMEWARP_UUID,\n"
 		"TIMEWARP_POLICY and TIMEWARP_EVENT, and of the tick TIMEWARP_VCPU,\n"
 		"TIMEWARP_SOURCE and TIMEWARP_LATE_NS. With -j or --csv what it prints goes to\n"
