@@ -7,12 +7,14 @@
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -20,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proc.h"
 #include "vm.h"
 
 #define NR_VMS 300
@@ -184,11 +187,33 @@ static void compared_in_halves(void **unused)
 	tw_vms_free(&vms);
 }
 
+/* Without debugfs, which is not mounted, or not any more, that the VM's directory is not there tells nothing */
+static void a_vm_without_debugfs_is_there(void **unused)
+{
+	char dir[64];
+	struct tw_vm vm = { .pid = first, .dir = dir };
+	struct tw_proc p;
+
+	(void)unused;
+	assert_true(tw_proc_read(first, &p));
+	vm.start = p.start;
+	snprintf(dir, sizeof(dir), "/sys/kernel/debug/kvm/%d-%d", first, vm_fd[0]);
+	/* where there is one: in a namespace of its own */
+	if (!access("/sys/kernel/debug/kvm", F_OK) &&
+	    (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	     mount("none", "/sys/kernel/debug", "tmpfs", 0, NULL)))
+		skip();
+	assert_false(tw_vm_is_gone(&vm));
+	vm.start++;
+	assert_true(tw_vm_is_gone(&vm));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_vm_once),
 		cmocka_unit_test(compared_in_halves),
+		cmocka_unit_test(a_vm_without_debugfs_is_there),
 	};
 
 	cmocka_set_message_output(CM_OUTPUT_TAP);
