@@ -249,8 +249,7 @@ static void gather_date(const struct tw_vm *vm, const struct tw_state *st, struc
 	struct tw_date_look d;
 
 	tw_date_look(vm, st, &d);
-	f->behind_ns = tw_date_behind_ns(&d);
-	f->lead_ns = st->guest_ns - st->host_ns;
+	f->behind_ns = tw_date_behind_what(&d, &f->behind_what);
 }
 
 static void gather(const struct tw_vm *vm, struct tw_facts *f, struct tw_state *st)

@@ -83,20 +83,20 @@ static void print_lead(const struct tw_state *st)
 /* While QEMU has stopped it, it is not known since when its date stands */
 static void print_date(const struct tw_vm *vm, const struct tw_state *st)
 {
-	int64_t lead = (int64_t)(st->guest_ns - st->host_ns), behind;
 	char date[TW_DATE_MAX], span[48];
 	struct tw_date_look d;
+	const char *what;
+	int64_t behind;
 
 	if (tw_vmm_is_stopped(vm))
 		return;
 	tw_date_look(vm, st, &d);
-	behind = tw_date_behind_ns(&d);
+	behind = tw_date_behind_what(&d, &what);
 	tw_printf("  %-13s %s", "guest's date",
 		  tw_format_date(date, sizeof(date), tw_guest_date_ns(st, tw_date_ahead_ns(&d))));
 	if (behind)
 		tw_printf(", %s behind %s, as QEMU let it stand; see twctl doctor",
-			  tw_format_span(span, sizeof(span), behind > lead ? behind - lead : behind) + 1,
-			  behind > lead ? "the host's" : "its RTC's");
+			  tw_format_span(span, sizeof(span), behind) + 1, what);
 	tw_printf("\n");
 }
 

@@ -145,12 +145,13 @@ if ($part{snapshot}) {
 	unlink "$file.qcow2";
 }
 
-# To a file, and from there into another QEMU
+# To a file, and from there into another QEMU, some seconds later
 sub move {
-	my ($g, $detach) = @_;
+	my ($g, $seconds, $detach) = @_;
 	save_to_file($g, $file);
 	detach($detach) if $detach;
 	stop_guest($g);
+	sleep $seconds;
 	start($g, '--qemu', '-incoming', '--qemu', "exec:cat $file");
 	unlink $file;
 }
@@ -165,12 +166,29 @@ if ($part{move}) {
 	sleep 1;
 	detach($p);
 	my $h = agree($g, 'before', $was);
-	move($g);
+	move($g, 12);
 	my $c = clocks($g);
 	cmp_ok($c->{date}, '>=', $h->{date}, 'moved: its date is what it was, or later');
 	ok(abs(($c->{hpet} - $was->{hpet}) - ($c->{mono} - $was->{mono})) <= 2, 'moved: its HPET and its kernel\'s clock agree');
 	# QEMU's RTC goes on while nobody runs, at the host's rate, as it does without twctl
 	ok($c->{rtc} >= $c->{date} - 2 && $c->{rtc} < $c->{date} + 60, 'moved: its RTC has what it was ahead by') or diag(iso($c->{date}), ' ', iso($c->{rtc}));
+
+	# and that it is behind by what it was in the file, twctl knows
+	my ($behind, $text) = ($c->{rtc} - $c->{date}, (twctl('status', '--vm', $g))[1]);
+	cmp_ok($behind, '>=', 11, "kept in a file for 12 s: its date is behind, $behind s");
+	my ($m, $s) = $text =~ /guest's date +\S+, (?:(\d+)m )?(\d+)\.\d+s behind its RTC's/;
+	ok(defined $s && abs(($m // 0) * 60 + $s - $behind) <= 3, '... and status says so') or diag($text);
+	my ($dated) = $text =~ /guest's date +(\S+?)(?:\.\d+)?Z/;
+	$c = clocks($g);
+	ok($dated && abs(seconds($dated) - $c->{date}) <= 6, '... with the date that it shows') or diag("$text\n", iso($c->{date}));
+	($rc, $out) = twctl('doctor', '--vm', $g);
+	ok($rc == 10 && $out =~ /^wrong +behind .* behind its RTC's\n.*(\n.*)?catchup/m, '... and doctor, with the cure') or diag("$rc $out");
+	my $give_up = $behind > 55 ? 2 * $behind : 60;
+	($rc, $out) = twctl_within(300, 'attach', '--vm', $g, '--vmm', 'off', '--policy', 'catchup', '--exit-when-done', '--param', "behind=${behind}s", '--param', "give_up=${give_up}s");
+	is($rc, 0, '... which is followed') or diag($out);
+	$c = clocks($g);
+	ok(abs($c->{rtc} - $c->{date}) <= 2, '... and cures it') or diag(iso($c->{date}), ' ', iso($c->{rtc}));
+	unlike((twctl('doctor', '--vm', $g))[1], qr/^wrong +behind/m, '... of which doctor says nothing any more');
 
 	# as doc/clocks-and-limits.md has it: detach first
 	my $lead = 50 * 2;
@@ -178,7 +196,7 @@ if ($part{move}) {
 	sleep 3;
 	$c = clocks($g);
 	my $rtc_was = $c->{rtc} - $c->{date};
-	move($g, $p);
+	move($g, 0, $p);
 	$c = clocks($g);
 	cmp_ok($c->{date} - $c->{rtc} + $rtc_was, '>', $lead, 'moved while attached: its RTC lacks what it was ahead by, which is told before: '
 		. ($c->{date} - $c->{rtc}) . ' s');

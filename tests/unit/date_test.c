@@ -76,6 +76,39 @@ static void a_restored_guest_is_as_far_ahead_as_its_rtc(void **state)
 	assert_int_equal(tw_date_ahead_ns(&d), 3 * DAY);
 }
 
+/* While it was in a file its RTC went on */
+static void a_restored_guest_is_behind_by_what_it_was_kept(void **state)
+{
+	/* made a day ago, of which it has lived all but a minute; KVM has its clock, which was 0 then, at host_ns and the offset */
+	int64_t host_ns = 1000 * S, offset = DAY - 60 * S - host_ns;
+	struct tw_date_look d = { .rtc = true, .rtc_set_ns = DAY };
+
+	(void)state;
+	d.stood_ns = tw_kept_of(&d, host_ns, offset);
+	assert_int_equal(d.stood_ns, 60 * S);
+	assert_int_equal(tw_date_ahead_ns(&d), -60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 60 * S);
+	/* ahead by a year where it came from, which is in its clock, and by a day more since */
+	d.rtc_ns = 366 * DAY;
+	d.rtc_set_ns = 367 * DAY;
+	d.lead_ns = d.ahead_ns = DAY;
+	d.stood_ns = tw_kept_of(&d, host_ns, offset + 365 * DAY);
+	assert_int_equal(d.stood_ns, 60 * S);
+	assert_int_equal(tw_date_ahead_ns(&d), 365 * DAY - 60 * S);
+	assert_int_equal(tw_date_behind_ns(&d), 60 * S);
+	/* it was given a date */
+	d = (struct tw_date_look) { .rtc = true, .fixed = true, .rtc_ns = 1000 * DAY, .rtc_set_ns = DAY };
+	assert_int_equal(tw_kept_of(&d, host_ns, offset), 60 * S);
+	/* moved, and kept nowhere; and has set its RTC since: that is younger than what it has lived */
+	d = (struct tw_date_look) { .rtc = true, .rtc_set_ns = DAY };
+	assert_int_equal(tw_kept_of(&d, host_ns, offset + 59 * S), 0);
+	d.rtc_set_ns = 600 * S;
+	assert_int_equal(tw_kept_of(&d, host_ns, offset), 0);
+	/* nothing is known of it */
+	d = (struct tw_date_look) { 0 };
+	assert_int_equal(tw_kept_of(&d, host_ns, offset), 0);
+}
+
 static void an_rtc_that_did_not_follow_is_not_the_guests_date(void **state)
 {
 	struct tw_date_look d = { .rtc = true, .lead_ns = 3 * DAY };
@@ -140,6 +173,36 @@ static void an_rtc_that_stood_with_the_guest_is_its_date(void **state)
 	d.rtc_stood_ns = 0;
 	d.rtc_ns = 5 * DAY;
 	assert_int_equal(tw_date_ahead_ns(&d), 5 * DAY - 60 * S);
+}
+
+static int64_t behind(const struct tw_date_look *d, const char *what)
+{
+	const char *is;
+	int64_t ns = tw_date_behind_what(d, &is);
+
+	assert_string_equal(is, what);
+	return ns;
+}
+
+/* The host's date, or where that is no measure, its RTC's */
+static void behind_what_is_told(void **state)
+{
+	struct tw_date_look d = { .rtc = true, .stood_ns = 60 * S };
+
+	(void)state;
+	assert_int_equal(behind(&d, "the host's"), 60 * S);
+	/* at a factor since, for some seconds, and for hours */
+	d.ahead_ns = 20 * S;
+	assert_int_equal(behind(&d, "the host's"), 40 * S);
+	d.ahead_ns = DAY;
+	assert_int_equal(behind(&d, "its RTC's"), 60 * S);
+	/* it was given a date, or brought one along */
+	d = (struct tw_date_look) { .rtc = true, .fixed = true, .base_ns = DAY, .rtc_ns = DAY, .stood_ns = 60 * S };
+	assert_int_equal(behind(&d, "its RTC's"), 60 * S);
+	d = (struct tw_date_look) { .rtc = true, .rtc_ns = DAY, .stood_ns = 60 * S };
+	assert_int_equal(behind(&d, "its RTC's"), 60 * S);
+	/* it is not */
+	assert_int_equal(behind(&(struct tw_date_look) { .rtc = true, .rtc_ns = -DAY }, "the host's"), 0);
 }
 
 static void an_rtc_that_stands_with_the_vm_is_its_date(void **state)
@@ -207,9 +270,11 @@ int main(void)
 		cmocka_unit_test(a_guest_that_begins_ahead_with_its_rtc_is_where_both_are),
 		cmocka_unit_test(a_date_that_was_set_in_the_guest_is_known_by_its_rtc),
 		cmocka_unit_test(a_restored_guest_is_as_far_ahead_as_its_rtc),
+		cmocka_unit_test(a_restored_guest_is_behind_by_what_it_was_kept),
 		cmocka_unit_test(an_rtc_that_did_not_follow_is_not_the_guests_date),
 		cmocka_unit_test(a_guest_that_was_stopped_is_behind_its_rtc),
 		cmocka_unit_test(an_rtc_that_stood_with_the_guest_is_its_date),
+		cmocka_unit_test(behind_what_is_told),
 		cmocka_unit_test(an_rtc_that_stands_with_the_vm_is_its_date),
 		cmocka_unit_test(how_long_it_stood),
 		cmocka_unit_test(only_clocks_that_are_there),

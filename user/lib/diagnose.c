@@ -98,18 +98,15 @@ static void judge_host(const struct tw_facts *f, struct list *l)
 		    "kvm.halt_poll_ns is 0");
 }
 
-/* To the host's date, and where it was warped ahead of that, to its RTC's */
 static void judge_behind(const struct tw_facts *f, struct list *l)
 {
-	bool host = f->behind_ns > f->lead_ns;
 	char span[48];
 
 	add(l, "behind", TW_WRONG,
 	    "its kvmclock stood: its date is that far behind, unless it was set or the guest rebooted since",
 	    "twctl attach --vmm off --policy catchup --exit-when-done --param behind=TIME, with give_up=TIME above a minute; or NTP in the guest",
 	    "QEMU has let it stand: its date is %s behind %s",
-	    tw_format_span(span, sizeof(span), host ? f->behind_ns - f->lead_ns : f->behind_ns) + 1,
-	    host ? "the host's" : "its RTC's");
+	    tw_format_span(span, sizeof(span), f->behind_ns) + 1, f->behind_what);
 }
 
 static void judge_vm(const struct tw_facts *f, struct list *l)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "qemu/cmdline.h"
 #include "reads.h"
@@ -43,8 +44,8 @@ struct tw_facts {
 	int offsets_differ;		/* TSC offsets between its vCPUs */
 	int vcpus, host_cpus;
 	bool stopped;			/* by QEMU */
-	long long behind_ns;		/* its date, to its RTC's: QEMU has let it stand */
-	long long lead_ns;		/* of its timeline */
+	int64_t behind_ns;		/* its date, as QEMU has let it stand */
+	const char *behind_what;	/* "the host's", or "its RTC's" */
 	char state;			/* of the VMM's process, as in /proc/PID/stat */
 	char left_over[160];		/* what keeps QEMU's clocks from being put back after the last policy */
 	bool attached;

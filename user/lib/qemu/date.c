@@ -92,14 +92,27 @@ static bool read_options(const struct tw_vm *vm, struct tw_qemu_time *q)
 	return is_qemu;
 }
 
-/* Of a guest without kvmclock, and where its clock came with it, nothing can be said */
-static int64_t stood_ns(const struct tw_vm *vm, const struct tw_qemu_time *q, const struct tw_state *st)
+int64_t tw_kept_of(const struct tw_date_look *d, int64_t host_ns, int64_t kvmclock_offset)
+{
+	/* what its RTC is ahead by is in its age and in its clock; NTP has made nothing of that */
+	int64_t ahead = d->fixed ? 0 : d->rtc_ns;
+
+	if (!d->rtc || !d->rtc_set_ns)
+		return 0;
+	return tw_stood_of(host_ns + d->lead_ns - ahead, kvmclock_offset, d->rtc_set_ns - ahead);
+}
+
+/* Of a guest without kvmclock nothing can be said */
+static int64_t stood_ns(const struct tw_vm *vm, const struct tw_qemu_time *q, const struct tw_state *st,
+			const struct tw_date_look *d)
 {
 	int64_t age;
 
 	/* twctl run has it begin ahead, with an RTC that stands with it */
-	if (!q->kvmclock || q->incoming || q->rtc_clock_vm)
+	if (!q->kvmclock || q->rtc_clock_vm)
 		return 0;
+	if (q->incoming)
+		return tw_kept_of(d, st->host_ns, st->kvmclock_offset);
 	age = age_ns(vm);
 	return age ? tw_stood_of(st->host_ns, st->kvmclock_offset, age) : 0;
 }
@@ -125,7 +138,7 @@ static void look_at_rtc(const struct tw_vm *vm, const struct tw_qemu_time *q, st
 	struct tw_vmm_look look;
 	const char *why;
 	uint64_t at, base;
-	int64_t clock;
+	int64_t clock, set;
 
 	tw_vmm_look(vm, false, &look);
 	at = look.state.rtc_periodic;
@@ -135,8 +148,10 @@ static void look_at_rtc(const struct tw_vm *vm, const struct tw_qemu_time *q, st
 	d->rtc = true;
 	d->rtc_virtual = look.rtc_virtual;
 	d->fixed = q->rtc_fixed;
+	set = tw_mem_u64(vm->pid, at + VMM_RTC_LAST_UPDATE);
+	d->rtc_set_ns = set ? clock - set : 0;
 	d->rtc_ns = tw_mem_u64(vm->pid, at + VMM_RTC_BASE) * NS_PER_SEC + tw_mem_u64(vm->pid, at + VMM_RTC_OFFSET) +
-		    clock - tw_mem_u64(vm->pid, at + VMM_RTC_LAST_UPDATE) - now_ns(CLOCK_REALTIME);
+		    clock - set - now_ns(CLOCK_REALTIME);
 	if (q->rtc_fixed && !tw_parse_date(q->rtc_base, &base, &why))
 		d->base_ns = base - (now_ns(CLOCK_REALTIME) - age_ns(vm));
 }
@@ -155,8 +170,8 @@ void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_d
 	follows = tw_vmm_follows(vm, &s);
 	d->lead_ns = follows ? s.wall_base_ns : st->lead_ns;
 	d->ahead_ns = (int64_t)(st->guest_ns - st->host_ns);
-	d->stood_ns = stood_ns(vm, &q, st);
 	look_at_rtc(vm, &q, d);
+	d->stood_ns = stood_ns(vm, &q, st, d);
 	if (!follows || !d->rtc || !s.stands)
 		return;
 	/* that a stop which is not over yet goes on is not in its offset; nothing is known of such */
@@ -185,6 +200,15 @@ int64_t tw_date_behind_ns(const struct tw_date_look *d)
 	int64_t apart = d->rtc_ns - d->lead_ns - tw_date_ahead_ns(d);
 
 	return d->stood_ns && (!d->rtc || apart >= RTC_NS || d->stood_ns - d->ahead_ns >= RTC_NS) ? d->stood_ns : 0;
+}
+
+int64_t tw_date_behind_what(const struct tw_date_look *d, const char **what)
+{
+	int64_t behind = tw_date_behind_ns(d), ahead = d->ahead_ns + tw_date_ahead_ns(d);
+	bool host = ahead < 0;
+
+	*what = host ? "the host's" : "its RTC's";
+	return behind && host ? -ahead : behind;
 }
 
 uint64_t tw_guest_date_ns(const struct tw_state *st, int64_t ahead_ns)

@@ -20,10 +20,11 @@ struct tw_date_look {
 	bool rtc_virtual;		/* it stands with the VM: -rtc clock=vm */
 	bool fixed;			/* it was given a date: -rtc base= */
 	int64_t rtc_ns;			/* it minus the host's wall clock, without what a running attachment adds */
+	int64_t rtc_set_ns;		/* since it was set, by itself: when it was made, or by the guest; 0: unknown */
 	int64_t lead_ns;		/* of attachments that have ended, which ought to be in it */
 	int64_t ahead_ns;		/* of the host, by its timeline, the running attachment included */
 	int64_t base_ns;		/* the date that it was given minus the host's at that time */
-	int64_t stood_ns;		/* what QEMU has let it stand since it was made: see tw_stood_of() */
+	int64_t stood_ns;		/* what QEMU has let it stand since it was made: see tw_stood_of() and tw_kept_of() */
 	int64_t rtc_stood_ns;		/* of that, what its RTC is known to have stood as well: during this attachment */
 };
 
@@ -44,6 +45,9 @@ void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_d
  * stood with it, as it does while a policy is attached; 0 if it is behind neither
  */
 int64_t tw_date_behind_ns(const struct tw_date_look *look);
+
+/* For people: the same of what it is behind, the host's date, or where it was warped or set ahead of that, its RTC's */
+int64_t tw_date_behind_what(const struct tw_date_look *look, const char **what);
 
 /* tw_date_ahead_ns() of a VM as it stands, attached or not; 0 where it cannot be seen */
 int64_t tw_dates_ahead_ns(const struct tw_vm *vm);
@@ -66,5 +70,18 @@ uint64_t tw_guest_date_ns(const struct tw_state *st, int64_t ahead_ns);
  * Return: ns; 0 for less than some seconds, or than what NTP may have made of the host's clock since
  */
 int64_t tw_stood_of(int64_t host_ns, int64_t kvmclock_offset, int64_t age_ns);
+
+/**
+ * tw_kept_of - the same of one whose state comes from elsewhere: a file, or another host
+ * @look: all but stood_ns
+ * @host_ns: now
+ * @kvmclock_offset: as above
+ *
+ * It has been there for longer than its process. What tells for how long is its RTC, which goes on while it is kept, and
+ * has what ended attachments did, as its clock has.
+ *
+ * Return: ns; 0 as well where the guest has set its RTC since, and too little where it did so before
+ */
+int64_t tw_kept_of(const struct tw_date_look *look, int64_t host_ns, int64_t kvmclock_offset);
 
 #endif /* TW_QEMU_DATE_H */
