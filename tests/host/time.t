@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
-# What holds or leaps guest time: jump, freeze and step, skip-idle; of one VM and of two. The segments that the kernel traces
+# What a policy is told of the time; what holds or leaps guest time: jump, freeze and step, skip-idle; of one VM and of two. The segments that the kernel traces
 # and the guest's own clocks and tick counts, against what was asked for, at random parameters.
 # TW_SEED=n starts the random numbers elsewhere; TW_STEPS=n single steps; TW_FREEZE=n seconds of
-# the host for which guests with periodic ticks are frozen; TW_PARTS="jump back freeze exact ticks skip group" takes some of it.
+# the host for which guests with periodic ticks are frozen; TW_PARTS="told jump back freeze exact ticks skip group" takes some of it.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
@@ -17,7 +17,7 @@ use TwHost;
 my $seed = $ENV{TW_SEED} // 1;
 srand $seed;
 diag("TW_SEED=$seed");
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'jump back freeze exact ticks skip group';
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'told jump back freeze exact ticks skip group';
 # The check of one clocksource by another would make up for each half second that was left out, one a tick
 my $g = 'time';
 my $pid = guest($g, '--smp', 2, '--append', 'tsc=reliable');
@@ -28,6 +28,34 @@ sub guest_date { return (guest_exec($_[0], 'date', '+%s'))[1] + 0 }
 sub guest_says {
 	my ($rc, $out) = guest_exec($_[0], 'sh', '-c', 'dmesg | grep -iE "lockup|rcu.*stall|unstable|blocked for more|BUG:" || true');
 	return $out;
+}
+
+# ---- what a policy is told of host and guest is of one moment, and lies on the line that the state file shows before and after
+
+if ($part{told}) {
+	my $factor = 100;
+	my $p = attach($g, '--policy', policy('moment'), '--factor', $factor, '--param', 'after=300ms');
+	my $s0 = state($pid);
+	my $told;
+	ok(wait_until(20, sub { $told = decode_json((twctl('status', '--vm', $g, '-j'))[1])->{counters}; $told->{host_ns} }), 'told: asked again');
+	my $s1 = state($pid);
+	ok($told->{host_ns} > $s0->{host_ns} && $told->{host_ns} < $s1->{host_ns}, 'told: after one look at the state file, before another')
+		or diag(explain($told), explain($s0), explain($s1));
+	my ($num, $den) = split '/', $s1->{factor_force};
+	is($num, $factor * $den, "told: at ${factor}x all the time");
+	# By how much the guest's time, in ns of it, is off where some ns more had passed than it was told
+	my $off = sub {
+		my ($key, $more) = @_;
+		my $slope = ($s1->{guest_ns} - $s0->{guest_ns}) / ($s1->{$key} - $s0->{$key});
+		return $told->{guest_ns} - $s0->{guest_ns} - ($told->{$key} + $more - $s0->{$key}) * $slope;
+	};
+	# each of them counts whole ns, or ticks
+	for my $key ('host_ns', 'host_tsc') {
+		ok(abs($off->($key, 0)) <= 3 * $factor, sprintf 'told: guest_ns is of the moment of %s, to %.0f ns of the guest', $key, $off->($key, 0))
+			or diag(explain($told), explain($s0), explain($s1));
+		cmp_ok(abs($off->($key, 100)), '>', 90 * $factor, 'told: ... 100 ns later it would be seen not to be');
+	}
+	detach($p);
 }
 
 # ---- jump
