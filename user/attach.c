@@ -580,6 +580,6 @@ const struct tw_verb tw_verb_attach = {
 		"6 if the kernel ejects the policy later.\n",
 	.options = options,
 	.vm_operand = true,
-	.param_operands = true,
+	.params_from = 1,
 	.run = run,
 };

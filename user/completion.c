@@ -94,7 +94,7 @@ static void bash_verb(const struct tw_verb *v)
 	printf("\t%s:*) words=\"", v->name);
 	bash_option_names(v->options);
 	bash_option_names(tw_common(v));
-	if (v->param_operands)
+	if (v->vm_operand && v->params_from)
 		printf("\"\n\t\tcase $cur in -*) ;; *) words=$(%s); compopt -o nospace 2>/dev/null ;; esac ;;\n",
 		       sets_params(v) ? "_twctl_vm_params \"${vm:-${COMP_WORDS[at+1]}}\"" : "_twctl_params \"$policy\"");
 	else

@@ -133,14 +133,13 @@ static void take_params(const struct tw_verb *verb, struct tw_args *args)
 	struct tw_strings *o = &args->operands;
 	size_t i, left = 0;
 
-	for (i = 0; verb->param_operands && i < o->n; i++) {
-		if (strchr(o->v[i], '='))
+	for (i = 0; i < o->n; i++) {
+		if (verb->params_from && i + 1 >= verb->params_from && strchr(o->v[i], '='))
 			tw_strings_add(&args->params, o->v[i]);
 		else
 			o->v[left++] = o->v[i];
 	}
-	if (verb->param_operands)
-		o->n = left;
+	o->n = left;
 }
 
 int tw_parse_args(const struct tw_verb *verb, int argc, char **argv, struct tw_args *args,

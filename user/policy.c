@@ -404,7 +404,7 @@ const struct tw_verb tw_verb_policy = {
 	.name = "policy",
 	.synopsis = "new NAME | build FILE [-o FILE] | inspect POLICY |\n"
 		    "                    check POLICY [--count N] | list |\n"
-		    "                    run POLICY [--from DATE] [--span TIME] [--param P=V]...",
+		    "                    run POLICY [--from DATE] [--span TIME] [NAME=VALUE]...",
 	.summary = "write, build, look at and check policies",
 	.more = "new      writes NAME.bpf.c, which compiles\n"
 		"build    makes NAME.bpf.o of NAME.bpf.c, with clang and the flags it takes\n"
@@ -430,5 +430,6 @@ const struct tw_verb tw_verb_policy = {
 		"$TIMEWARP_INCLUDE, else beside twctl. doc/policies.md is the guide.\n",
 	.options = options,
 	.max_operands = 2,
+	.params_from = 3,
 	.run = run,
 };

@@ -109,6 +109,6 @@ const struct tw_verb tw_verb_set = {
 	.options = options,
 	.max_operands = 64,
 	.vm_operand = true,
-	.param_operands = true,
+	.params_from = 1,
 	.run = run,
 };

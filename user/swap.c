@@ -141,6 +141,6 @@ const struct tw_verb tw_verb_swap = {
 		"pin. If the new policy refuses (status 5), the old one stays.\n",
 	.options = options,
 	.vm_operand = true,
-	.param_operands = true,
+	.params_from = 1,
 	.run = run,
 };

@@ -107,7 +107,7 @@ struct tw_verb {
 	const struct tw_option *options; /* ends with a row without a name; or NULL */
 	size_t max_operands;		/* beside the VM's */
 	bool vm_operand;		/* without --vm, the first operand is the VM */
-	bool param_operands;		/* of the others, each NAME=VALUE is as with --param */
+	size_t params_from;		/* of the others, from which on NAME=VALUE is as with --param; 0: none is */
 	bool (*own)(const char *word);	/* unless it is one of these; NULL: there are none */
 	bool screen;			/* has no -j */
 	bool command;			/* operands are a command: options end where they begin */

@@ -88,6 +88,7 @@ static void a_parameter_is_given_as_operand_or_option(void **state)
 	release(&args);
 	tw_err_free(&e);
 	assert_string_equal(params_of("policy build a=b.bpf.c"), " build a=b.bpf.c");
+	assert_string_equal(params_of("policy run until until=30d"), "until=30d; run until");
 }
 
 static void a_command_is_given_by_exec(void **state)
