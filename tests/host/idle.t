@@ -229,6 +229,32 @@ for my $how ([ '50x', '--factor', 50 ], [ 'skip-idle', '--policy', 'skip-idle', 
 detach($serve);
 stop_guest('peer');
 
+# ---- a day of cron's, whose jobs are due each minute
+
+my $day_s = $ENV{TW_CRON} // 86400;
+in_guest('io', 'mkdir -p /etc /tmp/cron; echo root:x:0:0:root:/:/bin/sh >/etc/passwd; echo "date +%s >>/tmp/jobs" >/tmp/job;'
+	. ' echo "* * * * * sh /tmp/job" >/tmp/cron/root');
+my $cron = guest_spawn('io', 'crond', '-f', '-c', '/tmp/cron', '-L', '/dev/null');
+sleep 1;
+my (undef, $began) = in_guest('io', 'date +%s');
+my $day = twctl_spawn('attach', '--vm', 'io', '--policy', 'skip-idle', '--param', "until=${day_s}s", '--exit-when-done');
+my ($day_rc, $day_said) = finish($day);
+is($day_rc, 0, 'cron: the day has passed') or diag($day_said);
+my (undef, $jobs) = in_guest('io', 'date +%s; cat /tmp/jobs');
+my ($over, @job_at) = split ' ', $jobs;
+my @due = (int($began / 60) + 1 .. int($over / 60));
+my %did;
+$did{ int $_ / 60 }++ for @job_at;
+# the job of a minute that has just begun may not have run by then
+my @missing = grep { !$did{$_} } @due[0 .. $#due - 1];
+my @twice = grep { $did{$_} > 1 } keys %did;
+cmp_ok(scalar @due, '>=', $day_s / 60, 'cron: ' . @due . ' minutes');
+ok(@job_at >= $day_s / 60 - 1 && !@missing && !@twice, 'cron: each of them has its job, once: ' . @job_at)
+	or diag('missing: ', join(' ', map { $_ * 60 - $began } @missing[0 .. 9]), '; twice: ', join ' ', map { $_ * 60 - $began } @twice);
+my $latest = max(map { $_ % 60 } @job_at);
+cmp_ok($latest, '<=', 5, "cron: at most $latest s late");
+detach($cron);
+
 # ---- 2038
 
 in_guest('io', 'date -u -s "2038-01-19 03:13:40" >/dev/null');
