@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # What twctl says of a guest is so: dates, one after the other, and where the RTC was given one; guests that read other
 # clocks than kvmclock; VMs that QEMU has stopped, or has not started yet; hosts that lack something; QEMU's main loop.
-# TW_PARTS="dates base stop new stuck slow back probe poll wake" takes some of it.
+# And who is trusted meanwhile: no program that the VMM was not seen to run.
+# TW_PARTS="dates base stop new years stuck unmounted programs slow back probe poll wake" takes some of it.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
+use Cwd qw(getcwd);
 use Test::More;
 use JSON::PP;
 use POSIX qw(strftime);
@@ -13,7 +15,7 @@ use Time::Local qw(timegm);
 use Time::HiRes qw(time sleep);
 use TwHost;
 
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop new stuck slow back probe poll wake';
+my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop new years stuck unmounted programs slow back probe poll wake';
 my $before = left_behind();
 
 sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }
@@ -174,27 +176,197 @@ if ($part{new}) {
 	stop_guest($g);
 }
 
+# A guest that is ahead by more than any that has lived so far: its RTC is found again where that was put into it
+if ($part{years}) {
+	my $g = 'years';
+	my $began = spawn('tools/guest', 'start', '--name', $g, '--smp', 1, '--qemu', '-S');
+	wait_until(60, sub { (twctl('list'))[1] =~ /years/ });
+	sleep 1;
+	my $p = attach($g, '--policy', 'start', '--vmm', 'on');
+	ok($p, 'a guest that has not run yet stands') or kill 'TERM', $began->{pid};
+	if ($p) {
+		# While QEMU has it stopped its RTC stands, whatever its timeline does
+		qmp($g, '{"execute":"cont"}');
+		is((twctl('swap', '--vm', $g, '--policy', policy('ahead'), 'by=4200d'))[0], 0, '... and goes on eleven years later');
+		my ($rc, $out) = finish($began);
+		is($rc, 0, '... it comes up') or diag($out);
+		cmp_ok(guest_date($g) - time, '>', 4199 * 86400, '... with that date');
+		detach($p);
+		ok(abs(guest_date($g) - rtc_date($g)) <= 2, '... detached: its RTC has them') or diag(iso(guest_date($g)), ' ', iso(rtc_date($g)));
+		for my $what ('attached again', 'and once more') {
+			$p = attach($g, '--factor', 20, '--vmm', 'on');
+			unlike($p ? slurp($p->{file}) : 'no', qr/on host time/, "... $what: its RTC follows");
+			my $was = rtc_date($g);
+			sleep 2;
+			my ($date, $rtc) = (guest_date($g), rtc_date($g));
+			# each reading takes some of the host's time
+			ok(abs($date - $rtc) <= 20 && $rtc - $was >= 38, "... $what: at its factor, " . ($rtc - $was) . ' s');
+			detach($p);
+			ok(abs(guest_date($g) - rtc_date($g)) <= 2, "... $what, and detached: it has the guest's date") or diag(iso(guest_date($g)), ' ', iso(rtc_date($g)));
+		}
+		jump_to($g, '... and it is known to twctl', int(guest_date($g)) + 86400);
+		stop_guest($g);
+	} else {
+		finish($began);
+		run('tools/guest', 'stop', $g);
+	}
+}
+
 # QEMU is held by a debugger when its clocks are to be put back: a process stays and tries, which is told until it can
 if ($part{stuck}) {
 	my $g = 'held';
 	my $pid = guest($g, '--smp', 1);
+	my ($rc, $out, $tracer);
+	my $trace = sub {
+		$tracer = spawn('perl', '-e', 'syscall(101, 0x4206, $ARGV[0] + 0, 0, 0) < 0 and die $!; print "up\n"; $| = 1; print ""; sleep 1000', $pid);
+		ok(wait_until(10, sub { (slurp($tracer->{file}) // '') =~ /up/ }), 'QEMU is traced by another process') or diag(slurp($tracer->{file}));
+	};
+	my $let_go = sub {
+		kill 'KILL', $tracer->{pid};
+		finish($tracer);
+		ok(wait_until(20, sub { !@{[ glob '/run/timewarp/*.keeper' ]} }), '... and once it can, it does, and ends');
+		my ($date, $rtc) = (guest_date($g), rtc_date($g));
+		ok(abs($date - $rtc) <= 2, '... the RTC has the date of the guest then') or diag(iso($date), ' ', iso($rtc));
+	};
+	# Whoever is asked to end it says who goes on trying, and ends with 1
+	my $told = sub {
+		my ($what, $rc, $out) = @_;
+		my ($keeper) = $out =~ /cannot put QEMU's clocks of VM \Q$pid\E-\d+ back yet: .*; process (\d+) goes on trying$/m;
+		ok($rc == 1 && $keeper, "$what: status 1, and it is told who goes on trying") or diag("$rc $out");
+		ok($keeper && kill(0, $keeper) && (slurp("/proc/$keeper/comm") // '') =~ /^twctl/, '... which is a process of twctl that is there');
+	};
 	my $p = attach($g, '--factor', 20, '--vmm', 'on');
-	my $tracer = spawn('perl', '-e', 'syscall(101, 0x4206, $ARGV[0] + 0, 0, 0) < 0 and die $!; print "up\n"; $| = 1; print ""; sleep 1000', $pid);
-	ok(wait_until(10, sub { (slurp($tracer->{file}) // '') =~ /up/ }), 'QEMU is traced by another process') or diag(slurp($tracer->{file}));
+	$trace->();
+	kill 'INT', $p->{pid};
+	$told->('Ctrl-C', finish($p));
+	$told->('detach after it', twctl('detach', '--vm', $g));
+	$let_go->();
+	is((twctl('attach', '--vm', $g, '--factor', 20, '--vmm', 'on', '--pin'))[0], 0, 'attached once more');
+	$trace->();
+	$told->('detach', twctl('detach', '--vm', $g));
+	is(state($pid)->{attached}, 0, '... and the policy has gone');
+	$let_go->();
+
+	$p = attach($g, '--factor', 20, '--vmm', 'on');
+	$trace->();
 	kill 'KILL', $p->{pid};
 	finish($p);
-	my ($rc, $out);
 	ok(wait_until(30, sub { ($rc, $out) = twctl('status', '--vm', $g); $out =~ /^ +left over +process \d+ cannot put/m }),
 		'... the keeper cannot put its clocks back: status says so') or diag($out);
 	ok(length(decode_json((twctl('status', '-j', '--vm', $g))[1])->{left_over} // ''), '... with -j, too');
 	($rc, $out) = twctl('doctor', '--vm', $g);
 	ok($rc == 10 && $out =~ /^wrong +left-over /m, '... and doctor') or diag("$rc $out");
 	like((twctl('probe'))[1], qr/^left +limited +process/m, '... and probe');
-	kill 'KILL', $tracer->{pid};
-	finish($tracer);
-	ok(wait_until(20, sub { !@{[ glob '/run/timewarp/*.keeper' ]} }), '... and once it can, it does, and ends');
+	$let_go->();
 	ok(wait_until(10, sub { (twctl('status', '--vm', $g))[1] !~ /left over/ }), '... and nothing is said of it any more');
 	stop_guest($g);
+}
+
+# debugfs goes while a policy is attached, and with it what the kernel says of the VM: that it has gone is no reason to leave
+# QEMU's clocks alone, whoever has to put them back
+if ($part{unmounted}) {
+	my $g = 'hidden';
+	my $pid = guest($g, '--smp', 1);
+	my $debugfs = '/sys/kernel/debug';
+	for my $how ('INT', 'KILL') {
+		my $what = $how eq 'INT' ? 'debugfs unmounted, then Ctrl-C' : 'debugfs unmounted, then SIGKILL: its keeper';
+		my $p = attach($g, '--factor', 50, '--vmm', 'on');
+		sleep 2;
+		is((run('umount', '-R', '-l', $debugfs))[0], 0, "$what: it is unmounted");
+		kill $how, $p->{pid};
+		my ($rc, $out) = finish($p);
+		is($rc, $how eq 'INT' ? 0 : 137, "$what: ended") or diag($out);
+		ok(wait_until(20, sub { !@{[ glob '/run/timewarp/*.keeper' ]} }), "$what: no process is left that goes on trying");
+		run('mount', '-t', 'debugfs', 'debugfs', $debugfs);
+		is(state($pid)->{attached}, 0, "$what: detached");
+		my ($date, $rtc) = (guest_date($g), rtc_date($g));
+		cmp_ok($date - time, '>', 90, "$what: the guest keeps its date");
+		ok(abs($date - $rtc) <= 2, "$what: and so does its RTC") or diag(iso($date), ' ', iso($rtc));
+	}
+	my ($rc, $out) = twctl('doctor', '--vm', $g);
+	unlike($out, qr/left-over/, 'debugfs unmounted: nothing is left over');
+	stop_guest($g);
+}
+
+# Bytes of a program's code that are not as in its file: where there are probes
+sub probed_bytes {
+	my ($pid) = @_;
+	my $exe = readlink "/proc/$pid/exe";
+	open my $mem, '<:raw', "/proc/$pid/mem" or return -1;
+	open my $file, '<:raw', "/proc/$pid/exe" or return -1;
+	my $differ = 0;
+	for (split /\n/, slurp("/proc/$pid/maps") // '') {
+		my ($from, $to, $offset) = /^([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+) .*\Q$exe\E/ or next;
+		my ($a, $b);
+		sysseek $mem, hex $from, 0;
+		sysseek $file, hex $offset, 0;
+		my $size = hex($to) - hex $from;
+		sysread($mem, $a, $size) == $size or return -1;
+		# the last page of it is filled up
+		my $n = sysread $file, $b, $size;
+		$differ += ((substr($a, 0, $n) ^ $b) =~ tr/\0//c);
+	}
+	return $differ;
+}
+
+# By the program that was looked at, which is root's alone: a VMM that is a tenant's may become another one meanwhile
+if ($part{programs}) {
+	my $dir = '/tmp/timewarp-programs';
+	my $qemu = (run('sh', '-c', 'realpath $(command -v qemu-system-x86_64)'))[1] =~ s/\n//r;
+	# QEMU looks for its files beside itself
+	run('sh', '-c', "mkdir -p $dir/bin $dir/other && ln -s /usr/share /usr/lib $dir && cp $qemu $dir/bin/qemu-system-x86_64 && cp $qemu $dir/other/qemu-system-x86_64");
+	my $start = sub {
+		local $ENV{PATH} = "$dir/bin:$ENV{PATH}";
+		return guest($_[0], '--smp', 1);
+	};
+
+	chown 65534, 65534, "$dir/bin/qemu-system-x86_64";
+	my $g = 'anyones';
+	my $pid = $start->($g);
+	my $p = attach($g, '--factor', 2);
+	like($p ? slurp($p->{file}) : '', qr/clocks of the VMM on host time \(its program is not root's alone; --vmm on takes it nevertheless\)/,
+		'a program that is not root\'s: its clocks stay, and it is told why');
+	is(probed_bytes($pid), 0, '... and there is no probe in it');
+	detach($p);
+	$p = attach($g, '--factor', 2, '--vmm', 'on');
+	like($p ? slurp($p->{file}) : '', qr/^twctl: the program of VM \Q$pid\E-\d+ is not root's alone; --vmm on trusts it$/m, '... --vmm on takes it, and says what that means');
+	cmp_ok(probed_bytes($pid), '>', 5, '... there are probes in it then');
+	detach($p);
+	ok(wait_until(10, sub { probed_bytes($pid) == 0 }), '... and none once it is detached');
+	stop_guest($g);
+	chown 0, 0, "$dir/bin/qemu-system-x86_64";
+	# What it becomes has the same code at the same places, and is none that may be probed
+	chown 65534, 65534, "$dir/other/qemu-system-x86_64";
+
+	$g = 'becomes';
+	my %seen;
+	for my $n (1 .. 4) {
+		my %attack = (LD_PRELOAD => getcwd() . "/build/tests/host/becomes.so", BECOMES_FROM => "$dir/bin/qemu-system-x86_64",
+			BECOMES_TO => "$dir/other/qemu-system-x86_64", BECOMES_AT => "$dir/at");
+		@ENV{keys %attack} = values %attack;
+		$pid = $start->($g);
+		delete @ENV{keys %attack};
+		TwHost::put("$dir/at.new", "$n\n");
+		rename "$dir/at.new", "$dir/at";
+		ok(wait_until(10, sub { !-e "$dir/at" }), "it becomes another program once it was looked at, $n") or next;
+		my $q = twctl_spawn('attach', '--vm', $g, '--factor', 2);
+		my $ended = wait_until(20, sub { (slurp($q->{file}) // '') =~ /^attached /m || waitpid($q->{pid}, 1) });
+		my $became = wait_until(5, sub { (readlink("/proc/$pid/exe") // '') =~ m{/other/} });
+		sleep 0.5;
+		my $bytes = $became ? probed_bytes($pid) : 0;
+		is($bytes, 0, "... $n: there is no probe in what it has become" . ($became ? '' : ', as it has not'));
+		kill 'INT', $q->{pid};
+		my ($rc, $out) = finish($q);
+		note("$n: became " . ($became ? 'another' : 'none') . ", status $rc: $out");
+		$seen{became} += $became;
+		$seen{told} += $out =~ /process \Q$pid\E does not run the program any more that was looked at/;
+		kill 'KILL', $pid;
+		wait_until(10, sub { !kill 0, $pid });
+		run('tools/guest', 'stop', $g);
+	}
+	ok($seen{became}, 'it did become another, ' . ($seen{became} // 0) . ' times');
+	ok($seen{told}, 'and between the look and the probes, which is told');
+	run('rm', '-rf', $dir);
 }
 
 # No leap is longer than the clock bears that the guest goes by, whichever verb makes it
