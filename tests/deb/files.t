@@ -30,6 +30,24 @@ if command -v groff >/dev/null; then
 	ok "groff has nothing to say of timewarp-host.8" finds_nothing sh -c 'groff -man -ww -Tutf8 tools/timewarp-host.8 2>&1 >/dev/null'
 fi
 
+# undeclared: programs of others that twctl and what comes beside it run, whose package no relation of theirs names
+undeclared() {
+	local program package
+	for program in $(grep -rhoE '(execlp?|posix_spawnp)\([^"]*"[^"]+"' user | sed 's/"$//; s/.*"//; s#.*/##' | sort -u) qemu-system-x86_64 modprobe xmllint; do
+		case $program in
+		sh) continue ;;
+		gnuplot) package=gnuplot-nox ;;
+		modprobe) package=kmod ;;
+		qemu-system-x86_64) package=qemu-system-x86 ;;
+		virsh) package=libvirt-clients ;;
+		xmllint) package=libxml2-utils ;;
+		*) echo "$program is of a package that this test does not know"; continue ;;
+		esac
+		sed -n '/^Package: timewarp$/,/^Description/p' debian/control | grep -qwF -- "$package" || echo "$program: $package"
+	done
+}
+ok "what twctl runs is of packages that its own names" finds_nothing undeclared
+
 # Units, with programs that are there in place of those that will be installed
 for u in timewarp@.service timewarp.timewarp-exporter.service; do
 	sed "s#/usr/lib/timewarp/unit#$root/debian/timewarp-unit#; s#=/usr/bin/twctl#=/bin/true#" "debian/$u" >"$dir/${u#timewarp.}"
