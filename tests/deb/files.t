@@ -160,9 +160,12 @@ unknown() {
 }
 ok "alerts go by metrics that twctl writes" finds_nothing unknown
 ok "and there are some" test "$(grep -c 'alert: ' $rules)" -ge 5
+untried() { comm -23 <(sed -n 's/.* alert: //p' $rules | sort -u) <(sed -n 's/.* alertname: \([A-Za-z]*\)$/\1/p' tests/deb/alerts.yml | sort -u); }
+ok "each is made to come by tests/deb/alerts.yml" finds_nothing untried
 if command -v promtool >/dev/null; then
 	ok "promtool takes the rules" promtool check rules $rules
+	ok "each alert comes when it should, and no sooner" promtool test rules tests/deb/alerts.yml
 else
-	skip "promtool takes the rules" "no promtool"
+	skip "promtool takes the rules, and each comes when it should" "no promtool; tests/deb/host.t has one"
 fi
 done_testing

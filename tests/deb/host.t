@@ -40,6 +40,8 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		fish zsh mandoc busybox-static cpio prometheus prometheus-node-exporter libxml2-utils libvirt-daemon-system libvirt-clients
 	ok "$suite: the package's own test holds" says 0 "a policy is made, built and checked" in_root /debs/author
 	ok "$suite: promtool takes the alerts" says 0 "SUCCESS" in_root promtool check rules /usr/share/timewarp/timewarp.rules.yml
+	sed 's#- .*/timewarp.rules.yml#- /usr/share/timewarp/timewarp.rules.yml#' tests/deb/alerts.yml >"$root/debs/alerts.yml"
+	ok "$suite: each alert comes when it should, and no sooner" says 0 "SUCCESS" in_root promtool test rules /debs/alerts.yml
 	for page in "$root"/usr/share/man/man8/{twctl,timewarp}*.8.gz; do
 		page=${page##*/}
 		ok "$suite: mandoc has nothing to say of ${page%.gz}" finds_nothing in_root sh -c "mandoc -T lint -W warning /usr/share/man/man8/$page 2>&1"
