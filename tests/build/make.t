@@ -19,6 +19,15 @@ ok "make alone says what is missing and names make setup" says 2 "run: make setu
 ok "each thing that is missing on a line of its own" says 2 "build-env: missing: bpftool of" bare
 ok "make unit does so too" says 2 "run: make setup" bare unit
 ok "make alone installs nothing" finds_nothing cat "$dir"/installs*
+# As if all packages were here, and an archive had no kernel
+printf '#!/bin/sh\necho installed\n' >"$dir/bin/dpkg-query"
+printf '#!/bin/sh\n' >"$dir/bin/apt-cache"
+chmod +x "$dir"/bin/*
+for goal in demo check; do
+	rm -f "$dir"/installs*
+	bare $goal >/dev/null 2>&1
+	ok "make $goal sets up first, which asks apt for what is missing" grep -q '^apt-get ' "$dir/installs"
+done
 help=$(make help)
 heads() { grep '^[A-Z]' <<<"$help" | sort | uniq -d; }
 ok "make help has each head once" finds_nothing heads
