@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # The image for any machine, as a user has it: its directory, of which he may change nothing, boots under emulation; so
 # does what umoci unpacks of the archive, by itself and in a container of a user namespace; and nested, by KVM, in a
-# host with the distribution's own modules. TW_IMAGE_PARTS takes some of: directory archive nested; TW_IMAGE a root that
-# is there, without an archive.
+# host with the distribution's own modules. TW_IMAGE_PARTS takes some of: directory archive nested; TW_IMAGE_SUITE the
+# Debian that it is made of (trixie, bookworm); TW_IMAGE a root that is there, without an archive.
 cd "$(dirname "$0")/../.." || exit 1
 if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, to make the image"
@@ -12,16 +12,18 @@ fi
 # What is mounted here ends with it.
 [ -n "${TW_OWN_MOUNTS:-}" ] || exec env TW_OWN_MOUNTS=1 unshare --mount "$0" "$@"
 . tests/build/tap.sh
+. tests/image/oci.sh
 parts=" ${TW_IMAGE_PARTS-directory archive nested} "
 limit=${TW_TIMEOUT:-1800}
-archive=build/image/timewarp-host-trixie.tar image=${TW_IMAGE:-}
+suite=${TW_IMAGE_SUITE:-trixie}
+archive=build/image/timewarp-host-$suite.tar image=${TW_IMAGE:-}
 [ -n "$image" ] || ls build/deb/timewarp-host_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
 if [ -n "$image" ]; then
 	:
 elif [[ $parts == *" archive "* ]]; then
-	image=$(tools/image --oci $archive) || exit 1
+	image=$(tools/image --suite "$suite" --oci "$archive") || exit 1
 else
-	image=$(tools/image) || exit 1
+	image=$(tools/image --suite "$suite") || exit 1
 fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
@@ -117,7 +119,7 @@ fi
 
 if [[ $parts == *" archive "* ]]; then
 	mkdir "$work/oci"
-	tar -xf $archive -C "$work/oci"
+	tar -xf "$archive" -C "$work/oci"
 	chmod -R a+rX "$work/oci"
 	ok "the archive is a layout of OCI" grep -q imageLayoutVersion "$work/oci/oci-layout"
 	ok "its entry point is timewarp-host" says 0 '/usr/bin/timewarp-host' sh -c "cat $work/oci/blobs/sha256/* | grep -a -o '\"Entrypoint\":[^]]*'"
@@ -137,6 +139,12 @@ if [[ $parts == *" archive "* ]]; then
 		ok "there --accel kvm says how to get it" says 125 "--device /dev/kvm" contained --accel kvm -- true
 	else
 		skip "in a container" "no bwrap"
+	fi
+	if command -v crun >/dev/null && oci_bundle "$archive" "$work/crun" && oci_run "$work/crun" --help >/dev/null 2>&1; then
+		ok "in a container of crun's, without any device: by itself under emulation, and twctl finds all it needs" \
+			says 0 "this host can attach policies" oci_run "$work/crun" run --timeout "$limit" -- twctl probe
+	else
+		skip "in a container of crun's" "it runs none here"
 	fi
 fi
 
