@@ -98,11 +98,13 @@ ok "or not at all, which is twctl's to say" says 0 "attached" unit FACTOR=50 WAI
 rm "$dir/vm" "$dir/stands"
 ok "a VM that does not come is told by twctl" says 0 "" unit FACTOR=2 WAIT=0
 
-# libvirt's hook
+# libvirt's hook. AppArmor's profile of libvirtd lets it run what lies in that directory; not where a link there leads
+ok "the package has it where libvirtd may run it" grep -qx 'etc/libvirt/hooks/qemu.d/timewarp' debian/timewarp.install
 if command -v xmllint >/dev/null; then
 	run=$dir/run
 	domain() { printf "<domain type='kvm'><name>d</name><metadata>%s</metadata><memory>1</memory></domain>\n" "$1"; }
-	hook() { env PATH="$dir/bin:$PATH" TIMEWARP_RUN="$run" "$root/debian/libvirt/hook" "$@"; }
+	unit=/bin/true
+	hook() { env PATH="$dir/bin:$PATH" TIMEWARP_RUN="$run" TIMEWARP_UNIT="$unit" "$root/debian/libvirt/hook" "$@"; }
 	prepare() { domain "$2" | hook "$1" prepare begin -; }
 	ok "the hook leaves a domain without its metadata alone" prepare plain ''
 	ok "and makes nothing for it" test ! -e "$run/plain.conf"
@@ -140,6 +142,9 @@ if command -v xmllint >/dev/null; then
 	ok "a name that is no unit's is refused" says 1 "cannot have this name" prepare 'a b' "$full"
 	ok "of another namespace it knows nothing" prepare d "<t:timewarp xmlns:t='urn:other' factor='2'/>"
 	ok "and makes nothing" finds_nothing ls "$run"
+	unit=$dir/none
+	ok "when the package is removed, its hook stays and lets every domain start" prepare d "$full"
+	ok "as it is" finds_nothing ls "$run"
 else
 	skip "libvirt's hook" "no xmllint"
 fi
