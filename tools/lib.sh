@@ -23,6 +23,8 @@ TW_BUILD=${TW_BUILD:-$TW_ROOT/build}
 TW_CACHE=${TIMEWARP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/timewarp}
 TW_BENCH_LINE=6.12
 TW_ME=${0##*/}
+# depmod and modprobe are there, where a plain user of Debian does not look
+export PATH=$PATH:/usr/sbin:/sbin
 # A make that runs us would hand its own flags and variables to the builds that we start.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 

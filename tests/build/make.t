@@ -28,6 +28,7 @@ for goal in demo check; do
 	bare $goal >/dev/null 2>&1
 	ok "make $goal sets up first, which asks apt for what is missing" grep -q '^apt-get ' "$dir/installs"
 done
+ok "tools find depmod and modprobe, where a plain user of Debian does not look" env -i PATH=/usr/bin:/bin bash -c '. tools/lib.sh && command -v depmod && command -v modprobe'
 help=$(make help)
 heads() { grep '^[A-Z]' <<<"$help" | sort | uniq -d; }
 ok "make help has each head once" finds_nothing heads
