@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# The packages in a clean Debian: installed, used, removed, purged, and nothing is left; kernels come and go; what is
-# missing, or full, or cut off is told in one line, and leaves the stock KVM. Nothing here boots; tests/deb/host.t does.
+# The packages in a clean Debian: installed, upgraded, used, removed, purged, and nothing is left; the next kernel comes and
+# goes; what is missing, or full, or cut off is told in one line, and leaves the stock KVM. Nothing here boots; tests/deb/host.t does.
 # TW_DEB_SUITES takes one of the two; TW_DEB_PARTS some of: bad kernels.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
@@ -12,6 +12,7 @@ fi
 parts=" ${TW_DEB_PARTS-bad kernels} "
 ls build/deb/timewarp_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
 version=$(dpkg-deb -f "$(echo build/deb/timewarp_*.deb)" Version) || exit 1
+older="0.0.1~before"
 work=$(mktemp -d) || exit 1
 root=$work/root
 unmount() {
@@ -36,11 +37,12 @@ enter() {
 # quietly COMMAND: in the root; what it says is kept in /debs/log, and shown if it fails
 quietly() { in_root sh -c "{ $1; } >/debs/log 2>&1 </dev/null || { tail -n 40 /debs/log; exit 1; }"; }
 apt() { quietly "apt-get -q -y --no-install-recommends $*"; }
-# Files and links that no package has, but for what apt, dpkg and DKMS themselves keep by design; /lib is /usr/lib there
+# Files and links that no package has, but for what apt, dpkg, DKMS and those that make users keep by design; /lib is
+# /usr/lib there
 files() {
 	(cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./dev -o -path ./debs -o -path ./tmp -o -path ./var/cache -o -path ./var/log \
 		-o -path ./var/lib/apt -o -path ./var/lib/dpkg -o -path ./run -o -path ./etc/alternatives \) -prune -o ! -type d ! -lname '/etc/alternatives/*' -print) |
-		sed 's#^\.##; s#^/usr/#/#' | grep -vE '^/(etc/ld\.so\.cache|etc/\.pwd\.lock|var/lib/dkms/mok\.(key|pub)|.*/__pycache__/.*)$' | sort |
+		sed 's#^\.##; s#^/usr/#/#' | grep -vE '^/(etc/ld\.so\.cache|etc/\.pwd\.lock|etc/(passwd|group|g?shadow|sub[ug]id)-|var/lib/dkms/mok\.(key|pub)|.*/__pycache__/.*)$' | sort |
 		comm -23 - <(cat "$root"/var/lib/dpkg/info/*.list | sed 's#^/usr/#/#' | sort -u)
 }
 which_kvm() { in_root modprobe -S "${1:-$k}" --show-depends kvm-amd | grep '/kvm\.ko'; }
@@ -71,6 +73,24 @@ full() {
 		mount -t tmpfs -o size=1M,mode=1777 none "$root/$1" && cp -a "$work/kept/." "$root/$1/"
 }
 
+# older DIR: twctl's and DKMS's packages, as an earlier version of the same would be
+older() {
+	local name d=$work/older
+	mkdir -p "$1"
+	for name in timewarp timewarp-dkms; do
+		rm -rf "$d"
+		dpkg-deb -R build/deb/"$name"_*.deb "$d" || return
+		grep -rlIZF -- "$version" "$d" | xargs -0 sed -i "s/${version//./[.]}/$older/g"
+		[ ! -d "$d/usr/src" ] || mv "$d/usr/src/timewarp-$version" "$d/usr/src/timewarp-$older"
+		dpkg-deb -b "$d" "$1" >/dev/null || return
+	done
+	rm -rf "$d"
+}
+# The release of the newest 6.12 kernel but that one which the root's archive has
+kernel_before() {
+	in_root apt-cache pkgnames linux-headers-6.12. | sed -n 's/^linux-headers-\(6\.12\.[0-9]*[+-]deb[0-9]*-amd64\)$/\1/p' | sort -V | grep -vxF "$1" | tail -n 1
+}
+
 for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	tar=$(tools/debian-root "$suite") || exit 1
 	unmount
@@ -79,14 +99,23 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	tar -xf "$tar" -C "$root" || exit 1
 	enter
 	cp /etc/resolv.conf "$root/etc/resolv.conf"
-	k=$(cat "$root/kernel")
+	k=$(cat "$root/kernel") next=''
 	mkdir "$root/debs" && cp build/deb/*.deb "$root/debs/"
 	in_root apt-get -q update >"$work/update.log" 2>&1
+	if [[ $parts == *" kernels "* ]] && [ -n "$(kernel_before "$k")" ]; then
+		next=$k k=$(kernel_before "$k")
+		apt install "linux-image-$k" "linux-headers-$k" && apt purge "linux-image-$next" "linux-headers-$next" || exit 1
+	fi
 	files >"$work/before"
 	stock=$(which_kvm)
 	ok "$suite: a root with kernel $k, of stock modules" test -n "$stock"
 
-	ok "$suite: apt installs the packages" apt install '/debs/*.deb'
+	ok "$suite: an earlier version is made" older "$root/debs/older"
+	ok "$suite: apt installs it" apt install '/debs/older/*.deb'
+	ok "$suite: DKMS has built and installed its modules" installed "$k"
+	ok "$suite: of that version" says 0 "timewarp-$older" in_root modinfo -k "$k" -F version kvm
+	ok "$suite: apt installs the packages, and so upgrades it" apt install '/debs/*.deb'
+	ok "$suite: of the earlier version nothing is left" finds_nothing find "$root/usr/src/" "$root/var/lib/dkms/" "$root/var/lib/timewarp/" -name "*$older*"
 	grep '^timewarp\|^Error' "$root/debs/log" | sed "s/^/# $suite: /"
 	ok "$suite: DKMS has built and installed KVM's modules" installed "$k"
 	ok "$suite: modprobe prefers them" ours "$k"
@@ -95,9 +124,9 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		case $f in *.xz) xz -dc "$f" ;; *.zst) zstd -dqc "$f" ;; *) cat "$f" ;; esac >"$work/$m.ko"
 		ok "$suite: $m has BTF, which policies need" says 0 " .BTF " readelf -S -W "$work/$m.ko"
 		ok "$suite: and tells whose it is" test "$(modinfo -F version "$work/$m.ko")" = "timewarp-$version"
+		ok "$suite: and is signed, by DKMS's key" says 0 "DKMS" modinfo -F signer "$work/$m.ko"
 	done
 	ok "$suite: kvm has the hook" says 0 "timewarp" modinfo -F parm "$work/kvm.ko"
-	echo "# $suite: signed by: $(modinfo -F signer "$work/kvm.ko")"
 	ok "$suite: twctl runs" says 0 "twctl $version" in_root twctl version
 	ok "$suite: and knows its policies" says 0 "skip-idle" in_root twctl policy list
 	ok "$suite: an author builds a policy" in_root sh -c 'cd /tmp && twctl policy new mine && twctl policy build mine.bpf.c && rm mine.bpf.*'
@@ -143,9 +172,9 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		ok "$suite: modules that did not arrive whole are told" says 1 "kvm-amd.ko" in_root sh -c "/usr/src/timewarp-$version/tools/dkms-installed $k"
 		in_root depmod "$k"
 		ok "$suite: and none of them stays" test -z "$(find "$root/lib/modules/$k/updates" -name 'kvm*')" -a "$(which_kvm)" = "$stock"
-		# Cut off: the build is killed, with all that it has started
+		# Cut off: an installation is killed while it builds, with all that it has started
 		unbuild
-		in_root setsid dkms autoinstall -k "$k" >"$root/debs/log" 2>&1 </dev/null &
+		in_root setsid sh -c 'apt-get -q -y --no-install-recommends install --reinstall /debs/timewarp-dkms*.deb' >"$root/debs/log" 2>&1 </dev/null &
 		for _ in {1..600}; do
 			pgrep -f "M=/var/lib/dkms/timewarp/$version/build" >"$work/makes" && break
 			sleep 0.5
@@ -154,28 +183,27 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		kill -KILL -- "-$(ps -o sid= -p "$(head -n 1 "$work/makes")" | tr -d ' ')" 2>/dev/null
 		wait
 		ok "$suite: killed in the middle: the stock KVM is alone" is_stock
-		ok "$suite: the next one completes it" says 0 "" in_root dkms autoinstall -k "$k"
+		ok "$suite: dpkg --configure -a completes it" quietly "dpkg --configure -a"
 		ok "$suite: ours is installed" installed "$k"
 		ok "$suite: and preferred" ours "$k"
 	fi
 
-	if [[ $parts == *" kernels "* ]]; then
-		k2=$(in_root apt-cache pkgnames linux-headers-6.12. | sed -n 's/^linux-headers-\(6\.12\.[0-9]*[+-]deb[0-9]*-amd64\)$/\1/p' | sort -V | grep -vxF "$k" | tail -n 1)
-		if [ -n "$k2" ]; then
-			ok "$suite: another kernel comes, $k2, with its headers" apt install "linux-image-$k2" "linux-headers-$k2"
-			grep '^timewarp' "$root/debs/log" | sed "s/^/# $suite: /"
-			ok "$suite: DKMS has built for it at once" installed "$k2"
-			ok "$suite: modprobe prefers that" ours "$k2"
-			ok "$suite: of the source of its version" test "$(cat "$root/var/lib/timewarp/kernel/$k2/package-version")" = "$(in_root dpkg-query -W -f '${Version}' "linux-headers-$k2")"
-			ok "$suite: $k has its own still" ours "$k"
-			ok "$suite: it goes" apt purge "linux-image-$k2" "linux-headers-$k2"
-			ok "$suite: and all that was built for it" finds_nothing find "$root/lib/modules/" "$root/var/lib/dkms/timewarp/" -path "*$k2*" ! -type d
-			in_root "/usr/src/timewarp-$version/tools/dkms-source" "$k"
-			ok "$suite: its source with the next build" finds_nothing find "$root/var/lib/timewarp" -path "*$k2*"
-			ok "$suite: $k keeps its own" ours "$k"
-		else
-			skip "$suite: another kernel" "the archive has one only"
-		fi
+	if [[ $parts != *" kernels "* ]]; then
+		:
+	elif [ -n "$next" ]; then
+		ok "$suite: the next kernel comes, $next, with its headers" apt install "linux-image-$next" "linux-headers-$next"
+		grep '^timewarp' "$root/debs/log" | sed "s/^/# $suite: /"
+		ok "$suite: DKMS has built for it at once" installed "$next"
+		ok "$suite: modprobe prefers that" ours "$next"
+		ok "$suite: of the source of its version" test "$(cat "$root/var/lib/timewarp/kernel/$next/package-version")" = "$(in_root dpkg-query -W -f '${Version}' "linux-headers-$next")"
+		ok "$suite: $k has its own still" ours "$k"
+		ok "$suite: it goes" apt purge "linux-image-$next" "linux-headers-$next"
+		ok "$suite: and all that was built for it" finds_nothing find "$root/lib/modules/" "$root/var/lib/dkms/timewarp/" -path "*$next*" ! -type d
+		in_root "/usr/src/timewarp-$version/tools/dkms-source" "$k"
+		ok "$suite: its source with the next build" finds_nothing find "$root/var/lib/timewarp" -path "*$next*"
+		ok "$suite: $k keeps its own" ours "$k"
+	else
+		skip "$suite: the next kernel" "the archive has one only"
 	fi
 
 	ok "$suite: apt removes them" apt remove timewarp-dkms
@@ -187,5 +215,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	files >"$work/after"
 	left() { comm -13 "$work/before" "$work/after" | head -n 30; }
 	ok "$suite: and nothing else is left" finds_nothing left
+	rm -r "$root/debs"
+	ok "$suite: no directory of that name either" finds_nothing find "$root" -xdev -name '*timewarp*'
 done
 done_testing
