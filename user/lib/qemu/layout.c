@@ -174,16 +174,36 @@ static uint64_t find_rtc_timer(pid_t pid, uint64_t device, uint64_t list)
 	return 0;
 }
 
+#define MACHINE_SEARCH 0x400
+
+/* QEMU 7.2 has a list of RTCs; in 10.0 the machine has its own, somewhere in its state */
+static uint64_t rtc_device(struct place *p)
+{
+	uint64_t list = tw_code_first_load(&p->code, "qmp_rtc_reset_reinjection");
+	uint64_t machine = tw_code_first_load(&p->code, "qdev_get_machine"), at, device;
+	pid_t pid = p->vm->pid;
+
+	device = list ? tw_mem_u64(pid, list + p->bias) : 0;
+	if (device)
+		return tw_vmm_is_object(pid, device, "mc146818rtc") ? device : 0;
+	machine = machine ? tw_mem_u64(pid, machine + p->bias) : 0;
+	for (at = machine; machine && at < machine + MACHINE_SEARCH; at += 8) {
+		device = tw_mem_u64(pid, at);
+		if (device && tw_vmm_is_object(pid, device, "mc146818rtc"))
+			return device;
+	}
+	return 0;
+}
+
 /* The device, whichever clock it runs by; false if it is not where QEMU keeps it */
 static bool find_rtc_device(struct place *p, int clock)
 {
 	struct vmm_state *s = &p->look->state;
-	uint64_t head, updated, base, offset;
+	uint64_t updated, base, offset;
 	pid_t pid = p->vm->pid;
 
-	head = tw_code_first_load(&p->code, "qmp_rtc_reset_reinjection");
-	s->rtc_device = head ? tw_mem_u64(pid, head + p->bias) : 0;
-	if (!s->rtc_device || !tw_vmm_is_object(pid, s->rtc_device, "mc146818rtc"))
+	s->rtc_device = rtc_device(p);
+	if (!s->rtc_device)
 		return no_rtc(p->look, "the RTC is not where twctl looks for it");
 	s->rtc_periodic = find_rtc_timer(pid, s->rtc_device, tw_mem_u64(pid, s->timerlists + 8 * clock));
 	updated = s->rtc_periodic ? tw_mem_u64(pid, s->rtc_periodic + VMM_RTC_LAST_UPDATE) : 0;
