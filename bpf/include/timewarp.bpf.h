@@ -107,7 +107,8 @@ struct kvm_timewarp_view {
  *		  the timeline changes meanwhile; 0 for never
  * @next_late_ns: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
  * @leap_ns: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of where it is, or
- *	     TIMEWARP_MAX_START_NS while the guest has not run yet; 0 for none.
+ *	     TIMEWARP_MAX_START_NS while the guest has not run yet, less where its TSC has more than
+ *	     4.3 GHz; 0 for none.
  *	     Timers that are passed fire at once, each once. As far behind it only under
  *	     KVM_TIMEWARP_F_BACKWARD.
  * @start_tsc: host TSC at which the guest goes on, 0 for at once. Until then guest time stands where it
