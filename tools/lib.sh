@@ -151,6 +151,12 @@ tw_in_build_root() {
 		sh "$TW_BUILD_ROOT" "$TW_ROOT" "$TW_BUILD" "$TW_CACHE" "$@"
 }
 
+# tw_mirror LABEL: where this machine's package sources have Debian, or Debian-Security
+tw_mirror() {
+	# shellcheck disable=SC2016 # apt expands it
+	apt-get indextargets --format '$(CREATED_BY) $(LABEL) $(REPO_URI)' | awk -v l="$1" '$1 == "Packages" && $2 == l { print $3; exit }'
+}
+
 need_kernel() {
 	tw_kernel_env "${1:-}" && return
 	[ -n "${1:-${TIMEWARP_KERNEL:-}}" ] || die "no kernel in $TW_CACHE yet" "run: make setup"

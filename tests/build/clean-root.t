@@ -23,11 +23,7 @@ cleanup() {
 	mountpoint -q "$root/dev" || rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
-uri() {
-	# shellcheck disable=SC2016 # apt expands it
-	apt-get indextargets --format '$(CREATED_BY) $(LABEL) $(REPO_URI)' | awk -v l="$1" '$1 == "Packages" && $2 == l { print $3; exit }'
-}
-main=$(uri Debian) security=$(uri Debian-Security)
+main=$(tw_mirror Debian) security=$(tw_mirror Debian-Security)
 [ -n "$main" ] || { echo "1..0 # SKIP this machine's package sources name no archive of Debian: apt-get update"; exit 0; }
 
 in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C chroot "$root" "$@"; }
