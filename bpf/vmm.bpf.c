@@ -553,7 +553,7 @@ static __always_inline void copy_segment(struct vmm_segment *to, struct kvm_time
 }
 
 /* Called for each change while the vCPUs are held, before any of them goes on */
-SEC("tp_btf/kvm_timewarp_segment")
+SEC("tp_btf/kvm:kvm_timewarp_segment")
 int BPF_PROG(vmm_change, struct kvm_timeline *tl)
 {
 	u64 next = segments.seq + 1;
@@ -572,14 +572,14 @@ int BPF_PROG(vmm_change, struct kvm_timeline *tl)
 	return 0;
 }
 
-SEC("fexit/kvm_timeline_wait")
+SEC("fexit/kvm:kvm_timeline_wait")
 int vmm_wake(void *ctx)
 {
 	return wake_main_loop();
 }
 
 /* A vCPU comes back from the VMM, which has done something for the guest. What wakes the main loop is none's to take */
-SEC("fentry/kvm_arch_vcpu_ioctl_run")
+SEC("fentry/kvm:kvm_arch_vcpu_ioctl_run")
 int vmm_enter(void *ctx)
 {
 	if (bpf_get_current_pid_tgid() >> 32 == vmm.pid)
@@ -588,7 +588,7 @@ int vmm_enter(void *ctx)
 }
 
 /* What a device is told without the vCPU leaving KVM: that there is work in a queue */
-SEC("fentry/ioeventfd_write")
+SEC("fentry/kvm:ioeventfd_write")
 int vmm_kick(void *ctx)
 {
 	if (bpf_get_current_pid_tgid() >> 32 == vmm.pid)

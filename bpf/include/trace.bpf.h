@@ -45,6 +45,9 @@ const volatile bool cfg_parts = true;	/* count each part of the lateness, not on
 const volatile __u64 cfg_jump_ns = 1000;	/* less is drift */
 const volatile __u32 cfg_ratio_bits = 0;	/* fraction of the TSC ratio: 32, 48 */
 const volatile __u64 cfg_tk_fast = 0;	/* where the kernel has tk_fast_mono */
+/* Numbers of these types in vmlinux's BTF, for bpf_rdonly_cast() */
+const volatile __u32 cfg_tk_fast_id = 0;
+const volatile __u32 cfg_timespec64_id = 0;
 const volatile bool cfg_irq_entry = false;	/* irqchips are given a route's entry (6.17) */
 
 /* Set by twctl once all programs are attached: the beginning of what is counted */
@@ -458,8 +461,8 @@ static __noinline u64 host_tsc_at(u64 ns)
 
 	if (!fast)
 		return 0;
-	if (bpf_ksym_exists(bpf_rdonly_cast)) {
-		fast = bpf_rdonly_cast(fast, bpf_core_type_id_kernel(struct tk_fast));
+	if (bpf_ksym_exists(bpf_rdonly_cast) && cfg_tk_fast_id) {
+		fast = bpf_rdonly_cast(fast, cfg_tk_fast_id);
 		last = fast->base[0].cycle_last;
 		base = fast->base[0].base;
 		xtime = fast->base[0].xtime_nsec;

@@ -84,7 +84,7 @@ static __always_inline int clock_set(struct kvm_vcpu *vcpu, u32 version,
 	return 0;
 }
 
-SEC("fexit/kvm_guest_time_update")
+SEC("fexit/kvm:kvm_guest_time_update")
 int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
 {
 	if (!bpf_core_field_exists(struct kvm_vcpu_arch, hv_clock))
@@ -97,7 +97,7 @@ int BPF_PROG(clock_updated, struct kvm_vcpu *vcpu)
  * Since 6.15 a vCPU keeps no copy of its record: it is passed to each of the pages where the guest
  * wants it, the same one, without a version of its own.
  */
-SEC("fentry/kvm_setup_guest_pvclock")
+SEC("fentry/kvm:kvm_setup_guest_pvclock")
 int BPF_PROG(clock_written, struct pvclock_vcpu_time_info *record, struct kvm_vcpu *vcpu)
 {
 	u32 version;
@@ -137,20 +137,20 @@ static __always_inline int offset_written(struct kvm_vcpu *vcpu, u64 offset)
 	return 0;
 }
 
-SEC("fentry/kvm_vcpu_write_tsc_offset")
+SEC("fentry/kvm:kvm_vcpu_write_tsc_offset")
 int BPF_PROG(tsc_offset_written, struct kvm_vcpu *vcpu, u64 offset)
 {
 	return offset_written(vcpu, offset);
 }
 
 /* In 7.3 the compiler has made the call of the above a part of this */
-SEC("fentry/__kvm_synchronize_tsc")
+SEC("fentry/kvm:__kvm_synchronize_tsc")
 int BPF_PROG(tsc_synchronized, struct kvm_vcpu *vcpu, u64 offset)
 {
 	return offset_written(vcpu, offset);
 }
 
-SEC("fentry/kvm_vcpu_write_tsc_multiplier")
+SEC("fentry/kvm:kvm_vcpu_write_tsc_multiplier")
 int BPF_PROG(tsc_ratio_written, struct kvm_vcpu *vcpu, u64 ratio)
 {
 	struct trace_clocks *c;
@@ -165,7 +165,7 @@ int BPF_PROG(tsc_ratio_written, struct kvm_vcpu *vcpu, u64 ratio)
 	return 0;
 }
 
-SEC("fexit/pvclock_update_vm_gtod_copy")
+SEC("fexit/kvm:pvclock_update_vm_gtod_copy")
 int BPF_PROG(master_updated, struct kvm *kvm)
 {
 	bool master = BPF_CORE_READ(kvm, arch.use_master_clock);

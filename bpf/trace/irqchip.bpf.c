@@ -28,7 +28,7 @@ static __always_inline u64 owed(u32 pending)
 	return pending > 1 ? pending - 1 : 0;
 }
 
-SEC("fentry/pit_timer_fn")
+SEC("fentry/kvm:pit_timer_fn")
 int BPF_PROG(pit_fired, struct hrtimer *timer)
 {
 	struct kvm_kpit_state *ps = first_arg(ctx) - bpf_core_field_offset(struct kvm_kpit_state, timer);
@@ -65,7 +65,7 @@ int BPF_PROG(pit_fired, struct hrtimer *timer)
 }
 
 /* The guest has acknowledged one.  If more are pending, the next goes out at once, late. */
-SEC("fentry/kvm_pit_ack_irq")
+SEC("fentry/kvm:kvm_pit_ack_irq")
 int BPF_PROG(pit_acked, struct kvm_irq_ack_notifier *kian)
 {
 	struct kvm_kpit_state *ps = first_arg(ctx) -
@@ -210,7 +210,7 @@ static __always_inline struct kvm_pic *pic_of(u64 first, u64 second)
 	return cfg_irq_entry ? BPF_CORE_READ(kvm, arch.vpic) : (void *)first;
 }
 
-SEC("fentry/kvm_ioapic_set_irq")
+SEC("fentry/kvm:kvm_ioapic_set_irq")
 int BPF_PROG(ioapic_raise, u64 first, u64 second, int source_id, int level)
 {
 	u32 tid = bpf_get_current_pid_tgid(), irq, source;
@@ -253,7 +253,7 @@ int BPF_PROG(ioapic_raise, u64 first, u64 second, int source_id, int level)
 	return 0;
 }
 
-SEC("fexit/kvm_ioapic_set_irq")
+SEC("fexit/kvm:kvm_ioapic_set_irq")
 int BPF_PROG(ioapic_raised, u64 first, u64 second, int source_id, int level, bool line_status,
 	     int ret)
 {
@@ -275,7 +275,7 @@ int BPF_PROG(ioapic_raised, u64 first, u64 second, int source_id, int level, boo
 	return 0;
 }
 
-SEC("fexit/kvm_pic_set_irq")
+SEC("fexit/kvm:kvm_pic_set_irq")
 int BPF_PROG(pic_raised, u64 first, u64 second, int source_id, int level)
 {
 	int irq = pin_of(first, second), ret = ctx[4];

@@ -24,8 +24,8 @@ static __always_inline u32 lapic_reg(void *regs, u32 offset)
 	struct timespec64 *word;
 	u32 v = 0;
 
-	if (bpf_ksym_exists(bpf_rdonly_cast)) {
-		word = bpf_rdonly_cast(regs + offset, bpf_core_type_id_kernel(struct timespec64));
+	if (bpf_ksym_exists(bpf_rdonly_cast) && cfg_timespec64_id) {
+		word = bpf_rdonly_cast(regs + offset, cfg_timespec64_id);
 		return word->tv_sec;
 	}
 	bpf_probe_read_kernel(&v, sizeof(v), regs + offset);
@@ -41,7 +41,7 @@ static __always_inline u32 lapic_mode(struct kvm_lapic *apic)
 }
 
 /* Called for what the guest arms, and again for one deadline whenever the kind of timer changes */
-SEC("fentry/restart_apic_timer")
+SEC("fentry/kvm:restart_apic_timer")
 int BPF_PROG(lapic_armed, struct kvm_lapic *apic)
 {
 	u32 source = lapic_mode(apic);
@@ -75,7 +75,7 @@ int BPF_PROG(lapic_armed, struct kvm_lapic *apic)
 }
 
 /* Each look into KVM's structures is checked, and costs nine instructions */
-SEC("fentry/apic_timer_expired")
+SEC("fentry/kvm:apic_timer_expired")
 int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 {
 	u64 now = bpf_ktime_get_ns(), due;
@@ -122,7 +122,7 @@ int BPF_PROG(lapic_expired, struct kvm_lapic *apic, bool from_timer_fn)
 	return 0;
 }
 
-SEC("fexit/advance_periodic_target_expiration")
+SEC("fexit/kvm:advance_periodic_target_expiration")
 int BPF_PROG(lapic_advanced, struct kvm_lapic *apic)
 {
 	struct trace_stats *s;
@@ -154,7 +154,7 @@ static __always_inline bool is_xen_upcall(struct kvm_lapic *apic, int vector)
 }
 
 /* Every interrupt of the VM comes by here, so whatever is of no interest shall leave early */
-SEC("fentry/__apic_accept_irq")
+SEC("fentry/kvm:__apic_accept_irq")
 int BPF_PROG(lapic_accept, struct kvm_lapic *apic, int mode, int vector, int level, int trig)
 {
 	u32 irr, source, fired;
@@ -277,20 +277,20 @@ static __always_inline int all_entered(struct kvm_vcpu *vcpu, int vector)
 }
 
 /* With an entry, KVM hands an interrupt to the CPU; "reinjected" is one that was interrupted */
-SEC("fentry/svm_inject_irq")
+SEC("fentry/kvm:svm_inject_irq")
 int BPF_PROG(svm_entry, struct kvm_vcpu *vcpu, bool reinjected)
 {
 	return all_entered(vcpu, vcpu->arch.interrupt.nr);
 }
 
-SEC("fentry/vmx_inject_irq")
+SEC("fentry/kvm:vmx_inject_irq")
 int BPF_PROG(vmx_entry, struct kvm_vcpu *vcpu, bool reinjected)
 {
 	return all_entered(vcpu, vcpu->arch.interrupt.nr);
 }
 
 /* With APICv or AVIC the CPU delivers on its own: the entry after the injection is the nearest */
-SEC("tp_btf/kvm_entry")
+SEC("tp_btf/kvm:kvm_entry")
 int BPF_PROG(apicv_entry, struct kvm_vcpu *vcpu)
 {
 	/* To the verifier, what a module's tracepoint passes may be NULL */

@@ -6,7 +6,7 @@
 #define STIMER_PERIODIC 2
 #define STIMER_DIRECT (1 << 12)
 
-SEC("fentry/stimer_timer_callback")
+SEC("fentry/kvm:stimer_timer_callback")
 int BPF_PROG(stimer_fired, struct hrtimer *timer)
 {
 	struct kvm_vcpu_hv_stimer *st = first_arg(ctx) -
@@ -34,7 +34,7 @@ int BPF_PROG(stimer_fired, struct hrtimer *timer)
 }
 
 /* Interrupts raised while a vCPU processes its synthetic timers are theirs */
-SEC("fentry/kvm_hv_process_stimers")
+SEC("fentry/kvm:kvm_hv_process_stimers")
 int BPF_PROG(stimers_raise, struct kvm_vcpu *vcpu)
 {
 	struct raise r = { .source = TRACE_STIMER, .vector = 256 };
@@ -68,7 +68,7 @@ int BPF_PROG(stimers_raise, struct kvm_vcpu *vcpu)
 		}								\
 	} while (0)
 
-SEC("fexit/kvm_hv_process_stimers")
+SEC("fexit/kvm:kvm_hv_process_stimers")
 int BPF_PROG(stimers_raised, struct kvm_vcpu *vcpu)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -106,7 +106,7 @@ int BPF_PROG(stimers_raised, struct kvm_vcpu *vcpu)
 	return 0;
 }
 
-SEC("fentry/kvm_xen_start_timer")
+SEC("fentry/kvm:kvm_xen_start_timer")
 int BPF_PROG(xen_armed, struct kvm_vcpu *vcpu, u64 guest_abs)
 {
 	struct unit *u = vcpu_unit(vcpu);
@@ -120,7 +120,7 @@ int BPF_PROG(xen_armed, struct kvm_vcpu *vcpu, u64 guest_abs)
 	return 0;
 }
 
-SEC("fexit/kvm_xen_start_timer")
+SEC("fexit/kvm:kvm_xen_start_timer")
 int BPF_PROG(xen_started, struct kvm_vcpu *vcpu)
 {
 	struct unit *u = vcpu_unit(vcpu);
@@ -135,7 +135,7 @@ static __always_inline struct kvm_vcpu *xen_vcpu(void *ctx)
 	return first_arg(ctx) - bpf_core_field_offset(struct kvm_vcpu, arch.xen.timer);
 }
 
-SEC("fentry/xen_timer_callback")
+SEC("fentry/kvm:xen_timer_callback")
 int BPF_PROG(xen_fired, struct hrtimer *timer)
 {
 	struct kvm_vcpu *vcpu = xen_vcpu(ctx);
@@ -179,7 +179,7 @@ static __always_inline int xen_event_sent(struct unit *u)
 	return deliver(u, TRACE_XEN);
 }
 
-SEC("fexit/xen_timer_callback")
+SEC("fexit/kvm:xen_timer_callback")
 int BPF_PROG(xen_sent, struct hrtimer *timer)
 {
 	struct kvm_vcpu *vcpu = xen_vcpu(ctx);
@@ -190,7 +190,7 @@ int BPF_PROG(xen_sent, struct hrtimer *timer)
 	return xen_event_sent(vcpu_unit_at(vcpu));
 }
 
-SEC("fexit/kvm_xen_inject_timer_irqs")
+SEC("fexit/kvm:kvm_xen_inject_timer_irqs")
 int BPF_PROG(xen_injected, struct kvm_vcpu *vcpu)
 {
 	return xen_event_sent(vcpu_unit(vcpu));

@@ -20,7 +20,7 @@ static __always_inline void tell(u32 unit, u32 kind, s64 a, s64 b, s64 c, const 
 	submit(ev);
 }
 
-SEC("tp_btf/kvm_timewarp_segment")
+SEC("tp_btf/kvm:kvm_timewarp_segment")
 int BPF_PROG(timeline_changed, struct kvm_timeline *tl, unsigned int change)
 {
 	struct trace_event *ev;
@@ -44,14 +44,14 @@ int BPF_PROG(timeline_changed, struct kvm_timeline *tl, unsigned int change)
 	return 0;
 }
 
-SEC("tp_btf/kvm_timewarp_clamp")
+SEC("tp_btf/kvm:kvm_timewarp_clamp")
 int BPF_PROG(timeline_clamped, u32 id, const char *what, u64 asked, u64 given)
 {
 	tell(0, TRACE_EV_CLAMP, asked, given, id, what);
 	return 0;
 }
 
-SEC("tp_btf/kvm_timewarp_exit")
+SEC("tp_btf/kvm:kvm_timewarp_exit")
 int BPF_PROG(timeline_exit, u32 id, const char *name, const struct kvm_timewarp_exit *exit)
 {
 	if (!exit)

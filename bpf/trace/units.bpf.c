@@ -35,7 +35,7 @@ __noinline int end_unit(const u64 *at, u64 tag, u64 lapic)
 	return 0;
 }
 
-SEC("fentry/kvm_arch_vcpu_destroy")
+SEC("fentry/kvm:kvm_arch_vcpu_destroy")
 int BPF_PROG(vcpu_gone, struct kvm_vcpu *vcpu)
 {
 	u64 key = (u64)vcpu, lapic = (u64)BPF_CORE_READ(vcpu, arch.apic);
@@ -47,14 +47,14 @@ int BPF_PROG(vcpu_gone, struct kvm_vcpu *vcpu)
  * A VM that had no timer yet, too, for whoever watches it waits for its end.  Later its name is gone
  * from debugfs.
  */
-SEC("fentry/kvm_destroy_vm")
+SEC("fentry/kvm:kvm_destroy_vm")
 int BPF_PROG(vm_ending, struct kvm *kvm)
 {
 	vm_unit(kvm);
 	return 0;
 }
 
-SEC("fentry/kvm_arch_destroy_vm")
+SEC("fentry/kvm:kvm_arch_destroy_vm")
 int BPF_PROG(vm_gone, struct kvm *kvm)
 {
 	u64 key = (u64)kvm;

@@ -2,6 +2,8 @@
 #include "btf.h"
 
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,99 +14,241 @@
 #include "host.h"
 #include "text.h"
 
-static bool touched(const char *name)
-{
-	static const char *const names[] = {
-		"kvm", "kvm_arch", "kvm_vcpu", "kvm_vcpu_arch", "kvm_vcpu_xen", "kvm_vcpu_hv",
-		"kvm_vcpu_hv_stimer", "kvm_lapic", "kvm_timer", "kvm_pit", "kvm_kpit_state",
-		"kvm_ioapic", "kvm_pic", "kvm_kpic_state", "kvm_queued_interrupt",
-		"pvclock_vcpu_time_info", "kvm_timeline", "kvm_timewarp_exit", "timeline_rate",
-	};
-	size_t i;
+/* What is copied: from the kernel's types @from, those whose names are among @names, to @to */
+struct fit {
+	const struct btf *from;
+	struct btf *to;
+	int nr_base;			/* types below are vmlinux's, others kvm's own */
+	int *id;			/* of a type's copy, by the number that it has in @from; 0: none */
+	struct {
+		char *name;
+		bool own;		/* kvm has it itself */
+	} *names;			/* sorted */
+	size_t nr;
+};
 
-	for (i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (!strcmp(names[i], name))
-			return true;
+static bool has_name(const struct btf_type *t)
+{
+	switch (btf_kind(t)) {
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+	case BTF_KIND_ENUM:
+	case BTF_KIND_ENUM64:
+	case BTF_KIND_TYPEDEF:
+		return t->name_off;
+	}
 	return false;
 }
 
-static char *merge(int *memfd)
+static int by_name(const void *a, const void *b)
 {
-	const struct btf *kvm = tw_host_kvm_btf();
-	const struct btf *base = kvm ? btf__base_btf(kvm) : NULL;
-	unsigned int nr_base, i, split_size, base_size;
-	const struct btf_header *bh, *sh;
-	struct btf_header h;
-	char *types, path[64];
-	const void *b, *s;
-	size_t at = 0;
-	bool own = false;
-
-	if (!base)
-		return NULL;
-	b = btf__raw_data(base, &base_size);
-	s = btf__raw_data(kvm, &split_size);
-	if (!b || !s)
-		return NULL;
-	bh = b;
-	sh = s;
-	nr_base = btf__type_cnt(base);
-	types = tw_grow(NULL, bh->type_len, 1);
-	memcpy(types, (const char *)b + bh->hdr_len + bh->type_off, bh->type_len);
-	for (i = nr_base; i < btf__type_cnt(kvm); i++) {
-		const struct btf_type *t = btf__type_by_id(kvm, i);
-		const char *name = btf__name_by_offset(kvm, t->name_off);
-		const struct btf_type *old;
-		int id;
-
-		/* Those that the programs touch: looking for each would take seconds */
-		if (!btf_is_struct(t) || !touched(name))
-			continue;
-		id = btf__find_by_name_kind(base, name, BTF_KIND_STRUCT);
-		if (id <= 0)
-			continue;
-		old = btf__type_by_id(base, id);
-		at = (const char *)old - ((const char *)b + bh->hdr_len + bh->type_off);
-		if (at < bh->type_len) {
-			((struct btf_type *)(types + at))->name_off = 0;
-			own = true;
-		}
-	}
-	*memfd = own ? memfd_create("kvm-btf", MFD_CLOEXEC) : -1;
-	if (*memfd >= 0) {
-		h = *bh;
-		h.hdr_len = sizeof(h);
-		h.type_off = 0;
-		h.type_len = bh->type_len + sh->type_len;
-		h.str_off = h.type_len;
-		h.str_len = bh->str_len + sh->str_len;
-		if (write(*memfd, &h, sizeof(h)) != sizeof(h) ||
-		    write(*memfd, types, bh->type_len) != (ssize_t)bh->type_len ||
-		    write(*memfd, (const char *)s + sh->hdr_len + sh->type_off, sh->type_len) !=
-		    (ssize_t)sh->type_len ||
-		    write(*memfd, (const char *)b + bh->hdr_len + bh->str_off, bh->str_len) !=
-		    (ssize_t)bh->str_len ||
-		    write(*memfd, (const char *)s + sh->hdr_len + sh->str_off, sh->str_len) !=
-		    (ssize_t)sh->str_len) {
-			close(*memfd);
-			*memfd = -1;
-		}
-	}
-	free(types);
-	if (*memfd < 0)
-		return NULL;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", *memfd);
-	return tw_strdup(path);
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-const char *tw_btf_of_running_kvm(void)
+static void take_names(struct fit *f, const struct btf *btf)
 {
-	static char *path;
-	static bool tried;
-	static int memfd = -1;
+	int n = btf__type_cnt(btf), i;
 
-	if (!tried)
-		path = merge(&memfd);
-	tried = true;
+	f->names = tw_grow(NULL, n, sizeof(*f->names));
+	for (i = 1; i < n; i++) {
+		const struct btf_type *t = btf__type_by_id(btf, i);
+		char *name, *flavour;
+
+		if (!has_name(t))
+			continue;
+		name = tw_strdup(btf__name_by_offset(btf, t->name_off));
+		flavour = strstr(name + 1, "___");	/* as libbpf: a name of ours for the same type */
+		if (flavour)
+			*flavour = 0;
+		f->names[f->nr].name = name;
+		f->names[f->nr++].own = false;
+	}
+	qsort(f->names, f->nr, sizeof(*f->names), by_name);
+}
+
+/* Where among the names is this type's; of several alike it is the first */
+static bool is_wanted(const struct fit *f, int id, const struct btf_type *t, size_t *at)
+{
+	const char *name;
+	size_t lo = 0, hi = f->nr;
+
+	if (!has_name(t))
+		return false;
+	name = btf__name_by_offset(f->from, t->name_off);
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (strcmp(f->names[mid].name, name) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*at = lo;
+	return lo < f->nr && !strcmp(f->names[lo].name, name) && (id >= f->nr_base || !f->names[lo].own);
+}
+
+static int copy(struct fit *f, int id);
+
+static int copy_struct(struct fit *f, const struct btf_type *t, const char *name)
+{
+	int i, n = btf_vlen(t), type, id, err = 0;
+
+	/* What it consists of comes first, as a member goes to the type that was begun last */
+	for (i = 0; i < n; i++) {
+		type = copy(f, btf_members(t)[i].type);
+		if (type < 0)
+			return type;
+	}
+	id = btf_kind(t) == BTF_KIND_STRUCT ? btf__add_struct(f->to, name, t->size) :
+					      btf__add_union(f->to, name, t->size);
+	for (i = 0; i < n && id > 0 && !err; i++) {
+		const struct btf_member *m = btf_members(t) + i;
+
+		err = btf__add_field(f->to, btf__name_by_offset(f->from, m->name_off), f->id[m->type],
+				     btf_member_bit_offset(t, i), btf_member_bitfield_size(t, i));
+	}
+	return err ? err : id;
+}
+
+static int copy_array(struct fit *f, const struct btf_array *a)
+{
+	int index = copy(f, a->index_type), type = copy(f, a->type);
+
+	if (index < 0 || type < 0)
+		return index < 0 ? index : type;
+	return btf__add_array(f->to, index, type, a->nelems);
+}
+
+static int copy_new(struct fit *f, int id)
+{
+	const struct btf_type *t = btf__type_by_id(f->from, id);
+	size_t at;
+	bool named = is_wanted(f, id, t, &at);
+	const char *name = named ? f->names[at].name : NULL;
+	int to;
+
+	switch (btf_kind(t)) {
+	case BTF_KIND_PTR:
+		return btf__add_ptr(f->to, 0);	/* libbpf never follows it */
+	case BTF_KIND_FUNC_PROTO:
+		return btf__add_func_proto(f->to, 0);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return copy_struct(f, t, name);
+	case BTF_KIND_ARRAY:
+		return copy_array(f, btf_array(t));
+	case BTF_KIND_TYPEDEF:
+		to = copy(f, t->type);
+		return !named || to < 0 ? to : btf__add_typedef(f->to, name, to);
+	case BTF_KIND_CONST:
+	case BTF_KIND_VOLATILE:
+	case BTF_KIND_RESTRICT:
+	case BTF_KIND_TYPE_TAG:
+		return copy(f, t->type);
+	}
+	return btf__add_type(f->to, f->from, t);
+}
+
+static int copy(struct fit *f, int id)
+{
+	if (id && !f->id[id])
+		f->id[id] = copy_new(f, id);
+	return f->id[id];
+}
+
+static int copy_wanted(struct fit *f, int from, int to)
+{
+	int id, err = 0;
+	size_t at;
+
+	for (id = from; id < to && err >= 0; id++)
+		if (is_wanted(f, id, btf__type_by_id(f->from, id), &at))
+			err = copy(f, id);
+	return err < 0 ? err : 0;
+}
+
+/* Before anything is copied: a structure of vmlinux's may consist of one that kvm has itself */
+static void note_own(struct fit *f)
+{
+	int id, n = btf__type_cnt(f->from);
+	size_t at;
+
+	for (id = f->nr_base; id < n; id++)
+		if (is_wanted(f, id, btf__type_by_id(f->from, id), &at))
+			f->names[at].own = true;
+}
+
+static int fit(struct fit *f, int memfd)
+{
+	unsigned int size;
+	const void *raw;
+	int err;
+
+	note_own(f);
+	err = copy_wanted(f, 1, btf__type_cnt(f->from));
+	if (err)
+		return err;
+	raw = btf__raw_data(f->to, &size);
+	if (!raw)
+		return -ENOMEM;
+	if (ftruncate(memfd, 0) || pwrite(memfd, raw, size, 0) != (ssize_t)size)
+		return -errno;
+	return 0;
+}
+
+static int types_fd(void)
+{
+	static int fd = -1;
+	const struct btf *kvm = tw_host_kvm_btf();
+
+	if (fd < 0 && kvm && btf__base_btf(kvm))
+		fd = memfd_create("kvm-btf", MFD_CLOEXEC);
+	return fd;
+}
+
+const char *tw_btf_path(void)
+{
+	static char path[64];
+	int fd = types_fd();
+
+	if (fd < 0)
+		return NULL;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return path;
+}
+
+static int aim_at_vmlinux(struct bpf_object *obj)
+{
+	struct bpf_program *p;
+	int err = 0;
+
+	bpf_object__for_each_program(p, obj) {
+		const char *func = strstr(bpf_program__section_name(p), "/kvm:");
+
+		if (func && bpf_program__autoload(p) && !err)
+			err = bpf_program__set_attach_target(p, 0, func + strlen("/kvm:"));
+	}
+	return err;
+}
+
+int tw_btf_fit(struct bpf_object *obj)
+{
+	struct fit f = { .from = tw_host_kvm_btf() };
+	int fd = types_fd(), err = -ENOMEM;
+	size_t i;
+
+	if (fd < 0)
+		return aim_at_vmlinux(obj);
+	f.nr_base = btf__type_cnt(btf__base_btf(f.from));
+	take_names(&f, bpf_object__btf(obj));
+	f.id = calloc(btf__type_cnt(f.from), sizeof(*f.id));
+	f.to = btf__new_empty();
+	if (f.id && f.to)
+		err = fit(&f, fd);
+	btf__free(f.to);
+	free(f.id);
+	for (i = 0; i < f.nr; i++)
+		free(f.names[i].name);
+	free(f.names);
+	return err;
 }

@@ -3,15 +3,28 @@
 #ifndef TW_BTF_H
 #define TW_BTF_H
 
+struct bpf_object;
+
 /**
- * tw_btf_of_running_kvm - types as the loaded kvm has them, for bpf_object_open_opts.btf_custom_path
+ * tw_btf_path - where tw_btf_fit() writes types, for bpf_object_open_opts.btf_custom_path
  *
  * libbpf looks for KVM's types in vmlinux first, where struct kvm is the distribution's.  A rebuilt kvm
- * has its own in its module's BTF.  This writes both as one BTF, with vmlinux's types of the same name
- * made nameless.  Whatever reads a structure of KVM's (BPF_CORE_READ) is to be loaded with it.
+ * has its own in its module's BTF.  Whatever reads a structure of KVM's (BPF_CORE_READ) is to be loaded so.
  *
- * Return: a path, or NULL where vmlinux's serve; belongs to this file
+ * Return: a path, or NULL where vmlinux's types serve; belongs to btf.c
  */
-const char *tw_btf_of_running_kvm(void);
+const char *tw_btf_path(void);
+
+/**
+ * tw_btf_fit - makes an object that was opened with tw_btf_path() ready to be loaded on the running kernel
+ *
+ * Writes the types that @obj knows by name, as the loaded kvm has them and else as vmlinux does, and
+ * what these consist of.  Few, as libbpf goes through all of them for each type of the object.
+ * Where KVM is built in, programs whose section is NAME/kvm:FUNCTION are aimed at vmlinux's FUNCTION.
+ * A type's number among these is not the kernel's: bpf_core_type_id_kernel() is of no use.
+ *
+ * Return: 0 or -errno
+ */
+int tw_btf_fit(struct bpf_object *obj);
 
 #endif /* TW_BTF_H */

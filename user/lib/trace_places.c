@@ -93,6 +93,8 @@ void tw_places_choose(const struct tw_trace_bpf *skel, bool armed, struct tw_str
 		bool wanted = !tw_places_left_out(missing, bpf_program__name(p));
 
 		func = func ? func + 1 : sec;
+		if (!strncmp(func, "kvm:", 4))
+			func += 4;
 		if (!strncmp(sec, "fentry/", 7) || !strncmp(sec, "fexit/", 6)) {
 			if (!kernel_has_func(func)) {
 				wanted = false;

@@ -58,6 +58,14 @@ static bool kernel_func_takes(const char *func, const char *type)
 	return t && !strcmp(btf__name_by_offset(btf, t->name_off), type);
 }
 
+static uint32_t vmlinux_struct(const char *name)
+{
+	const struct btf *kvm = tw_host_kvm_btf(), *base = kvm ? btf__base_btf(kvm) : NULL;
+	int id = kvm ? btf__find_by_name_kind(base ? base : kvm, name, BTF_KIND_STRUCT) : 0;
+
+	return id > 0 ? id : 0;
+}
+
 /*
  * Where the kernel has a variable; 0 if it does not tell.  libbpf would find it, too, and take a
  * second for it.
@@ -103,6 +111,8 @@ static void configure(struct tw_tracer *t)
 	cfg->cfg_linear_ns = t->opts.linear_ns;
 	cfg->cfg_jump_ns = t->opts.jump_ns;
 	cfg->cfg_tk_fast = t->tk_fast;
+	cfg->cfg_tk_fast_id = t->tk_fast_id;
+	cfg->cfg_timespec64_id = t->timespec64_id;
 	cfg->cfg_parts = t->opts.parts;
 	trace_bucket_fill(cfg->cfg_bucket);
 	cfg->cfg_apicv = tw_places_have_apicv();
@@ -144,10 +154,12 @@ static bool blame(struct tw_tracer *t)
 
 static int load(struct tw_tracer *t, struct tw_err *e)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_of_running_kvm());
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_path());
 	int err = -1, tries;
 
 	t->tk_fast = kernel_variable("tk_fast_mono");
+	t->tk_fast_id = vmlinux_struct("tk_fast");
+	t->timespec64_id = vmlinux_struct("timespec64");
 	/* Each round leaves out one program that this kernel refuses */
 	for (tries = 0; err && tries < 24; tries++) {
 		tw_trace_bpf__destroy(t->skel);
@@ -157,6 +169,9 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 		tw_places_choose(t->skel, t->opts.armed, &t->missing);
 		configure(t);
 		give_logs(t);
+		err = tw_btf_fit(t->skel->obj);
+		if (err)
+			break;
 		err = tw_trace_bpf__load(t->skel);
 		if (err && (err == -EPERM || err == -ENOMEM || !blame(t)))
 			break;

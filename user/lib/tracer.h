@@ -42,6 +42,8 @@ struct tw_tracer {
 	size_t nr_parked;
 	uint64_t parked_ns;
 	uint64_t tk_fast;		/* where the kernel has its fast clock; 0: not known */
+	uint32_t tk_fast_id;		/* the number of its type in vmlinux's BTF; 0: not known */
+	uint32_t timespec64_id;		/* and of this one */
 };
 
 /**

@@ -81,7 +81,7 @@ static void set_stood(struct vmm_state *s)
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		unsigned int nr, int view_fd)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_of_running_kvm());
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_path());
 	struct bpf_map *view;
 	struct vmm_state *s;
 	int err;
@@ -97,9 +97,10 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	set_stood(s);
 	view = v->skel->maps.data_vmms;
 	err = view_fd < 0 ? 0 : bpf_map__reuse_fd(view, view_fd);
-	if (err)
-		return err;
-	err = tw_vmm_bpf__load(v->skel);
+	if (!err)
+		err = tw_btf_fit(v->skel->obj);
+	if (!err)
+		err = tw_vmm_bpf__load(v->skel);
 	if (!err)
 		v->view_fd = bpf_map__fd(view);
 	return err;
