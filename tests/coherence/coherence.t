@@ -14,6 +14,8 @@ if [ "${1:-}" != --long ]; then
 	exec tools/testhost --smp 1 --timeout "${TW_TIMEOUT:-600}" -- tests/coherence/in-host measure
 fi
 
+# Of Debian 13, whose QEMU is 10: what tools/image made last
+image=$(. tools/lib.sh && find "$TW_CACHE/image" -maxdepth 1 -type d -name 'trixie-*' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1 | cut -d' ' -f2)
 # NAME VARIABLE=VALUE,... TEST: one boot each, two to six minutes
 parts() {
 	cat <<-END
@@ -26,6 +28,7 @@ parts() {
 		vmm-on		TW_IRQCHIP=on		vmm
 		vmm-split	TW_IRQCHIP=split	vmm
 		vmm-off		TW_IRQCHIP=off		vmm
+		vmm-10		TW_IRQCHIP=split,TW_QEMU_ROOT=$image	vmm
 		session		TW_KILLS=40		session
 		watchdog	TW_GUEST_SECONDS=600	watchdog
 	END
@@ -42,6 +45,10 @@ n=0 failed=0
 while read -r name vars test <&3; do
 	case " $* " in '  ' | *" $name "*) ;; *) continue ;; esac
 	n=$((n + 1)) log=$out/coherence-$name.tap
+	if [[ $vars == *TW_QEMU_ROOT= ]]; then
+		echo "ok $n - $name # SKIP there is no Debian 13: make deb && tools/image"
+		continue
+	fi
 	stamp=$(sha256sum "tests/coherence/$test" | cut -c1-64)-${common%% *}
 	echo "# Subtest: $name"
 	if [ -n "${TW_AGAIN:-}" ] || [ "$stamp passed" != "$(tail -n 1 "$log" 2>/dev/null)" ]; then
