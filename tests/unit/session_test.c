@@ -113,6 +113,34 @@ static void test_exclusive(void **unused)
 	assert_int_equal(*times, 1200);
 }
 
+int __real_flock(int fd, int operation);
+
+/* Once: whoever had the lock lets go of it, and removes its file, between our look at the file and our lock of it */
+static bool let_go;
+
+int __wrap_flock(int fd, int operation)
+{
+	if (let_go)
+		unlink(ID ".lock");
+	let_go = false;
+	return __real_flock(fd, operation);
+}
+
+/* A lock on a file that is by its name no more keeps out nobody */
+static void test_removed_file(void **unused)
+{
+	struct tw_holder holder;
+	struct tw_lock l, m;
+
+	(void)unused;
+	let_go = true;
+	assert_int_equal(tw_lock_try(&l, ID, "set", NULL), 0);
+	assert_false(let_go);
+	assert_int_equal(tw_lock_try(&m, ID, "detach", &holder), -EBUSY);
+	assert_int_equal(holder.pid, getpid());
+	tw_lock_release(&l);
+}
+
 static struct tw_holder told;
 static int times_told;
 
@@ -632,6 +660,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_exclusive),
+		cmocka_unit_test(test_removed_file),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_take_over),
 		cmocka_unit_test(test_reused_pid),
