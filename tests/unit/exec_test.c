@@ -121,27 +121,39 @@ static void prints_to_stderr_if_told(void **state)
 	unlink("out");
 }
 
-/* A limit of processes: root has none */
-static void is_told_where_there_can_be_no_process(void **state)
+/* What a user is told who may have so many processes; a limit of processes is none for root. A user that nobody else is */
+static int run_as_one_of(int uid, rlim_t processes)
 {
 	struct tw_exec about = { .vm = "1-2" };
-	struct rlimit was, none = { 0 };
-	int pid, status = -1;
+	struct rlimit limit;
+	int pid = fork(), status = -1;
 
-	(void)state;
-	getrlimit(RLIMIT_NPROC, &was);
-	none.rlim_max = was.rlim_max;
-	pid = fork();
 	if (!pid) {
-		if (!geteuid() && setresuid(65534, 65534, 65534))
-			_exit(99);
-		if (setrlimit(RLIMIT_NPROC, &none))
+		getrlimit(RLIMIT_NPROC, &limit);
+		limit.rlim_cur = processes;
+		if ((!geteuid() && setresuid(uid, uid, uid)) || setrlimit(RLIMIT_NPROC, &limit))
 			_exit(99);
 		_exit(tw_exec_run("true", &about));
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		;
-	assert_int_equal(WEXITSTATUS(status), EAGAIN);
+	return WEXITSTATUS(status);
+}
+
+static void is_told_where_there_can_be_no_process(void **state)
+{
+	(void)state;
+	assert_int_equal(run_as_one_of(65534, 0), EAGAIN);
+}
+
+/* There is one that begins it, and no other that it would be */
+static void is_told_where_there_can_be_one_more_process_only(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	assert_int_equal(run_as_one_of(1902384, 3), 0);
+	assert_int_equal(run_as_one_of(1902384, 2), EAGAIN);
 }
 
 int main(void)
@@ -152,6 +164,7 @@ int main(void)
 		cmocka_unit_test(has_no_signal_blocked),
 		cmocka_unit_test(prints_to_stderr_if_told),
 		cmocka_unit_test(is_told_where_there_can_be_no_process),
+		cmocka_unit_test(is_told_where_there_can_be_one_more_process_only),
 	};
 
 	if (!mkdtemp(dir) || chdir(dir))
