@@ -135,6 +135,15 @@ TIMEWARP_CLANG=$dir/none says 0 'crimes 0$' check skip-idle --count 200
 ok 'the same policy meets the same situations' bash -c '
 	cd "$0" && ! "$1" policy check ./divides.bpf.o >one 2>&1 && ! "$1" policy check ./divides.bpf.o >two 2>&1 && grep ^crime one && cmp one two' \
 	"$dir" "$twctl"
+# Nothing of a source runs as this machine's code, whoever checks it
+{
+	cat "$dir/mine.bpf.c"
+	printf '#ifndef __bpf__\nint system(const char *);\n__attribute__((constructor)) static void ran(void) { system("id >%s/ran"); }\n#endif\n' "$dir"
+} >"$dir/native.bpf.c"
+chmod 777 "$dir"
+says 0 'crimes 0$' check native.bpf.c --count 200
+ok 'what a source has for other machines has not run' test ! -e "$dir/ran"
+chmod 700 "$dir"
 # A dry run leaps back where the kernel would let it, and nowhere else
 sed 's/answer->leap_ns = 1;/answer->leap_ns = view->guest_ns - 1000;/' "$dir/back.bpf.c" >"$dir/little.bpf.c"
 says 6 'gives 16 unusable answers in a row' run little.bpf.c
