@@ -22,7 +22,9 @@
 /* A word for a process that the test goes on with */
 static volatile int *word;
 static int loaded, probed;
-static pid_t ends_when_probed;
+static pid_t ends_when_probed, becomes_when_loaded;
+/* The file that the probes are put on */
+static struct stat probed_file;
 
 /* A process of the test's, which ends with it */
 static void stay(void)
@@ -38,6 +40,38 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* One that waits for a word, and becomes another program then */
+static pid_t changing_process(void)
+{
+	pid_t pid;
+
+	*word = 0;
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (!*word)
+			usleep(1000);
+		execl("/bin/sleep", "sleep", "1000", NULL);
+		_exit(1);
+	}
+	return pid;
+}
+
+static void become(pid_t pid)
+{
+	struct stat before, now;
+	char exe[32];
+	int i;
+
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
+	assert_int_equal(stat(exe, &before), 0);
+	*word = 1;
+	for (i = 0; i < 5000; i++, usleep(1000))
+		if (!stat(exe, &now) && now.st_ino != before.st_ino)
+			return;
+	fail();
+}
+
 int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
 int __wrap_bpf_object__attach_skeleton(struct bpf_object_skeleton *s);
 struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *prog, pid_t pid, const char *path,
@@ -47,6 +81,8 @@ int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
 {
 	(void)s;
 	loaded++;
+	if (becomes_when_loaded)
+		become(becomes_when_loaded);
 	return 0;
 }
 
@@ -60,8 +96,9 @@ int __wrap_bpf_object__attach_skeleton(struct bpf_object_skeleton *s)
 struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *prog, pid_t pid, const char *path,
 							 const char *func, const struct bpf_uprobe_multi_opts *opts)
 {
-	(void)prog, (void)pid, (void)path, (void)func, (void)opts;
+	(void)prog, (void)pid, (void)func, (void)opts;
 	probed++;
+	assert_int_equal(stat(path, &probed_file), 0);
 	if (ends_when_probed)
 		end(ends_when_probed);
 	return calloc(1, 256);
@@ -115,30 +152,13 @@ static const char other_program[] = "does not run the program any more that was 
 /* The attack: what has been looked at, and found to be root's, becomes another program before the probes come */
 static void test_exec(void **unused)
 {
-	struct tw_vmm_look look, before;
-	struct stat now;
+	pid_t pid = changing_process();
+	struct tw_vmm_look look;
 	struct tw_vm vm;
-	char exe[32];
-	pid_t pid;
-	int i;
 
 	(void)unused;
-	*word = 0;
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (!*word)
-			usleep(1000);
-		execl("/bin/sleep", "sleep", "1000", NULL);
-		_exit(1);
-	}
 	look_at(pid, &vm, &look);
-	before = look;
-	*word = 1;
-	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
-	for (i = 0; i < 5000; i++, usleep(1000))
-		if (!stat(exe, &now) && now.st_ino != before.program.st_ino)
-			break;
+	become(pid);
 	refused(&vm, &look, other_program, 0, 0);
 	/* the same file, written to meanwhile */
 	look_at(pid, &vm, &look);
@@ -147,6 +167,23 @@ static void test_exec(void **unused)
 	end(pid);
 	/* and one that has ended */
 	refused(&vm, &look, other_program, 0, 0);
+}
+
+/* It does so while they are loaded: they are put on the file that was looked at all the same, and are taken off again */
+static void test_exec_meanwhile(void **unused)
+{
+	pid_t pid = changing_process();
+	struct tw_vmm_look look;
+	struct tw_vm vm;
+
+	(void)unused;
+	look_at(pid, &vm, &look);
+	becomes_when_loaded = pid;
+	refused(&vm, &look, other_program, 1, 1);
+	becomes_when_loaded = 0;
+	assert_int_equal(probed_file.st_dev, look.program.st_dev);
+	assert_int_equal(probed_file.st_ino, look.program.st_ino);
+	end(pid);
 }
 
 /* None of these: it is probed */
@@ -250,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exec),
+		cmocka_unit_test(test_exec_meanwhile),
 		cmocka_unit_test(test_itself),
 		cmocka_unit_test(test_reused_pid),
 		cmocka_unit_test(test_wake),

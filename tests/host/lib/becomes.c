@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,11 +66,16 @@ static void *become(void *unused)
 	return NULL;
 }
 
+/* With all signals blocked, as QEMU's own threads have them that twctl wakes */
 static void begin(void)
 {
+	sigset_t all, was;
 	pthread_t t;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
 	pthread_create(&t, NULL, become, NULL);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
 }
 
 __attribute__((constructor)) static void load(void)

@@ -149,6 +149,15 @@ static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 	return -1;
 }
 
+static bool runs_other(const struct tw_vm *vm, const struct tw_vmm_look *look)
+{
+	int fd = open_program(vm, look);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0;
+}
+
 static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look, int program)
 {
 	LIBBPF_OPTS(bpf_uprobe_multi_opts, opts, .offsets = look->offset, .cookies = look->cookie,
@@ -166,12 +175,13 @@ static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		  unsigned int nr, int view_fd, struct tw_err *e)
 {
+	static const char other[] = "does not run the program any more that was looked at";
 	int program, err;
 
 	memset(v, 0, sizeof(*v));
 	program = open_program(vm, look);
 	if (program < 0)
-		return fail_other(vm, "does not run the program any more that was looked at", e);
+		return fail_other(vm, other, e);
 	err = load(v, vm, look, nr, view_fd);
 	if (err) {
 		close(program);
@@ -182,6 +192,9 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	/* the kernel went by the PID, which may have been another's by then; what it found, it holds to */
 	if (!err && has_ended(vm))
 		return fail_other(vm, "has ended", e);
+	/* nor is there any in another program that it may have become */
+	if (!err && runs_other(vm, look))
+		return fail_other(vm, other, e);
 	if (err)
 		return explain(e, v->skel->links.vmm_site ? "the probes on KVM do not attach" : "the probes do not attach",
 			       err);
