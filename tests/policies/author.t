@@ -40,6 +40,7 @@ echo 'int x =' >"$dir/wrong.bpf.c"
 says 1 '"kind":"compile"' -j build wrong.bpf.c
 says 0 '^has events, but is never done' inspect freeze
 says 0 '^tells when it is done' inspect until
+says 0 '^  patience=200ms  from 1ms to 1m$' inspect jump
 says 0 '^ramp ' list
 for p in bpf/policies/*.bpf.c bpf/policies/examples/*.bpf.c; do
 	says 0 'crimes 0$' check "$root/$p" --count 2000
