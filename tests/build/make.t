@@ -28,6 +28,10 @@ for goal in demo check; do
 	bare $goal >/dev/null 2>&1
 	ok "make $goal sets up first, which asks apt for what is missing" grep -q '^apt-get ' "$dir/installs"
 done
+for flavour in rt cloud; do
+	ok "a kernel -$flavour is refused by name, and not looked for" says 2 "is of a flavour that nothing here is built" \
+		env PATH="$dir/bin:$PATH" TIMEWARP_CACHE="$dir/cache" tools/setup --kernel "6.12.117+deb12-$flavour-amd64"
+done
 ok "tools find depmod and modprobe, where a plain user of Debian does not look" env -i PATH=/usr/bin:/bin bash -c '. tools/lib.sh && command -v depmod && command -v modprobe'
 help=$(make help)
 heads() { grep '^[A-Z]' <<<"$help" | sort | uniq -d; }
