@@ -128,5 +128,8 @@ ok "a step of nothing is told as such" says "cannot step by '0s': it is not abov
 ok "no steps, too" says "--count '0' is not above zero" step --vm X 1s --count 0
 ok "stat, each nothing" says "'0s' is not above zero" stat 0s
 ok "hist, for nothing" says "'0s' is not above zero" hist -d 0s
+# What a killed twctl leaves stands in doc/clocks-and-limits.md; that it is nothing is not so
+promises() { grep -rniE 'SIGKILL leaves nothing' README.md doc; for v in $verbs; do grep -iE 'SIGKILL[^.]* leaves nothing' <<<"${help[$v]//$'\n'/ }"; done; }
+ok "nobody says that SIGKILL leaves nothing" test -z "$(promises)"
 echo "1..$n"
 exit $failed
