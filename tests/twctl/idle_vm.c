@@ -5,14 +5,20 @@
  * Enough for all that twctl does around a VM.  What follows the numbers looks like QEMU's command
  * line to whoever reads /proc.  Prints "up" and waits to be killed.  For a line on standard input,
  * the n-th VM, from 0, loses n ticks of its first vCPU's LAPIC timer; then it prints "lost".
+ *
+ * IDLE_VM_MAKER=lives: another thread than the first makes the VMs, as some VMMs do; ends: it is no more then, and each
+ * vCPU was entered once, by which KVM knows whose it is.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -97,25 +103,78 @@ static void lose_ticks(int vms)
 	}
 }
 
+/* Enters a vCPU, and leaves it before its first instruction */
+static int enter(int kvm, int fd)
+{
+	struct kvm_run *run = mmap(NULL, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (run == MAP_FAILED)
+		return -1;
+	run->immediate_exit = 1;
+	return ioctl(fd, KVM_RUN, NULL) < 0 && errno == EINTR ? 0 : -1;
+}
+
+struct plan {
+	int kvm, vms, vcpus, failed;
+	const char *maker;
+};
+
+static void *make_all(void *arg)
+{
+	struct plan *p = arg;
+	int i;
+
+	for (i = 0; i < p->vms && i < VMS_MAX; i++)
+		if (make_vm(p->kvm, p->vcpus, &vcpu[i]))
+			p->failed = errno;
+	while (p->maker && !p->failed && !strcmp(p->maker, "lives"))
+		pause();
+	return NULL;
+}
+
+/* By another thread, if that is asked for */
+static int make(struct plan *p)
+{
+	pthread_t maker;
+	int i;
+
+	if (!p->maker) {
+		make_all(p);
+		return p->failed;
+	}
+	if (pthread_create(&maker, NULL, make_all, p))
+		return errno;
+	if (!strcmp(p->maker, "lives")) {
+		while (!p->failed && !*(volatile int *)&vcpu[p->vms - 1])
+			usleep(1000);
+		return p->failed;
+	}
+	pthread_join(maker, NULL);
+	for (i = 0; i < p->vms && !p->failed; i++)
+		if (enter(p->kvm, vcpu[i]))
+			p->failed = errno;
+	return p->failed;
+}
+
 int main(int argc, char **argv)
 {
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vms, i;
+	struct plan plan = { .kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), .maker = getenv("IDLE_VM_MAKER") };
 	char line[16];
 
-	if (kvm < 0 || argc < 3) {
+	if (plan.kvm < 0 || argc < 3) {
 		fputs("usage: idle_vm VMS VCPUS [ARG...], with /dev/kvm\n", stderr);
 		return 1;
 	}
-	vms = atoi(argv[1]);
-	for (i = 0; i < vms && i < VMS_MAX; i++)
-		if (make_vm(kvm, atoi(argv[2]), &vcpu[i])) {
-			perror("idle_vm");
-			return 1;
-		}
+	plan.vms = atoi(argv[1]);
+	plan.vcpus = atoi(argv[2]);
+	if (plan.vms > VMS_MAX || (errno = make(&plan))) {
+		perror("idle_vm");
+		return 1;
+	}
 	puts("up");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
-		lose_ticks(vms);
+		lose_ticks(plan.vms);
 		puts("lost");
 		fflush(stdout);
 	}

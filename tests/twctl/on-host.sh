@@ -515,6 +515,21 @@ check 'and gives the terminal none' bash -c '! grep -q "$2" "$1"' - "$out/text" 
 kill -KILL "$web"
 wait "$web" 2>/dev/null
 
+# A VMM whose VMs another thread has made, by whose number KVM names them; the thread need not be there any more
+for maker in lives ends; do
+	export IDLE_VM_MAKER=$maker
+	vm 2 1 -name "of-$maker"
+	unset IDLE_VM_MAKER
+	id=$("$twctl" list | sed -n "s/^\([0-9]*-[0-9]*\) *$vm .*of-$maker.*/\1/p" | tail -n 1)
+	check "a VM that a thread has made which $maker: not by its process's number" test -n "$id" -a "$id" = "${id/#$vm-/}"
+	check '... its clocks would follow one of two timelines' says 0 '^  probes +none \(its process has 2 VMs' attach "$id" --factor 2 --dry-run
+	check '... attach' says 0 "^attached constant to $id \(of-$maker\)" attach "$id" --factor 2 --pin
+	check '... set' says 0 'factor 3 asked' set "$id" factor=3
+	check '... detach' says 0 "^detached constant from $id" detach "$id"
+	kill -KILL "$vm"
+	wait "$vm" 2>/dev/null
+done
+
 vm 2 1 -name two
 check 'two VMs: neither is taken' says 4 "id:$vm-" attach --vm two --factor 2
 check 'by PID neither' says 4 '2 VMs go by that' attach --vm "$vm" --factor 2

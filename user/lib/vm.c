@@ -11,14 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "host.h"
 #include "proc.h"
 #include "text.h"
+#include "vm_dir.h"
 
 #define VM_LINK "anon_inode:kvm-vm"
 #define VCPU_LINK "anon_inode:kvm-vcpu:"
@@ -92,123 +91,14 @@ static int count_vcpus(const struct holdings *h)
 	return n;
 }
 
-/* Entries of a directory that are directories by the name of vcpuN */
-static int count_vcpu_dirs(const char *path)
-{
-	struct dirent *entry;
-	DIR *dir = opendir(path);
-	int n = 0;
-
-	if (!dir)
-		return -1;
-	while ((entry = readdir(dir)))
-		if (!strncmp(entry->d_name, "vcpu", 4) &&
-		    isdigit((unsigned char)entry->d_name[4]))
-			n++;
-	closedir(dir);
-	return n;
-}
-
-static int64_t ns_of(const struct timespec *ts)
-{
-	return ts->tv_sec * 1000000000LL + ts->tv_nsec;
-}
-
-/* When a process began, by the clock that files are dated by */
-static int64_t began_ns(const struct tw_vm *vm)
-{
-	struct timespec real = { 0 }, boot = { 0 };
-
-	clock_gettime(CLOCK_REALTIME, &real);
-	clock_gettime(CLOCK_BOOTTIME, &boot);
-	return ns_of(&real) - ns_of(&boot) + (int64_t)vm->start * (1000000000 / sysconf(_SC_CLK_TCK));
-}
-
-/* Files are dated by the last tick */
-#define TICK_NS 20000000
-
-/* Whether a directory was there before the process was: files that come later date it anew, those in it tell */
-static bool is_older(const char *dir, const struct tw_vm *vm)
-{
-	int64_t oldest = INT64_MAX, ns;
-	struct dirent *entry;
-	struct stat st;
-	DIR *d = opendir(dir);
-
-	while (d && (entry = readdir(d))) {
-		if (!strcmp(entry->d_name, "..") || fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW))
-			continue;
-		ns = ns_of(&st.st_ctim);
-		if (ns < oldest)
-			oldest = ns;
-	}
-	if (d)
-		closedir(d);
-	return oldest < began_ns(vm) - TICK_NS;
-}
-
-/*
- * A directory's name is that of the VM's maker, for as long as the VM lives; KVM gives a second VM of
- * that name none.  vcpuN/pid tells whose it is: a thread that runs a vCPU shares its maker's memory.
- * Where no vCPU has run yet: one that was made under the PID of now, before this process had it, is not its own.
- */
-static bool is_dir_of(const char *dir, const struct tw_vm *vm)
-{
-	char *pattern = tw_asprintf("%s/vcpu*/pid", dir);
-	bool other = false, own = false;
-	glob_t g;
-	size_t i;
-
-	if (!glob(pattern, GLOB_NOSORT, NULL, &g)) {
-		for (i = 0; i < g.gl_pathc && !own; i++) {
-			char *text = tw_read_file(g.gl_pathv[i], NULL);
-			int tid = text ? atoi(text) : 0;
-			struct tw_proc p;
-
-			free(text);
-			/* 0: it has not run yet; one that has gone tells nothing */
-			if (tid <= 0 || !tw_proc_read(tid, &p))
-				continue;
-			own = p.tgid == vm->pid;
-			other |= !own;
-		}
-		globfree(&g);
-	}
-	free(pattern);
-	return own || (!other && !is_older(dir, vm));
-}
-
-static bool try_dir(struct tw_vm *vm, pid_t tid)
-{
-	struct stat st;
-	char *path = tw_asprintf("%s/%d-%d", TW_KVM_DEBUGFS, tid, vm->fd);
-
-	if (stat(path, &st) || !S_ISDIR(st.st_mode) || !is_dir_of(path, vm)) {
-		free(path);
-		return false;
-	}
-	vm->dir = path;
-	snprintf(vm->id, sizeof(vm->id), "%d-%d", tid, vm->fd);
-	return true;
-}
-
-/* KVM names the directory after the thread that made the VM, which need not be the first one */
+/* KVM's name for it is by the thread that made it, which need not be the first one */
 static void find_dir(struct tw_vm *vm)
 {
-	struct dirent *entry;
-	char path[64];
-	DIR *dir;
+	pid_t maker;
 
-	if (try_dir(vm, vm->pid) || access(TW_KVM_DEBUGFS, X_OK))
-		return;
-	snprintf(path, sizeof(path), "/proc/%d/task", vm->pid);
-	dir = opendir(path);
-	if (!dir)
-		return;
-	while ((entry = readdir(dir)))
-		if (isdigit((unsigned char)*entry->d_name) && try_dir(vm, atoi(entry->d_name)))
-			break;
-	closedir(dir);
+	vm->dir = tw_vm_dir(vm->pid, vm->fd, vm->start, &maker);
+	if (vm->dir)
+		snprintf(vm->id, sizeof(vm->id), "%d-%d", maker, vm->fd);
 }
 
 /* 0 if both are one VM, else in which order the kernel has their files: -1, 1 */
@@ -280,6 +170,17 @@ static void add_process(struct tw_vms *vms, pid_t pid)
 	free(h.vm_fds);
 }
 
+size_t tw_vms_of(pid_t pid)
+{
+	struct tw_vms vms = { 0 };
+	size_t n;
+
+	add_process(&vms, pid);
+	n = vms.n;
+	tw_vms_free(&vms);
+	return n;
+}
+
 /* With two VMs in one process, its links do not tell whose vCPUs are whose; debugfs does */
 static void settle_vcpus(struct tw_vms *vms)
 {
@@ -287,7 +188,7 @@ static void settle_vcpus(struct tw_vms *vms)
 
 	for (i = 0; i < vms->n; i++) {
 		struct tw_vm *vm = &vms->v[i];
-		int n = vm->dir ? count_vcpu_dirs(vm->dir) : -1;
+		int n = vm->dir ? tw_vm_dir_vcpus(vm->dir) : -1;
 
 		if (n >= 0) {
 			vm->vcpus = n;

@@ -37,6 +37,9 @@ struct tw_vms {
  */
 void tw_vms_scan(struct tw_vms *vms);
 
+/* How many VMs a process holds open, each counted once */
+size_t tw_vms_of(pid_t pid);
+
 void tw_vms_free(struct tw_vms *vms);
 
 /* Forgets one that has gone; nothing may be added afterwards */

@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,22 +305,6 @@ bool tw_vmm_uring(pid_t pid)
 	return found;
 }
 
-/* KVM has a directory for each, PID-FD */
-static int vms_of(const struct tw_vm *vm)
-{
-	char *pattern = tw_asprintf("%.*s/%d-*", (int)(strrchr(vm->dir, '/') - vm->dir), vm->dir,
-				    vm->pid);
-	glob_t g;
-	int n = 0;
-
-	if (!glob(pattern, GLOB_NOSORT, NULL, &g)) {
-		n = g.gl_pathc;
-		globfree(&g);
-	}
-	free(pattern);
-	return n;
-}
-
 /* By its descriptor, and by no name that could lead elsewhere meanwhile */
 static bool open_program(struct place *p, int fd)
 {
@@ -336,7 +319,8 @@ static bool open_program(struct place *p, int fd)
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
-	int vms = vm->dir ? vms_of(vm) : 0, program = -1;
+	size_t vms = vm->dir ? tw_vms_of(vm->pid) : 0;
+	int program = -1;
 
 	memset(look, 0, sizeof(*look));
 	look->state.pid = vm->pid;
@@ -346,7 +330,7 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 	else if (locked_down())
 		no(look, "the kernel is locked down");
 	else if (vms > 1)
-		no(look, "its process has %d VMs, and clocks follow one timeline only", vms);
+		no(look, "its process has %zu VMs, and clocks follow one timeline only", vms);
 	else if ((program = tw_image_program(vm->pid, &look->foreign)) < 0)
 		no(look, "its program cannot be read: %s", strerror(errno));
 	else if (look->foreign && !foreign)
