@@ -334,6 +334,7 @@ static int stay(struct attachment *a, int signals, struct tw_err *e)
 			ring_buffer__consume(a->events);
 		look_for_swap(a);
 		look_for_sleep(a);
+		tw_tell_progress(a);
 		if (a->events)
 			ring_buffer__consume(a->events);
 		if (!any_left(a, p + LINKS, n))

@@ -294,6 +294,29 @@ void tw_tell_swapped(const struct attachment *a, const char *old)
 	tw_json_end(&j);
 }
 
+/* So often, where a jump takes longer; a program asks status */
+#define PROGRESS_NS 5000000000ULL
+
+void tw_tell_progress(struct attachment *a)
+{
+	struct tw_err ignored = { 0 };
+	uint64_t now = tw_now_ns();
+	char date[TW_DATE_MAX];
+	struct tw_state st;
+
+	if (strcmp(a->policy, "jump") || a->done || a->args->json)
+		return;
+	if (!a->progress_ns)
+		a->progress_ns = now;
+	if (now - a->progress_ns < PROGRESS_NS)
+		return;
+	a->progress_ns = now;
+	if (a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored))
+		tw_fprintf(stderr, "twctl: %s is at %s\n", a->name,
+			   tw_format_date(date, sizeof(date), tw_guest_date_ns(&st, a->ahead_ns)));
+	tw_err_free(&ignored);
+}
+
 void tw_tell_awake(const struct attachment *a, const char *why)
 {
 	struct tw_json j = { .f = stdout };

@@ -22,6 +22,7 @@ struct attachment {
 	unsigned int map_id;		/* of the policy that is attached */
 	char policy[32];		/* its name */
 	int64_t ahead_ns;		/* of the guest's dates */
+	uint64_t progress_ns;		/* when it was told last how far a jump has come */
 	struct tw_awake awake;		/* whether it is for nothing, where it skips idle time */
 	bool done;			/* it told that it is */
 	char name[TW_TARGET_NAME_MAX + 16];
@@ -44,6 +45,9 @@ void tw_tell_attached(const struct attachment *a);
 
 /* That another command has put a->policy in the place of the old one */
 void tw_tell_swapped(const struct attachment *a, const char *old);
+
+/* Where a guest is that jumps, if it has not been told for a while */
+void tw_tell_progress(struct attachment *a);
 
 /* That nothing is skipped, though that is what the policy is for */
 void tw_tell_awake(const struct attachment *a, const char *why);

@@ -393,6 +393,15 @@ check '... with --vm, too' completes until= set --vm web u
 kill -KILL "$evil"
 wait "$evil" 2>/dev/null
 
+# It never runs, so that it goes ten seconds at a time
+"$twctl" jump web +100d >"$out/fg" 2>&1 &
+fg=$!
+pids="$pids $fg"
+progress() { for _ in {1..300}; do grep -Eq '^twctl: .*\(web\) is at [0-9]{4}-' "$out/fg" && return; sleep 0.05; done; cp "$out/fg" "$out/text"; false; }
+check 'a jump that takes long says where it is' progress
+kill -INT "$fg"
+check '... and, interrupted, that it is not there' ends 1 'it ended before the guest was there'
+
 check 'wait, where nothing is attached' says 1 'no policy is attached' wait web
 "$twctl" attach web --factor 100 --policy until --param until=200s --pin >"$out/text"
 check 'wait --until: a span of the guest' says 0 'the moment has come, guest at' wait web --until 20s
