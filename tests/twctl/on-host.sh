@@ -267,6 +267,14 @@ for _ in {1..200}; do [ -s "$out/line" ] && break; sleep 0.05; done
 left() { for _ in {1..50}; do gone web >/dev/null && return; sleep 0.1; done; return 1; }
 check 'attach -j tells to a pipe' grep -q '"event":"attached"' "$out/line"
 check 'that nobody reads any more: it detaches' left
+check '... in order, as the journal hears' tells "detach of VM .*: from until at factor 1 to the host's rate$by"
+# A command is to run when there can be no other process
+narrow=/sys/fs/cgroup/narrow
+echo +pids >/sys/fs/cgroup/cgroup.subtree_control && mkdir $narrow
+foreground --vm web --factor 100 --policy until --param until=500s --exit-when-done --exec 'echo ran'
+echo "$fg" >$narrow/cgroup.procs && echo 1 >$narrow/pids.max
+check '--exec that cannot be run is told' ends 0 '^twctl: cannot run echo ran: Resource temporarily unavailable$'
+rmdir $narrow
 foreground --vm web --factor 100 --policy until --param until=100s --exit-when-done
 check '--exit-when-done ends with 0' ends 0 'done 0.*'
 "$twctl" attach -j --vm web --factor 100 --policy until --param until=100s --exit-when-done >"$out/text" 2>&1
@@ -298,6 +306,8 @@ check 'policy that the verifier rejects' says 5 'a policy may write only to stru
 check 'policy that is ejected' says 6 'ejected.*: [0-9]+ unusable answers in a row, the last for its factor_num of 0' \
 	attach --vm web --policy "$here/ejected.bpf.o"
 check 'status tells why' says 0 'last exit +ejected' status --vm web
+check 'and which answer was to blame, if it was not the factor' says 6 'a row, the last for its next_guest_ns of 1;' \
+	attach --vm web --policy "$here/past.bpf.o"
 check 'ejected -j' says 6 '"error":\{"status":6,"kind":"ejected"' \
 	attach -j --vm web --policy "$here/ejected.bpf.o"
 
