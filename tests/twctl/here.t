@@ -117,7 +117,8 @@ rm -rf "${kvm:?}/$late"
 state "$late" 0
 says 'one whose vCPUs have not run yet is' 0 "^$late +$vm root +late +1 constant" list
 echo 'factor_asked nonsense' >"$kvm/$twin/timewarp"
-says 'status: one that cannot be read hides no other' 1 "^$web \\(web\\): attached" status
+# of those that come after it, too
+says 'status: one that cannot be read hides no other' 1 "^$late \\(late\\): attached" status
 rm -rf "${kvm:?}/$twin/timewarp"
 says 'a kernel that has no file for it: 3' 3 'No such file' status twin
 echo "1..$n"
