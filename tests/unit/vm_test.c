@@ -168,6 +168,15 @@ static void each_vm_once(void **unused)
 	tw_vms_free(&vms);
 }
 
+/* Whatever KVM calls them, and however often it holds one of them */
+static void a_process_has_each_of_its_vms_once(void **unused)
+{
+	(void)unused;
+	assert_int_equal(tw_vms_of(first), NR_VMS);
+	assert_int_equal(tw_vms_of(getpid()), NR_VMS);
+	assert_int_equal(tw_vms_of(getppid()), 0);
+}
+
 /* With each other VM, a tenant who holds many would have root's scan take the square of them */
 static void compared_in_halves(void **unused)
 {
@@ -212,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_vm_once),
+		cmocka_unit_test(a_process_has_each_of_its_vms_once),
 		cmocka_unit_test(compared_in_halves),
 		cmocka_unit_test(a_vm_without_debugfs_is_there),
 	};
