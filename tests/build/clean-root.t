@@ -5,28 +5,21 @@
 # host is booted: that is the same as here. TW_CLEAN_SUITES takes one of the two.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
+. tests/build/root.sh
 . tools/lib.sh
 if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, for a root file system"
 	exit 0
 fi
 command -v mmdebstrap >/dev/null || { echo "1..0 # SKIP no mmdebstrap: make setup"; exit 0; }
-# What is mounted here ends with it.
-[ -n "${TW_OWN_MOUNTS:-}" ] || exec env TW_OWN_MOUNTS=1 unshare --mount "$0" "$@"
+root_own_mounts tests/build/clean-root.t "$@"
 unset MAKEFLAGS MFLAGS MAKELEVEL
 work=$(mktemp -d) || exit 1
 root=$work/root
-leave() { for d in dev sys proc; do ! mountpoint -q "$root/$d" || umount -l "$root/$d"; done; }
-# shellcheck disable=SC2317 # the trap calls it
-cleanup() {
-	leave
-	mountpoint -q "$root/dev" || rm -rf --one-file-system "$work"
-}
-trap cleanup EXIT
+trap 'root_remove "$work"' EXIT
 main=$(tw_mirror Debian) security=$(tw_mirror Debian-Security)
 [ -n "$main" ] || { echo "1..0 # SKIP this machine's package sources name no archive of Debian: apt-get update"; exit 0; }
 
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C chroot "$root" "$@"; }
 # newcomer COMMAND: in his copy of the tree; what it says is shown if it fails
 newcomer() {
 	env -i PATH=/usr/local/bin:/usr/bin:/bin HOME=/home/newcomer USER=newcomer LC_ALL=C "$(command -v chroot)" --userspec=newcomer:newcomer "$root" \
@@ -37,13 +30,11 @@ packages() { in_root dpkg-query -W -f '${Package} ${Version} ${db:Status-Status}
 changed() { find "$root" -xdev \( -path "$root/home" -o -path "$root/tmp" -o -path "$root/var/tmp" \) -prune -o -newer "$work/mark" ! -type d -print | head; }
 
 for suite in ${TW_CLEAN_SUITES:-bookworm trixie}; do
-	leave
-	rm -rf --one-file-system "$root"
+	root_remove "$root"
 	mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make,sudo "$suite" "$root" \
 		"deb $main $suite main" ${security:+"deb $security $suite-security main"} >"$work/log" 2>&1 ||
 		{ tail -n 20 "$work/log"; exit 1; }
-	for d in proc sys dev; do mount --rbind "/$d" "$root/$d" && mount --make-rslave "$root/$d" || exit 1; done
-	cp --remove-destination /etc/resolv.conf "$root/etc/resolv.conf"
+	root_enter || exit 1
 	in_root useradd -m -s /bin/bash newcomer
 	echo 'newcomer ALL=(ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/newcomer"
 	mkdir "$root/home/newcomer/timewarp"

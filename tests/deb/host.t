@@ -5,22 +5,22 @@
 # tests/deb/on-installed does what users and operators do. TW_DEB_SUITES takes one of the two.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
+. tests/build/root.sh
 if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, for a root file system"
 	exit 0
 fi
+root_own_mounts tests/deb/host.t "$@"
 ls build/deb/timewarp_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
 work=$(mktemp -d) || exit 1
 root=$work/root
-leave() { for d in dev sys proc; do ! mountpoint -q "$root/$d" || umount -l "$root/$d"; done; }
 # shellcheck disable=SC2317 # the trap calls it
 cleanup() {
-	leave
+	root_leave
 	! mountpoint -q "$root" || umount -l "$root"
 	rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"; }
 # apt ARG...: what it says is shown if it fails
 apt() { in_root sh -c "apt-get -q -y --no-install-recommends $*" >"$work/log" 2>&1 </dev/null || { tail -n 30 "$work/log"; false; }; }
 
@@ -29,10 +29,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	mkdir -p "$work/up" "$work/wk" "$root"
 	# Upon it, not in it: it is kept, and is as the packages made it
 	mount -t overlay -o "lowerdir=$image,upperdir=$work/up,workdir=$work/wk" host "$root" || exit 1
-	for d in proc sys dev; do
-		mount --rbind "/$d" "$root/$d"
-		mount --make-rslave "$root/$d"
-	done
+	root_enter || exit 1
 	mkdir "$root/debs"
 	cp build/deb/timewarp-dev_*.deb tests/deb/complete.zsh debian/tests/author "$root/debs/"
 	apt update
@@ -64,7 +61,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	in_root systemctl -q disable libvirtd libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket 2>/dev/null
 	# Those of programs that do not run there would take minutes to load.
 	find "$root/etc/apparmor.d" -maxdepth 1 -type f ! -name '*libvirt*' -delete
-	leave
+	root_leave
 	echo "# Subtest: $suite as a host"
 	tools/testhost --root "$root" --systemd --smp 1 --memory 3072 --append "apparmor=1 security=apparmor audit=1" --timeout "${TW_TIMEOUT:-4800}" -- tests/deb/on-installed | tee "$work/host.log" | sed 's/^/    /'
 	rc=${PIPESTATUS[0]}

@@ -5,35 +5,20 @@
 # TW_DEB_SUITES takes one of the two; TW_DEB_PARTS some of: bad kernels.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
+. tests/build/root.sh
 if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, for a root file system"
 	exit 0
 fi
+root_own_mounts tests/deb/install.t "$@"
 parts=" ${TW_DEB_PARTS-bad kernels} "
 ls build/deb/timewarp_*.deb >/dev/null 2>&1 || tools/deb >&2 || exit 1
 version=$(dpkg-deb -f "$(echo build/deb/timewarp_*.deb)" Version) || exit 1
 older="0.0.1~before"
 work=$(mktemp -d) || exit 1
 root=$work/root
-unmount() {
-	local d
-	# Later ones first
-	awk -v at="$work/" 'index($2, at) == 1 { print $2 }' /proc/mounts | sort -r | while read -r d; do umount -l "$d"; done
-}
-# shellcheck disable=SC2317 # the trap calls it
-cleanup() {
-	unmount
-	mountpoint -q "$root/dev" || rm -rf --one-file-system "$work"
-}
-trap cleanup EXIT
+trap 'root_remove "$work"' EXIT
 
-in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive INITRD=No chroot "$root" "$@"; }
-enter() {
-	local d
-	for d in proc sys dev; do
-		mount --rbind "/$d" "$root/$d" && mount --make-rslave "$root/$d" || exit 1
-	done
-}
 # quietly COMMAND: in the root; what it says is kept in /debs/log, and shown if it fails
 quietly() { in_root sh -c "{ $1; } >/debs/log 2>&1 </dev/null || { tail -n 40 /debs/log; exit 1; }"; }
 apt() { quietly "apt-get -q -y --no-install-recommends $*"; }
@@ -93,12 +78,9 @@ kernel_before() {
 
 for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	tar=$(tools/debian-root "$suite") || exit 1
-	unmount
-	rm -rf --one-file-system "$root"
+	root_remove "$root"
 	mkdir -p "$root"
-	tar -xf "$tar" -C "$root" || exit 1
-	enter
-	cp /etc/resolv.conf "$root/etc/resolv.conf"
+	tar -xf "$tar" -C "$root" && root_enter || exit 1
 	k=$(cat "$root/kernel") next=''
 	mkdir "$root/debs" && cp build/deb/*.deb "$root/debs/"
 	in_root apt-get -q update >"$work/update.log" 2>&1

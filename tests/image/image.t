@@ -9,9 +9,9 @@ if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, to make the image"
 	exit 0
 fi
-# What is mounted here ends with it.
-[ -n "${TW_OWN_MOUNTS:-}" ] || exec env TW_OWN_MOUNTS=1 unshare --mount "$0" "$@"
 . tests/build/tap.sh
+. tests/build/root.sh
+root_own_mounts tests/image/image.t "$@"
 . tests/image/oci.sh
 parts=" ${TW_IMAGE_PARTS-directory archive nested} "
 limit=${TW_TIMEOUT:-1800}
