@@ -136,6 +136,24 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		ok "$suite: its stock KVM is alone" is_stock
 		rm -rf "$root/fake"
 
+		# A download that is cut off: with whoever waits for it, and as a server does it, unnoticed
+		mkdir "$root/fake"
+		cat >"$root/fake/apt-get" <<-'END'
+			#!/bin/sh
+			head -c 100000 /dev/zero >linux-source-cut.deb
+			[ -e /fake/short ] || kill -KILL -- "-$(cat /fake/group)"
+		END
+		chmod +x "$root/fake/apt-get"
+		# shellcheck disable=SC2016 # the inner shell's
+		cut_off() { in_root setsid -w sh -c 'echo $$ >/fake/group; PATH=/fake:$PATH exec /usr/src/timewarp-*/tools/dkms-source '"$k"; }
+		ok "$suite: the download of the source is killed" says 137 "downloading" cut_off
+		ok "$suite: what has come is not taken for the source" test ! -e "$root/var/lib/timewarp/kernel/$k"
+		touch "$root/fake/short"
+		ok "$suite: one that is not whole is told" says 1 "the source that was downloaded cannot be unpacked; its stock KVM stays" cut_off
+		ok "$suite: nothing is left of either" finds_nothing find "$root/var/lib/timewarp" -name '.tmp*' -o -path '*/kernel/*'
+		ok "$suite: its stock KVM is alone" is_stock
+		rm -rf "$root/fake"
+
 		# No room, wherever a build wants some
 		for d in /var/lib/timewarp /var/lib/dkms "/lib/modules/$k/updates"; do
 			unbuild
