@@ -62,10 +62,11 @@ ok "no package is there: the stock KVM, and what to install" row hook missing "t
 ok "a kernel that knows lockdown, and is not" row lockdown ok "not locked down"
 host stock $module $dkms /lib/modules/5.99/updates/dkms/kvm.ko "$lock=none [integrity] confidentiality"
 ok "timewarp-dkms has built for another kernel alone: what says why" row hook missing "a stock kvm runs: timewarp-dkms has built none for this kernel" "dkms autoinstall"
-ok "locked down: modules must be signed" row lockdown limited "locked down for integrity: unsigned modules do not load" "sign the patched modules, or boot without"
+ok "locked down: modules must be signed, and what BPF may not" row lockdown limited "locked down for integrity: unsigned modules do not load, and QEMU's own clocks stay on host time" "sign the patched modules, or boot without"
 host stock $module $dkms "$ours" "$lock=none integrity [confidentiality]"
 ok "it has, and the stock KVM was loaded: timewarp-reload" row hook missing "a patched kvm is installed, but the stock one was loaded" "timewarp-reload"
 ok "locked down further: the same" row lockdown limited "locked down for confidentiality: unsigned modules do not load"
+ok "and that nothing is traced" row bpf-read missing "locked down for confidentiality: BPF programs may not read the kernel's memory, and so nothing can be traced" "boot with lockdown=integrity"
 host stock $module "/lib/modules/$release/updates/timewarp/kvm.ko"
 ok "of make install-kvm, and the stock KVM was loaded: the same" row hook missing "a patched kvm is installed" "timewarp-reload"
 host stock /sys/module/kvm/uevent $dkms

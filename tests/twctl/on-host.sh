@@ -557,5 +557,27 @@ check 'no VM yet' says 4 'has /dev/kvm open but no VM' attach --vm "$vm" --facto
 check 'PID 0' says 4 'idle task' attach --vm 0 --factor 2
 check 'kernel thread' says 4 'kernel thread' attach --vm 2 --factor 2
 check 'none' says 4 'no process' attach --vm 4194303 --factor 2
+
+# Locked down, as a kernel is by Secure Boot: until this boot ends, and so at the end
+lock=/sys/kernel/security/lockdown
+[ -f $lock ] || mount -t securityfs securityfs /sys/kernel/security
+vm 1 1 -name locked
+"$twctl" attach locked --factor 5 --pin >"$out/text"
+for level in integrity confidentiality; do
+	echo $level >$lock
+	check "$level: probe says what is not to be had" says 0 "^lockdown +limited +locked down for $level: unsigned modules do not load, and QEMU's own clocks stay" probe
+	check '... what was attached before lives on' says 0 '5 asked, 5 in force' status locked
+	check '... and can be changed' says 0 'factor 7 asked, 7 in force' set locked --factor 7
+	check '... and detached' says 0 '^detached constant' detach locked
+	check '... --vmm on refuses it then, with the reason' says 3 '^twctl: .*the kernel is locked down' attach --vm locked --factor 5 --vmm on
+	check '... attach does it again, and names what stays behind' says 0 '^attached constant .*on host time \(the kernel is locked down\)' attach locked --factor 5 --pin
+done
+check 'confidentiality: probe says that nothing is traced' says 0 '^bpf-read +missing +locked down for confidentiality: .* nothing can be traced' probe
+for verb in 'stat locked 100ms 1' 'hist locked -d 100ms' 'trace locked -d 100ms'; do
+	# shellcheck disable=SC2086 # words
+	check "${verb%% *} says so in one line, with the cure" says 3 "^twctl: .*bpf-read: locked down for confidentiality: .*; boot with lockdown=integrity" $verb
+	check '... and no other' test "$(wc -l <"$out/text")" = 1
+done
+"$twctl" detach locked >"$out/text"
 echo "1..$n"
 exit $failed

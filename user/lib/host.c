@@ -75,6 +75,17 @@ bool tw_host_has_hook(void)
 	return !access(TW_SWITCH, F_OK);
 }
 
+enum tw_lockdown tw_host_lockdown(void)
+{
+	char line[64];
+
+	if (!tw_read_line("/sys/kernel/security/lockdown", line, sizeof(line)))
+		return TW_LOCKDOWN_UNKNOWN;
+	if (strstr(line, "[confidentiality]"))
+		return TW_LOCKDOWN_CONFIDENTIALITY;
+	return strstr(line, "[integrity]") ? TW_LOCKDOWN_INTEGRITY : TW_LOCKDOWN_NONE;
+}
+
 bool tw_host_switched_on(void)
 {
 	char line[16];

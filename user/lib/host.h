@@ -44,6 +44,16 @@ int tw_host_abi(void);
 /* The host's wall clock minus host_ns, which is CLOCK_MONOTONIC_RAW and time suspended */
 int64_t tw_host_epoch_ns(void);
 
+enum tw_lockdown {
+	TW_LOCKDOWN_UNKNOWN,	/* this kernel has none, or securityfs is not mounted */
+	TW_LOCKDOWN_NONE,
+	TW_LOCKDOWN_INTEGRITY,		/* no BPF program writes to a process */
+	TW_LOCKDOWN_CONFIDENTIALITY,	/* nor reads the kernel's memory */
+};
+
+/* How far this kernel is locked down */
+enum tw_lockdown tw_host_lockdown(void);
+
 /* Whether kvm.timewarp is on; true as well where there is no hook */
 bool tw_host_switched_on(void);
 

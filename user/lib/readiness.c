@@ -107,22 +107,27 @@ static void check_namespace(struct tw_check *c)
 
 static void check_lockdown(struct tw_check *c)
 {
-	char line[64], *open, *close;
+	enum tw_lockdown lockdown = tw_host_lockdown();
 
-	if (!tw_read_line("/sys/kernel/security/lockdown", line, sizeof(line))) {
+	if (lockdown == TW_LOCKDOWN_UNKNOWN) {
 		fact(c, TW_PRESENT, "no lockdown in this kernel, or securityfs is not mounted");
-		return;
-	}
-	open = strchr(line, '[');
-	close = open ? strchr(open, ']') : NULL;
-	if (close)
-		*close = 0;
-	if (!close || !strcmp(open + 1, "none")) {
+	} else if (lockdown == TW_LOCKDOWN_NONE) {
 		fact(c, TW_PRESENT, "not locked down");
+	} else {
+		fact(c, TW_LIMITED, "locked down for %s: unsigned modules do not load, and QEMU's own clocks stay on host time",
+		     lockdown == TW_LOCKDOWN_INTEGRITY ? "integrity" : "confidentiality");
+		cure(c, "sign the patched modules, or boot without lockdown");
+	}
+}
+
+static void check_bpf_read(struct tw_check *c)
+{
+	if (tw_host_lockdown() != TW_LOCKDOWN_CONFIDENTIALITY) {
+		fact(c, TW_PRESENT, "BPF programs may read the kernel's memory");
 		return;
 	}
-	fact(c, TW_LIMITED, "locked down for %s: unsigned modules do not load", open + 1);
-	cure(c, "sign the patched modules, or boot without lockdown");
+	fact(c, TW_MISSING, "locked down for confidentiality: BPF programs may not read the kernel's memory, and so nothing can be traced");
+	cure(c, "boot with lockdown=integrity, or without lockdown");
 }
 
 static void check_btf(struct tw_check *c)
@@ -402,6 +407,10 @@ static void check_trace(struct tw_check *c)
 	struct tw_strings names;
 	size_t i, k, len;
 
+	if (tw_host_lockdown() == TW_LOCKDOWN_CONFIDENTIALITY) {
+		fact(c, TW_MISSING, "none of KVM's timers and clocks can be traced: see bpf-read");
+		return;
+	}
 	if (!exists("/sys/kernel/btf/vmlinux") || !exists("/sys/module/kvm")) {
 		fact(c, TW_UNKNOWN, "no BTF of KVM to look into");
 		return;
@@ -435,6 +444,7 @@ static const struct {
 	{ "lockdown", 0, check_lockdown },
 	{ "kernel-btf", TW_NEED_HOOK | TW_NEED_TRACE, check_btf },
 	{ "bpf-jit", TW_NEED_HOOK | TW_NEED_TRACE, check_jit },
+	{ "bpf-read", TW_NEED_TRACE, check_bpf_read },
 	{ "kptr", 0, check_kptr },
 	{ "pidfd", TW_NEED_HOOK, check_pidfd },
 	{ "kvm", TW_NEED_HOOK | TW_NEED_TRACE, check_kvm },

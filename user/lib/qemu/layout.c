@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "code.h"
+#include "host.h"
 #include "qemu/cmdline.h"
 #include "qemu/image.h"
 #include "text.h"
@@ -276,16 +277,6 @@ static bool look_inside(struct place *p)
 	return true;
 }
 
-/* Lockdown forbids writing to a process's memory from BPF, in either of its modes but none */
-static bool locked_down(void)
-{
-	char *text = tw_read_file("/sys/kernel/security/lockdown", NULL);
-	bool yes = text && !strstr(text, "[none]");
-
-	free(text);
-	return yes;
-}
-
 bool tw_vmm_uring(pid_t pid)
 {
 	char *path = tw_asprintf("/proc/%d/fd", pid), to[64];
@@ -327,7 +318,7 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 	look->state.start = vm->start;
 	if (!vm->dir)
 		no(look, "KVM's state files are not to be seen");
-	else if (locked_down())
+	else if (tw_host_lockdown() >= TW_LOCKDOWN_INTEGRITY)
 		no(look, "the kernel is locked down");
 	else if (vms > 1)
 		no(look, "its process has %zu VMs, and clocks follow one timeline only", vms);
