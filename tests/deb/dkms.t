@@ -68,6 +68,8 @@ rm "$root/lib/modules/1-a/updates/dkms/kvm.ko.xz"
 ok "configured without" script postinst configure
 ok "it is" test ! -e "$root/etc/depmod.d"
 updated >/dev/null
+ok "an upgrade that fails" script postinst abort-upgrade 10
+ok "is followed by what an installation is: prerm has taken the modules away" test "$(updated)" = "-u -k 1-a"
 ok "a source that comes later" script postinst triggered /usr/src
 ok "an initramfs has what came of it" test "$(updated)" = "-u -k 1-a"
 mkdir "$root/etc/depmod.d" && touch "$root/etc/depmod.d/timewarp-1-a.conf" "$root/etc/depmod.d/own.conf"

@@ -52,10 +52,10 @@ told() {
 	cat "$root/debs/log"
 	return 1
 }
-# full DIR: what is in it is there, and room for a megabyte at most, until unmounted
+# full DIR [KIB]: what is in it is there, and room for so much more, or a megabyte, until unmounted
 full() {
 	mkdir -p "$root/$1" && rm -rf "$work/kept" && cp -a "$root/$1" "$work/kept" &&
-		mount -t tmpfs -o size=1M,mode=1777 none "$root/$1" && cp -a "$work/kept/." "$root/$1/"
+		mount -t tmpfs -o size=$(($(du -sk "$work/kept" | cut -f1) + ${2:-1024}))k,mode=1777 none "$root/$1" && cp -a "$work/kept/." "$root/$1/"
 }
 
 # older DIR: twctl's and DKMS's packages, as an earlier version of the same would be
@@ -172,6 +172,14 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		ok "$suite: modules that did not arrive whole are told" says 1 "kvm-amd.ko" in_root sh -c "/usr/src/timewarp-$version/tools/dkms-installed $k"
 		in_root depmod "$k"
 		ok "$suite: and none of them stays" test -z "$(find "$root/lib/modules/$k/updates" -name 'kvm*')" -a "$(which_kvm)" = "$stock"
+		# Nor for the package: what prerm has taken away comes back
+		full "/usr/src/timewarp-$version" 100
+		ok "$suite: no room for the package itself: dpkg says so" says 1 "No space left on device" apt install --reinstall '/debs/timewarp-dkms*.deb'
+		umount -l "$root/usr/src/timewarp-$version"
+		ok "$suite: the one that was there is installed" says 0 "install ok installed" in_root dpkg-query -W -f '${Status}' timewarp-dkms
+		ok "$suite: whole" finds_nothing in_root dpkg --verify timewarp-dkms
+		ok "$suite: so are its modules" installed "$k"
+		ok "$suite: and preferred" ours "$k"
 		# Cut off: an installation is killed while it builds, with all that it has started
 		unbuild
 		in_root setsid sh -c 'apt-get -q -y --no-install-recommends install --reinstall /debs/timewarp-dkms*.deb' >"$root/debs/log" 2>&1 </dev/null &
