@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # A Debian that the packages are installed in (tools/image), with what an operator's host has besides: the shells, man
 # pages and Prometheus take what comes with the packages; and it boots as a test host, by its own systemd, where
-# tests/deb/on-installed does what users and operators do. TW_DEB_SUITES takes one of the two.
+# tests/deb/on-installed does what users and operators do. TW_DEB_SUITES takes one of the two, TW_INSTALLED_PARTS some
+# of its parts.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
 . tests/build/root.sh
