@@ -144,7 +144,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		cat >"$root/fake/apt-get" <<-'END'
 			#!/bin/sh
 			head -c 100000 /dev/zero >linux-source-cut.deb
-			[ -e /fake/short ] || kill -KILL -- "-$(cat /fake/group)"
+			[ -e /fake/short ] || kill -s KILL -- "-$(cat /fake/group)"
 		END
 		chmod +x "$root/fake/apt-get"
 		# shellcheck disable=SC2016 # the inner shell's
