@@ -485,6 +485,46 @@ static void test_gone(void **unused)
 	assert_true(tw_fold(&m->s, &lead, why));
 }
 
+/* It has become another program, whose memory is none of ours to write to: that has no clocks to be put back */
+static void test_other_program(void **unused)
+{
+	char why[TW_WHY_MAX], exe[32];
+	volatile unsigned int *go = &m->up;
+	struct stat is, was;
+	struct tw_proc p;
+	pid_t pid;
+	int i;
+
+	(void)unused;
+	memset(m, 0, sizeof(*m));
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (!*go)
+			usleep(1000);
+		execl("/bin/sleep", "sleep", "1000", NULL);
+		_exit(1);
+	}
+	assert_true(tw_proc_read(pid, &p));
+	m->s.pid = pid;
+	m->s.start = p.start;
+	m->s.seqlock = (uintptr_t)&vmm.seq;
+	m->s.enabled = (uintptr_t)&vmm.enabled;
+	m->s.offset = m->s.fold[VMM_VIRTUAL].word = (uintptr_t)&vmm.offset;
+	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
+	assert_int_equal(stat(exe, &was), 0);
+	m->s.program_dev = was.st_dev;
+	m->s.program_ino = was.st_ino;
+	*go = 1;
+	for (i = 0; i < 5000; i++, usleep(1000))
+		if (!stat(exe, &is) && is.st_ino != was.st_ino)
+			break;
+	assert_true(tw_fold(&m->s, &lead, why));
+	assert_int_equal(m->s.fold[VMM_VIRTUAL].phase, VMM_FOLLOW);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_stopped),
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_other_program),
 	};
 
 	thorough = getenv("TW_LONG");

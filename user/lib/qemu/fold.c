@@ -220,6 +220,11 @@ bool tw_fold_here(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 		memset(&hold, 0, sizeof(hold));
 		if (!tw_hold_take(&hold, s->pid, s->start))
 			break;
+		/* What is written is the clocks of the program that was looked at, and no word of another's */
+		if (s->program_ino && !tw_image_runs(s->pid, s->program_dev, s->program_ino)) {
+			hold.gone = true;
+			break;
+		}
 		if (tries == QUIET_TRIES || !needs_quiet(s, lead) || tw_hold_is_quiet(&hold)) {
 			done = tw_fold_held(s, lead, why);
 			break;

@@ -43,6 +43,28 @@ static bool owners_count(pid_t pid, uint64_t mount)
 		mount_options(of, mount, options, sizeof(options))) && !strstr(options, ",nosuid,");
 }
 
+bool tw_image_is(int fd, uint64_t dev, uint64_t ino)
+{
+	struct statx st;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) && st.stx_ino == ino &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
+}
+
+bool tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino)
+{
+	char path[48];
+	bool same;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	fd = open(path, O_PATH | O_CLOEXEC);
+	same = fd >= 0 && tw_image_is(fd, dev, ino);
+	if (fd >= 0)
+		close(fd);
+	return same;
+}
+
 int tw_image_program(pid_t pid, bool *foreign)
 {
 	struct statx st;

@@ -22,6 +22,10 @@
  */
 int tw_image_program(pid_t pid, bool *foreign);
 
+/* Whether a descriptor is of that file, or a process runs it; the file system is asked nothing, either */
+bool tw_image_is(int fd, uint64_t dev, uint64_t ino);
+bool tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino);
+
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
 
 /* 0 if it cannot be read */

@@ -91,6 +91,8 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 		return -errno;
 	s = &v->skel->data_vmm->vmm;
 	*s = look->state;
+	s->program_dev = look->program.st_dev;
+	s->program_ino = look->program.st_ino;
 	s->awaits = VMM_AWAITS_UNKNOWN;		/* until it is seen to sleep */
 	s->nr = nr;
 	set_bases(vm, s, &v->skel->data_segments->segments);
@@ -118,7 +120,8 @@ static void wake(pid_t pid, unsigned long long start)
 
 void tw_vmm_wake(const struct vmm_state *s)
 {
-	wake(s->pid, s->start);
+	if (!s->program_ino || tw_image_runs(s->pid, s->program_dev, s->program_ino))
+		wake(s->pid, s->start);
 }
 
 static bool has_ended(const struct tw_vm *vm)
@@ -139,10 +142,11 @@ static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* not opened: what it may have become can lie where its owner keeps whoever opens it waiting */
+	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if (!fstat(fd, &is) && is.st_dev == was->st_dev && is.st_ino == was->st_ino &&
+	if (tw_image_is(fd, was->st_dev, was->st_ino) && !fstat(fd, &is) &&
 	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec)
 		return fd;
 	close(fd);
