@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A13: a vCPU more costs no more at 64 than it does at 8, each time that they are held and let go.
+ * A13: a vCPU more costs no more at 64 than it does at 8, each time that they are held and let go; nor at 16 than at 4,
+ * where all of them are in the guest, or want to be.
  *
  * Before (bfb642f): holds: 1.8 us a vCPU at 8, 1.6 us at 64 (the test host's instructions).
  */
@@ -47,8 +48,10 @@ static uint64_t held(unsigned int vcpus, guest_fn *fn)
 int main(void)
 {
 	uint64_t at8 = held(8, guest_halt), at64 = held(64, guest_halt);
+	uint64_t at4 = held(4, guest_spin), at16 = held(16, guest_spin);
 
 	ok(at64 / 64 <= at8 / 8 * 3 / 2, "a vCPU costs no more at 64 (%.2f us) than 1.5 times what it does at 8 (%.2f us)",
 	   at64 / 64e3, at8 / 8e3);
+	ok(at16 / 16 <= at4 / 4 * 3 / 2, "... nor at 16 that run (%.2f us) than at 4 (%.2f us)", at16 / 16e3, at4 / 4e3);
 	return tap_end();
 }
