@@ -55,7 +55,7 @@ static bool read_headers(struct object *o)
 		o->names = o->base + s->sh_offset;
 		o->names_size = s->sh_size;
 	}
-	return o->sym && o->names && o->eh->e_shstrndx < o->eh->e_shnum;
+	return o->sh && o->sym && o->names && o->eh->e_shstrndx < o->eh->e_shnum;
 }
 
 /* Takes a section over, if programs have to do with it; false if it is broken */
