@@ -129,7 +129,7 @@ static int copy_new(struct fit *f, int id)
 
 	switch (btf_kind(t)) {
 	case BTF_KIND_PTR:
-		return btf__add_ptr(f->to, 0);	/* libbpf never follows it */
+		return btf__add_ptr(f->to, 0);	/* no field is beyond it */
 	case BTF_KIND_FUNC_PROTO:
 		return btf__add_func_proto(f->to, 0);
 	case BTF_KIND_STRUCT:
@@ -191,32 +191,39 @@ static int fit(struct fit *f, int memfd)
 	raw = btf__raw_data(f->to, &size);
 	if (!raw)
 		return -ENOMEM;
-	if (ftruncate(memfd, 0) || pwrite(memfd, raw, size, 0) != (ssize_t)size)
-		return -errno;
-	return 0;
+	errno = ENOSPC;		/* a write that is short says nothing */
+	return ftruncate(memfd, 0) || pwrite(memfd, raw, size, 0) != (ssize_t)size ? -errno : 0;
 }
 
+static bool kvm_has_types(void)
+{
+	const struct btf *kvm = tw_host_kvm_btf();
+
+	return kvm && btf__base_btf(kvm);
+}
+
+/* -errno; made once */
 static int types_fd(void)
 {
 	static int fd = -1;
-	const struct btf *kvm = tw_host_kvm_btf();
 
-	if (fd < 0 && kvm && btf__base_btf(kvm))
+	if (fd < 0)
 		fd = memfd_create("kvm-btf", MFD_CLOEXEC);
-	return fd;
+	return fd < 0 ? -errno : fd;
 }
 
 const char *tw_btf_path(void)
 {
 	static char path[64];
-	int fd = types_fd();
 
-	if (fd < 0)
+	if (!kvm_has_types())
 		return NULL;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	/* Without a descriptor it is the path of nothing, and tw_btf_fit() fails */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", types_fd());
 	return path;
 }
 
+/* For libbpf kvm: is any module that begins so, kvm_amd as well; vmlinux is none of them */
 static int aim_at_vmlinux(struct bpf_object *obj)
 {
 	struct bpf_program *p;
@@ -234,11 +241,14 @@ static int aim_at_vmlinux(struct bpf_object *obj)
 int tw_btf_fit(struct bpf_object *obj)
 {
 	struct fit f = { .from = tw_host_kvm_btf() };
-	int fd = types_fd(), err = -ENOMEM;
+	int fd, err = -ENOMEM;
 	size_t i;
 
-	if (fd < 0)
+	if (!kvm_has_types())
 		return aim_at_vmlinux(obj);
+	fd = types_fd();
+	if (fd < 0)
+		return fd;
 	f.nr_base = btf__type_cnt(btf__base_btf(f.from));
 	take_names(&f, bpf_object__btf(obj));
 	f.id = calloc(btf__type_cnt(f.from), sizeof(*f.id));

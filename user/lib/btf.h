@@ -21,7 +21,7 @@ const char *tw_btf_path(void);
  * Writes the types that @obj knows by name, as the loaded kvm has them and else as vmlinux does, and
  * what these consist of.  Few, as libbpf goes through all of them for each type of the object.
  * Where KVM is built in, programs whose section is NAME/kvm:FUNCTION are aimed at vmlinux's FUNCTION.
- * A type's number among these is not the kernel's: bpf_core_type_id_kernel() is of no use.
+ * Fields are right among these and nothing else: bpf_core_type_id_kernel() and bpf_core_type_matches() are of no use.
  *
  * Return: 0 or -errno
  */
