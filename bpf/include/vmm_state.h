@@ -97,8 +97,8 @@ struct vmm_state {
 	unsigned long long rtc_device;	/* 0 if unknown */
 	unsigned long long rtc_periodic; /* where it points to its periodic timer */
 	unsigned long long start;	/* of the process, in ticks since boot: PIDs come round again */
-	unsigned long long program_dev;	/* the file that it runs: one that has become another program has no clocks */
-	unsigned long long program_ino;	/* of these; 0: not known */
+	unsigned long long program_dev;	/* of the file that it runs, to know whether it still does */
+	unsigned long long program_ino;	/* 0: not known */
 	struct vmm_fold fold[VMM_NR_FOLDS];
 	unsigned int nr_moves;		/* that are still to be made, or may have been */
 	unsigned int pad;

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "fake_vmm.h"
@@ -525,6 +526,23 @@ static void test_other_program(void **unused)
 	waitpid(pid, NULL, 0);
 }
 
+/* Whoever cannot look has not seen another program: its clocks would stay as they are, and nobody would try again */
+static void test_program_unseen(void **unused)
+{
+	struct rlimit was, none;
+	struct stat st;
+
+	(void)unused;
+	assert_int_equal(stat("/proc/self/exe", &st), 0);
+	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino), 1);
+	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino + 1), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -544,6 +562,7 @@ int main(void)
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_other_program),
+		cmocka_unit_test(test_program_unseen),
 	};
 
 	thorough = getenv("TW_LONG");

@@ -209,6 +209,18 @@ bool tw_fold_held(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 	return fold_virtual(s, lead->mono_ns, why) && fold_rtc(s, lead->wall_ns - s->stood_ns, why);
 }
 
+/* What is written is the clocks of the program that was looked at, and no word of another's: those are gone */
+static bool runs_what_was_looked_at(const struct vmm_state *s, struct tw_hold *hold)
+{
+	int runs = s->program_ino ? tw_image_runs(s->pid, s->program_dev, s->program_ino) : 1;
+
+	if (!runs)
+		hold->gone = true;
+	else if (runs < 0)
+		snprintf(hold->why, sizeof(hold->why), "what it runs cannot be seen: %s", strerror(-runs));
+	return runs == 1;
+}
+
 bool tw_fold_here(struct vmm_state *s, const struct tw_lead *lead, char why[TW_WHY_MAX])
 {
 	struct timespec pause = { .tv_nsec = 1000000 };
@@ -220,11 +232,8 @@ bool tw_fold_here(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 		memset(&hold, 0, sizeof(hold));
 		if (!tw_hold_take(&hold, s->pid, s->start))
 			break;
-		/* What is written is the clocks of the program that was looked at, and no word of another's */
-		if (s->program_ino && !tw_image_runs(s->pid, s->program_dev, s->program_ino)) {
-			hold.gone = true;
+		if (!runs_what_was_looked_at(s, &hold))
 			break;
-		}
 		if (tries == QUIET_TRIES || !needs_quiet(s, lead) || tw_hold_is_quiet(&hold)) {
 			done = tw_fold_held(s, lead, why);
 			break;

@@ -2,6 +2,7 @@
 #include "qemu/image.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,25 +44,26 @@ static bool owners_count(pid_t pid, uint64_t mount)
 		mount_options(of, mount, options, sizeof(options))) && !strstr(options, ",nosuid,");
 }
 
-bool tw_image_is(int fd, uint64_t dev, uint64_t ino)
+int tw_image_is(int fd, uint64_t dev, uint64_t ino)
 {
 	struct statx st;
 
-	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) && st.stx_ino == ino &&
-	       makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st))
+		return -errno;
+	return st.stx_ino == ino && makedev(st.stx_dev_major, st.stx_dev_minor) == dev;
 }
 
-bool tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino)
+int tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino)
 {
 	char path[48];
-	bool same;
-	int fd;
+	int fd, same;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
 	fd = open(path, O_PATH | O_CLOEXEC);
-	same = fd >= 0 && tw_image_is(fd, dev, ino);
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return -errno;
+	same = tw_image_is(fd, dev, ino);
+	close(fd);
 	return same;
 }
 

@@ -22,9 +22,12 @@
  */
 int tw_image_program(pid_t pid, bool *foreign);
 
-/* Whether a descriptor is of that file, or a process runs it; the file system is asked nothing, either */
-bool tw_image_is(int fd, uint64_t dev, uint64_t ino);
-bool tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino);
+/*
+ * Whether a descriptor is of that file, or a process runs it: 1, 0 if it is another, -errno if that cannot be known. The file
+ * system is asked nothing.
+ */
+int tw_image_is(int fd, uint64_t dev, uint64_t ino);
+int tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino);
 
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
 

@@ -120,7 +120,7 @@ static void wake(pid_t pid, unsigned long long start)
 
 void tw_vmm_wake(const struct vmm_state *s)
 {
-	if (!s->program_ino || tw_image_runs(s->pid, s->program_dev, s->program_ino))
+	if (!s->program_ino || tw_image_runs(s->pid, s->program_dev, s->program_ino) == 1)
 		wake(s->pid, s->start);
 }
 
@@ -146,7 +146,7 @@ static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	if (tw_image_is(fd, was->st_dev, was->st_ino) && !fstat(fd, &is) &&
+	if (tw_image_is(fd, was->st_dev, was->st_ino) == 1 && !fstat(fd, &is) &&
 	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec)
 		return fd;
 	close(fd);
