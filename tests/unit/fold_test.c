@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include "becomes.h"
 #include "fake_vmm.h"
 #include "qemu/fold.h"
 #include "qemu/hold.h"
@@ -490,22 +491,13 @@ static void test_gone(void **unused)
 static void test_other_program(void **unused)
 {
 	char why[TW_WHY_MAX], exe[32];
-	volatile unsigned int *go = &m->up;
-	struct stat is, was;
+	struct stat was;
 	struct tw_proc p;
 	pid_t pid;
-	int i;
 
 	(void)unused;
 	memset(m, 0, sizeof(*m));
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (!*go)
-			usleep(1000);
-		execl("/bin/sleep", "sleep", "1000", NULL);
-		_exit(1);
-	}
+	pid = changing_process(&m->up);
 	assert_true(tw_proc_read(pid, &p));
 	m->s.pid = pid;
 	m->s.start = p.start;
@@ -516,10 +508,7 @@ static void test_other_program(void **unused)
 	assert_int_equal(stat(exe, &was), 0);
 	m->s.program_dev = was.st_dev;
 	m->s.program_ino = was.st_ino;
-	*go = 1;
-	for (i = 0; i < 5000; i++, usleep(1000))
-		if (!stat(exe, &is) && is.st_ino != was.st_ino)
-			break;
+	become(pid, &m->up);
 	assert_true(tw_fold(&m->s, &lead, why));
 	assert_int_equal(m->s.fold[VMM_VIRTUAL].phase, VMM_FOLLOW);
 	kill(pid, SIGKILL);

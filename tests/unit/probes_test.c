@@ -16,11 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "becomes.h"
 #include "proc.h"
 #include "qemu/probes.h"
 
 /* A word for a process that the test goes on with */
-static volatile int *word;
+static volatile unsigned int *word;
 static int loaded, probed;
 static pid_t ends_when_probed, becomes_when_loaded;
 /* The file that the probes are put on */
@@ -40,38 +41,6 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
-/* One that waits for a word, and becomes another program then */
-static pid_t changing_process(void)
-{
-	pid_t pid;
-
-	*word = 0;
-	pid = fork();
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (!*word)
-			usleep(1000);
-		execl("/bin/sleep", "sleep", "1000", NULL);
-		_exit(1);
-	}
-	return pid;
-}
-
-static void become(pid_t pid)
-{
-	struct stat before, now;
-	char exe[32];
-	int i;
-
-	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
-	assert_int_equal(stat(exe, &before), 0);
-	*word = 1;
-	for (i = 0; i < 5000; i++, usleep(1000))
-		if (!stat(exe, &now) && now.st_ino != before.st_ino)
-			return;
-	fail();
-}
-
 int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
 int __wrap_bpf_object__attach_skeleton(struct bpf_object_skeleton *s);
 struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_program *prog, pid_t pid, const char *path,
@@ -89,7 +58,7 @@ int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
 	(void)s;
 	loaded++;
 	if (becomes_when_loaded)
-		become(becomes_when_loaded);
+		become(becomes_when_loaded, word);
 	return 0;
 }
 
@@ -159,13 +128,13 @@ static const char other_program[] = "does not run the program any more that was 
 /* The attack: what has been looked at, and found to be root's, becomes another program before the probes come */
 static void test_exec(void **unused)
 {
-	pid_t pid = changing_process();
+	pid_t pid = changing_process(word);
 	struct tw_vmm_look look;
 	struct tw_vm vm;
 
 	(void)unused;
 	look_at(pid, &vm, &look);
-	become(pid);
+	become(pid, word);
 	refused(&vm, &look, other_program, 0, 0);
 	/* the same file, written to meanwhile */
 	look_at(pid, &vm, &look);
@@ -179,7 +148,7 @@ static void test_exec(void **unused)
 /* It does so while they are loaded: they are put on the file that was looked at all the same, and are taken off again */
 static void test_exec_meanwhile(void **unused)
 {
-	pid_t pid = changing_process();
+	pid_t pid = changing_process(word);
 	struct tw_vmm_look look;
 	struct tw_vm vm;
 

@@ -52,14 +52,17 @@ static void put(const char *policy, const char *as)
 	free(from);
 }
 
-/* The policy by that name is "until", whatever comes in its place meanwhile: opened, or refused */
-static void opens_what_it_looked_at(const char *looked_at)
+/* The policy by that name is "until", though what was looked at goes meanwhile, and another comes in its place */
+static void opens_what_it_looked_at(const char *looked_at, const char *goes, const char *comes)
 {
 	struct tw_err e = { 0 };
 	struct tw_policy p;
 	struct stat st;
 
-	assert_int_equal(stat(looked_at, &st), 0);
+	now = looked_at;
+	away = goes;
+	other = comes;
+	assert_int_equal(stat(now, &st), 0);
 	at = st.st_ino;
 	assert_int_equal(tw_policy_open(&p, "mine", &e), TW_OK);
 	assert_int_equal(at, 0);
@@ -72,10 +75,7 @@ static void a_file_that_is_exchanged(void **unused)
 	(void)unused;
 	put("until", "way/safe/mine.bpf.o");
 	put("ramp", "ramp.bpf.o");
-	now = "way/safe/mine.bpf.o";
-	away = "away.bpf.o";
-	other = "ramp.bpf.o";
-	opens_what_it_looked_at(now);
+	opens_what_it_looked_at("way/safe/mine.bpf.o", "away.bpf.o", "ramp.bpf.o");
 	unlink("away.bpf.o");
 }
 
@@ -85,10 +85,7 @@ static void a_directory_that_is_exchanged(void **unused)
 	put("until", "way/safe/mine.bpf.o");
 	assert_int_equal(mkdir("evil", 0755), 0);
 	put("ramp", "evil/mine.bpf.o");
-	now = "way/safe";
-	away = "away";
-	other = "evil";
-	opens_what_it_looked_at(now);
+	opens_what_it_looked_at("way/safe", "away", "evil");
 	unlink("away/mine.bpf.o");
 	rmdir("away");
 }
@@ -101,10 +98,7 @@ static void a_directory_on_the_way_that_is_exchanged(void **unused)
 	assert_int_equal(mkdir("evil", 0755), 0);
 	assert_int_equal(mkdir("evil/safe", 0755), 0);
 	put("ramp", "evil/safe/mine.bpf.o");
-	now = "way";
-	away = "away";
-	other = "evil";
-	opens_what_it_looked_at(now);
+	opens_what_it_looked_at("way", "away", "evil");
 	unlink("away/safe/mine.bpf.o");
 	rmdir("away/safe");
 	rmdir("away");
