@@ -163,7 +163,6 @@ static void add_process(struct tw_vms *vms, pid_t pid)
 		snprintf(vm.comm, sizeof(vm.comm), "%s", p.comm);
 		vm.vcpus = count_vcpus(&h);
 		tw_qemu_names(argv, len, &vm.names);
-		find_dir(&vm);
 		add_vm(vms, &vm);
 	}
 	free(argv);
@@ -203,6 +202,7 @@ static void settle_vcpus(struct tw_vms *vms)
 void tw_vms_scan(struct tw_vms *vms)
 {
 	struct dirent *entry;
+	size_t i;
 	DIR *dir;
 
 	memset(vms, 0, sizeof(*vms));
@@ -216,6 +216,9 @@ void tw_vms_scan(struct tw_vms *vms)
 			add_process(vms, pid);
 	}
 	closedir(dir);
+	/* Of each VM once, however many descriptors of it there are */
+	for (i = 0; i < vms->n; i++)
+		find_dir(&vms->v[i]);
 	settle_vcpus(vms);
 }
 
