@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A boot sector for QEMU: takes ticks of the RTC at 1024 Hz, keeps interrupts off for LOST + 1.5
- * periods, and goes on until 256.5 periods are over. Asked and answered by the first serial port:
- * says R, waits for a byte, then says in hexadecimal: ticks taken in all, ticks taken in those periods,
- * TSC ticks that they took, TSC ticks of 64 periods before.
+ * A boot sector for QEMU: takes ticks of the RTC, keeps interrupts off for LOST + 1.5 periods, and goes
+ * on until 256.5 periods are over, which may be no more than 2^32 ticks of the TSC. Asked and answered
+ * by the first serial port: says R, waits for a byte whose low four bits are the rate as in the RTC's
+ * register A (32768 Hz >> rate - 1), then says in hexadecimal: ticks taken in all, ticks taken in those
+ * periods, TSC ticks that they took, TSC ticks of 64 periods before.
  */
 	.code16
 	.globl _start
@@ -44,7 +45,10 @@ _start:
 	jz 2b
 	movw $0x3f8, %dx
 	inb %dx, %al
-	movw $0x260a, %ax		/* register A: 1024 Hz */
+	movb %al, %ah
+	andb $15, %ah
+	orb $0x20, %ah
+	movb $0x0a, %al			/* register A: that rate */
 	call rtc
 	movw $0x420b, %ax		/* register B: periodic interrupts, 24 hours */
 	call rtc

@@ -127,7 +127,7 @@ sub guest_spawn { return spawn('tools/guest', 'exec', shift, '--', @_) }
 sub stop_guest { return run('tools/guest', 'stop', shift) }
 
 # rtc_guest(NAME, DRIFTFIX[, OPTION of QEMU...]): { pid, in, out, up } of a QEMU that runs tests/trace/rtc-guest.S, which
-# takes ticks of the RTC at 1024 Hz, once rtc_ticks() asks it to. Not one of tools/guest's: the caller kills it.
+# takes ticks of the RTC, once rtc_ticks() asks it to. Not one of tools/guest's: the caller kills it.
 # QEMU's main loop, whose timer the RTC is, runs before any vCPU: a tick that it comes too late for is not raised at all,
 # and that is one more which the guest lacks and KVM has never seen.
 # From here on khugepaged rests: it copies 2 MB at a time, on Debian's kernel without a point at which it can be preempted,
@@ -145,11 +145,13 @@ sub rtc_guest {
 	return \%p;
 }
 
-# rtc_ticks(GUEST): ticks taken in all; in the part in which 20 fall due with interrupts off; TSC ticks of that part;
-# TSC ticks of 64 periods
+# rtc_ticks(GUEST[, HZ]), of 1024 a second or another power of 2: ticks taken in all; in the part in which 20 fall due
+# with interrupts off; TSC ticks of that part; TSC ticks of 64 periods
 sub rtc_ticks {
-	my ($p) = @_;
-	print { $p->{in} } 'g';
+	my ($p, $hz) = @_;
+	my $rate = 16;
+	$rate-- while 1 << 16 - $rate < ($hz // 1024);
+	print { $p->{in} } chr(0x40 | $rate);
 	return map { hex } split ' ', readline($p->{out}) // '';
 }
 
