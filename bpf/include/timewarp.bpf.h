@@ -211,6 +211,21 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 	TIMEWARP_SUMMARY(text)
 
 /**
+ * TIMEWARP_REFUSAL - why the policy may refuse what it is given, in its own words
+ * @name: of an enumerator, for decide() to return as -name
+ * @text: what is wrong, with the name of the parameter: "'until' is never: say when, such as until=30d"
+ *
+ * Stands before TIMEWARP_SUMMARY(). "twctl attach", "swap", "set" and "policy run" show the words. An error of Linux
+ * refuses as well, and is shown as what strerror() makes of it.
+ */
+#define TIMEWARP_REFUSAL(name, text) __TIMEWARP_REFUSAL(name, __COUNTER__, text)
+#define __TIMEWARP_REFUSAL(name, nr, text) __TIMEWARP_REFUSAL_NR(name, nr, text)
+#define __TIMEWARP_REFUSAL_NR(name, nr, text)						\
+	enum { name = TIMEWARP_REFUSAL_FIRST + (nr) };					\
+	_Static_assert(name <= TIMEWARP_REFUSAL_LAST, "too many reasons");		\
+	__TIMEWARP_TAG(TIMEWARP_TAG_REFUSAL #nr, text) extern char LICENSE[]
+
+/**
  * TIMEWARP_PARAM - a number that user space sets at attach and changes live
  * @type: an integer type or bool
  * @name: of the variable in C and of the parameter for "twctl attach --param name=value"

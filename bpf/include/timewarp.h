@@ -247,6 +247,11 @@ struct timewarp_group {
 
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */
 #define TIMEWARP_TAG_PREFIX "timewarp."
+/* TIMEWARP_REFUSAL() numbers a policy's reasons from here on: beyond Linux's errors, and up to its MAX_ERRNO */
+#define TIMEWARP_REFUSAL_FIRST 3000
+#define TIMEWARP_REFUSAL_LAST 4095
+/* Key of the tag with the words of reason FIRST + n: this and n */
+#define TIMEWARP_TAG_REFUSAL "refusal"
 
 /* Context of the programs that twctl runs to have a policy called */
 struct timewarp_kick_args {

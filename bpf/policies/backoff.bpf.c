@@ -38,6 +38,7 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(UPSIDE_DOWN, "'least' is above 'factor'");
 TIMEWARP_SUMMARY("the highest factor that the guest bears");
 
 TIMEWARP_PARAM_FACTOR(factor, 10000, 1, "never go above this");
@@ -330,7 +331,7 @@ TIMEWARP_DECIDE(backoff_decide, view, answer)
 {
 	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		if (millionths(least.num, least.den) > millionths(factor.num, factor.den))
-			return -ERANGE;
+			return -UPSIDE_DOWN;
 		begin(view);
 	} else {
 		look(view);

@@ -21,6 +21,8 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(NOT_FAST, "'fast' is not above 1");
+TIMEWARP_REFUSAL(NOT_SLOW, "'slow' is not below 1");
 TIMEWARP_SUMMARY("a guest that fell behind host time, or ran ahead, comes level with it again");
 
 TIMEWARP_PARAM(__u32, mode, 1, 0, 3, "", "0 delay, 1 catchup, 2 merge, 3 discard");
@@ -55,8 +57,7 @@ static volatile __u64 least;
 
 static __always_inline _Bool unusable(void)
 {
-	return mode > DISCARD || !fast.num || !fast.den || !slow.num || !slow.den ||
-	       fast.num <= fast.den || slow.num >= slow.den;
+	return mode > DISCARD || !fast.num || !fast.den || !slow.num || !slow.den;
 }
 
 static __always_inline void settle(const struct kvm_timewarp_view *view,
@@ -151,6 +152,10 @@ TIMEWARP_DECIDE(catchup_decide, view, answer)
 {
 	if (unusable())
 		return -EINVAL;
+	if (fast.num <= fast.den)
+		return -NOT_FAST;
+	if (slow.num >= slow.den)
+		return -NOT_SLOW;
 	if (view->event == KVM_TIMEWARP_ATTACH || view->event == KVM_TIMEWARP_SWAP) {
 		/* at an attach the guest is where it should be, whatever it was put ahead by before */
 		lead = behind - ahead;

@@ -21,6 +21,8 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(TOO_MUCH, "'ppm' and 'jitter' are more than 750000 together");
+TIMEWARP_REFUSAL(NOT_FAST, "'fastest' is not 2 to 10000");
 TIMEWARP_CHAOS_SUMMARY("a bad clock: drift, jitter, stalls and rushes, or one that runs away");
 
 TIMEWARP_PARAM(__u64, ppm, 100, 0, 500000, "ppm", "drift at the worst");
@@ -114,10 +116,7 @@ static __always_inline void jump(const struct kvm_timewarp_view *view,
 
 static __always_inline _Bool unusable(void)
 {
-	if (!fastest.num || !fastest.den || ppm * 1000 + jitter * 1000 > BILLION / 4 * 3 || !period)
-		return 1;
-	return top_ppb() < 2 * BILLION || top_ppb() > TIMEWARP_FACTOR_LIMIT * BILLION ||
-	       step < LEAST_NS || stall < LEAST_NS;
+	return !fastest.num || !fastest.den || !period || step < LEAST_NS || stall < LEAST_NS;
 }
 
 TIMEWARP_DECIDE(chaos_decide, view, answer)
@@ -127,6 +126,10 @@ TIMEWARP_DECIDE(chaos_decide, view, answer)
 
 	if (unusable())
 		return -ERANGE;
+	if (ppm * 1000 + jitter * 1000 > BILLION / 4 * 3)
+		return -TOO_MUCH;
+	if (top_ppb() < 2 * BILLION || top_ppb() > TIMEWARP_FACTOR_LIMIT * BILLION)
+		return -NOT_FAST;
 	if (view->event == KVM_TIMEWARP_ATTACH || view->event == KVM_TIMEWARP_SWAP) {
 		start = view->host_ns;
 		lead = view->guest_ns - view->host_ns;

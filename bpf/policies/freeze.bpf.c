@@ -19,6 +19,7 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(SHRUNK, "'budget' is all that it was ever granted, and can only grow: see twctl step");
 TIMEWARP_SUMMARY("guest time stands still, but for what it is granted");
 
 TIMEWARP_PARAM(__u64, budget, 0, 0, 4611686018427387904ULL, "ns",
@@ -90,7 +91,7 @@ TIMEWARP_DECIDE(freeze_decide, view, answer)
 		late = 0;
 	}
 	if (budget < granted_ns)
-		return -ERANGE;
+		return -SHRUNK;
 	/* until something is granted, it begins where the guest stands */
 	if (!granted_ns)
 		start_ns = view->guest_ns;

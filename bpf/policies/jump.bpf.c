@@ -32,6 +32,9 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(NEVER, "'to' is never: say where to, such as to=30d");
+TIMEWARP_REFUSAL(OF_HOST, "'to' is a moment of the host's clock: give a date of the guest's, or a span");
+TIMEWARP_REFUSAL(NOWHERE, "'to' is before the host was booted, or more than 146 years of the guest away");
 TIMEWARP_SUMMARY("move the guest forward, to a date or by a span, or back if that is allowed");
 
 TIMEWARP_PARAM_WHEN(to, "a date of the guest, or a span of its time");
@@ -82,9 +85,6 @@ static __always_inline __u64 target(const struct kvm_timewarp_view *view, __u64 
 {
 	__u64 ns = to.ns, at;
 
-	/* where the host's clock will be is no place for the guest to go */
-	if (kind == TIMEWARP_NEVER || timewarp_on_host(kind))
-		return 0;
 	if (backward && kind == TIMEWARP_AFTER_GUEST)
 		return ns < view->guest_ns ? view->guest_ns - ns : 0;
 	at = timewarp_when_ns(kind, ns, view->host_ns, view->guest_ns);
@@ -200,9 +200,13 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 	__u64 at = at_ns, vmm = timewarp_vmm_due_ns(view);
 
 	if (first) {
+		if (to.kind == TIMEWARP_NEVER)
+			return -NEVER;
+		if (timewarp_on_host(to.kind))
+			return -OF_HOST;
 		at = target(view, to.kind);
 		if (!at)
-			return -EINVAL;
+			return -NOWHERE;
 		if (at <= view->guest_ns && !backward)
 			return -ETIME;
 		at_ns = at;

@@ -20,6 +20,7 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(TOO_LONG, "in 'span' at these factors more than 146 years of the guest pass");
 TIMEWARP_SUMMARY("the factor goes evenly from one to another, over a span of host or guest time");
 
 TIMEWARP_PARAM_FACTOR(from, 1, 1, "factor at the start");
@@ -62,11 +63,15 @@ static __always_inline __u64 guest_at(__u64 x)
 	       kvm_timewarp_mul_div(kvm_timewarp_mul_div(x, to.num, to.den), x, s2);
 }
 
-/* Spans so long that their guest time does not fit 62 bits, or nonsense by another hand than twctl's */
+/* Nonsense by another hand than twctl's */
 static __always_inline _Bool unusable(void)
 {
-	if (!from.num || !from.den || !to.num || !to.den || !steps || !span || span >> 62)
-		return 1;
+	return !from.num || !from.den || !to.num || !to.den || !steps || !span || span >> 62;
+}
+
+/* Its guest time does not fit 62 bits */
+static __always_inline _Bool too_long(void)
+{
 	return !guest && (kvm_timewarp_mul_div(span, from.num, from.den) >> 62 ||
 			  kvm_timewarp_mul_div(span, to.num, to.den) >> 62);
 }
@@ -139,6 +144,8 @@ TIMEWARP_DECIDE(ramp_decide, view, answer)
 
 	if (unusable())
 		return -ERANGE;
+	if (too_long())
+		return -TOO_LONG;
 	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		start_host = view->host_ns;
 		start_guest = view->guest_ns;

@@ -13,6 +13,7 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(EMPTY, "'plan' is empty: say one, such as plan='50 for 1h, 1'");
 TIMEWARP_SUMMARY("factors one after the other, each until a date or for a span");
 
 TIMEWARP_PARAM_SCHEDULE(plan, "FACTOR [until DATE | for SPAN] [host], ...");
@@ -43,7 +44,9 @@ TIMEWARP_DECIDE(schedule_decide, view, answer)
 	const volatile struct timewarp_factor *f;
 	__u64 n = plan.n, i = piece, was = i;
 
-	if (!n || n > TIMEWARP_PIECES)
+	if (!n)
+		return -EMPTY;
+	if (n > TIMEWARP_PIECES)
 		return -EINVAL;
 	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		from_host = view->host_ns;

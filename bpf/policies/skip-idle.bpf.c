@@ -31,6 +31,8 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(OF_HOST, "'until' is a moment of the host's clock: give a date of the guest's, or a span");
+TIMEWARP_REFUSAL(TOO_FAR, "'until' is more than 146 years of the guest away");
 TIMEWARP_SUMMARY("when all vCPUs wait, guest time leaps to the next timer");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second while it does not skip");
@@ -202,8 +204,10 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 
 	if (view->event <= KVM_TIMEWARP_PARAMS) {
 		end = timewarp_when_ns(kind, until.ns, view->host_ns, view->guest_ns);
-		if (kind != TIMEWARP_NEVER && (timewarp_on_host(kind) || end == ~0ULL))
-			return -EINVAL;
+		if (timewarp_on_host(kind))
+			return -OF_HOST;
+		if (kind != TIMEWARP_NEVER && end == ~0ULL)
+			return -TOO_FAR;
 		if (end <= view->guest_ns)
 			return -ETIME;
 		until_ns = end;

@@ -13,6 +13,8 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(OF_HOST, "'at' is a moment of the host's clock: give a date of the guest's");
+TIMEWARP_REFUSAL(TOO_FAR, "'at' is more than 146 years of the guest away");
 TIMEWARP_SUMMARY("a guest that has not run yet stands at a date, until another policy takes its place");
 
 TIMEWARP_PARAM_WHEN(at, "the guest's date to begin at; never: where it is");
@@ -27,10 +29,10 @@ TIMEWARP_DECIDE(start_decide, view, answer)
 	if (kind == TIMEWARP_NEVER || view->event != KVM_TIMEWARP_ATTACH)
 		return 0;
 	if (timewarp_on_host(kind))
-		return -EINVAL;
+		return -OF_HOST;
 	ns = timewarp_when_ns(kind, at.ns, view->host_ns, view->guest_ns);
 	if (ns >> 62)
-		return -EINVAL;
+		return -TOO_FAR;
 	if (ns <= view->guest_ns)
 		return -ETIME;
 	answer->leap_ns = ns;

@@ -14,6 +14,7 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(NEVER, "'until' is never: say when, such as until=30d");
 TIMEWARP_SUMMARY("one factor until a date or for a span, then another");
 
 TIMEWARP_PARAM_FACTOR(factor, 1, 1, "guest seconds per host second, until then");
@@ -36,7 +37,7 @@ TIMEWARP_DECIDE(until_decide, view, answer)
 	if (first) {
 		at = timewarp_when_ns(kind, until.ns, view->host_ns, view->guest_ns);
 		if (kind == TIMEWARP_NEVER)
-			return -EINVAL;
+			return -NEVER;
 	}
 	if (timewarp_reached(view, answer, kind, at)) {
 		if (first)

@@ -59,7 +59,8 @@ says 0 'stands from here on 10ms ' run freeze --param budget=10ms
 says 0 '"event":"segment","policy":"mine","guest_date":"2038-01-18T00:00:00.000Z","factor":.*"guest_span_ns":"3600000000000","host_span_ns":"360000000000"' \
 	-j run ./mine.bpf.o --from 2038-01-18 --span 1h --factor 10
 says 0 '"event":"ran".*"assumed":\["a guest whose vCPUs never wait"' -j run ./mine.bpf.o --span 1h --busy
-says 5 "its parameter 'until' is never" run until
+says 5 "the policy refuses: 'until' is never: say when, such as until=30d" run until
+says 5 "the policy refuses what it was given, factor=1/2: 'factor' is not above 1" run "$root/bpf/policies/examples/lead.bpf.c" --span 1h --factor 1/2
 says 2 "from --from '1888'.* is not a date" run mine.bpf.c --from 1888
 says 2 'is not a duration' run mine.bpf.c --span 1888x
 says 5 'past the moment' run until --from 2038-01-18 --param until=2038-01-17

@@ -297,7 +297,7 @@ check 'who is stopped while a policy tells more than there is room for hears tha
 
 check 'who waits for a policy that is never done is told so' says 2 'never that it is done' \
 	attach --vm web --policy freeze --exit-when-done
-check 'a moment that is never is named' says 5 "its parameter 'until' is never; say when, such as --param until=" \
+check 'a moment that is never is named' says 5 "the policy refuses what it was given, factor=2: 'until' is never: say when, such as until=30d; see its parameters" \
 	attach --vm web --factor 2 --policy until
 check 'policy that refuses' says 5 'policy refuses \(Input/output error\)' \
 	attach --vm web --policy "$here/refuses.bpf.o"

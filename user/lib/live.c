@@ -393,8 +393,7 @@ int tw_live_assign(struct tw_live *l, const char *assignment, struct tw_err *e)
 
 static int explain_kick(const struct tw_live *l, int code, bool loaded, struct tw_err *e)
 {
-	struct tw_refused r = { .title = l->policy, .given = l->given, .params = &l->params, .data = l->data,
-				.size = l->size, .live = true };
+	struct tw_refused r = { .title = l->policy, .given = l->given, .btf = l->btf, .live = true };
 
 	e->code = code;
 	if (loaded && code == ENOENT)

@@ -395,23 +395,6 @@ bool tw_params_have_date(const struct tw_params *params, const void *data, size_
 	return false;
 }
 
-const char *tw_params_never(const struct tw_params *params, const void *data, size_t size)
-{
-	struct timewarp_when when;
-	size_t i;
-
-	for (i = 0; i < params->n && data; i++) {
-		const struct tw_param *p = &params->v[i];
-
-		if (p->type != TW_PARAM_WHEN || p->offset > size || sizeof(when) > size - p->offset)
-			continue;
-		memcpy(&when, (const char *)data + p->offset, sizeof(when));
-		if (when.kind == TIMEWARP_NEVER)
-			return p->name;
-	}
-	return NULL;
-}
-
 static int assign_when(const struct tw_param *p, const char *text, void *data, struct tw_err *e)
 {
 	struct timewarp_when when;

@@ -59,9 +59,6 @@ void tw_params_epoch(struct tw_params *params, struct tw_epoch epoch);
 /* Whether a date of the guest's is among the values, by which it depends on what date it is there */
 bool tw_params_have_date(const struct tw_params *params, const void *data, size_t size);
 
-/* The first that is a moment and has none, which is a reason to refuse; NULL if each has one */
-const char *tw_params_never(const struct tw_params *params, const void *data, size_t size);
-
 /* What follows "timewarp.<key>" in the first tag that starts so; belongs to @btf; NULL if none does */
 const char *tw_btf_tag(const struct btf *btf, const char *key);
 

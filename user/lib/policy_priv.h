@@ -24,9 +24,7 @@ bool tw_explain_code(struct tw_err *e, int code);
 struct tw_refused {
 	const char *title;		/* what "twctl policy inspect" takes */
 	const char *given;		/* "a=1 b=2"; NULL if nothing was */
-	const struct tw_params *params;
-	const void *data;		/* their values; may be NULL */
-	size_t size;
+	const struct btf *btf;		/* of the policy, with its own words; may be NULL */
 	bool live;			/* it was attached before, with other values, and is */
 };
 

@@ -103,28 +103,37 @@ bool tw_explain_code(struct tw_err *e, int code)
 	return false;
 }
 
+/* What the policy itself says of it; NULL if that is no reason of its own, or it has no words */
+static const char *words_of(const struct btf *btf, int code)
+{
+	char key[32];
+
+	if (!btf || code < TIMEWARP_REFUSAL_FIRST || code > TIMEWARP_REFUSAL_LAST)
+		return NULL;
+	snprintf(key, sizeof(key), TIMEWARP_TAG_REFUSAL "%d=", code - TIMEWARP_REFUSAL_FIRST);
+	return tw_btf_tag(btf, key);
+}
+
 int tw_explain_refusal(struct tw_err *e, int code, const struct tw_refused *r)
 {
-	const char *never = code == EINVAL ? tw_params_never(r->params, r->data, r->size) : NULL;
+	const char *words = words_of(r->btf, code);
 
-	e->code = code;
+	/* a policy's own number is nobody else's business */
+	e->code = words ? 0 : code;
 	e->status = TW_REFUSED;
-	if (r->given)
-		tw_fact(e, "the policy refuses what it was given (%s): %s%s%s%s", strerror(code), r->given,
-			never ? "; its parameter '" : "", never ? never : "", never ? "' is never" : "");
-	else if (never)
-		tw_fact(e, "the policy refuses (%s): its parameter '%s' is never", strerror(code), never);
+	if (words)
+		tw_fact(e, "the policy refuses%s%s: %s", r->given ? " what it was given, " : "", r->given ? r->given : "", words);
+	else if (r->given)
+		tw_fact(e, "the policy refuses what it was given (%s): %s", strerror(code), r->given);
 	else
 		tw_fact(e, "the policy refuses (%s)", strerror(code));
-	if (never)
-		return tw_cure(e, "say when, such as %s%s=30d", r->live ? "" : "--param ", never);
 	return tw_cure(e, r->live ? "the old values are in force again; see its parameters: twctl policy inspect %s" :
 		       "see its parameters, their defaults and ranges: twctl policy inspect %s", r->title);
 }
 
 int tw_explain_attach(struct tw_err *e, int code, const struct tw_policy *p, const struct tw_vm *vm)
 {
-	struct tw_refused r = { .title = p->title, .given = p->given, .params = &p->params };
+	struct tw_refused r = { .title = p->title, .given = p->given, .btf = p->obj ? bpf_object__btf(p->obj) : NULL };
 
 	e->code = code;
 	if (code == EBUSY)
@@ -135,6 +144,5 @@ int tw_explain_attach(struct tw_err *e, int code, const struct tw_policy *p, con
 		return explain_range(e, p, vm);
 	if (tw_explain_code(e, code))
 		return e->status;
-	r.data = p->data ? bpf_map__initial_value(p->data, &r.size) : NULL;
 	return tw_explain_refusal(e, code, &r);
 }

@@ -8,6 +8,8 @@
  */
 #include "timewarp.bpf.h"
 
+TIMEWARP_REFUSAL(NOT_FAST, "'factor' is not above 1: the guest would never get there");
+
 TIMEWARP_SUMMARY("brings the guest ahead of the host by a span, then keeps it there");
 
 TIMEWARP_PARAM_FACTOR(factor, 2, 1, "the factor until then; above 1");
@@ -25,7 +27,7 @@ TIMEWARP_DECIDE(lead_decide, view, answer)
 
 	/* refused: at the attach that ends it, later the old values come back */
 	if (factor.num <= factor.den)
-		return -ERANGE;
+		return -NOT_FAST;
 	if (view->event <= KVM_TIMEWARP_PARAMS)
 		there = 0;
 	if (!missing) {

@@ -137,14 +137,13 @@ static int broken(struct drive *d, struct tw_err *e)
 /* What the policy has refused at the attach; later it leaves the segment as it was */
 static int refused(struct drive *d, int code, struct tw_err *e)
 {
-	struct tw_refused r = { .title = d->p->title, .given = d->p->given, .params = &d->p->params };
+	struct tw_refused r = { .title = d->p->title, .given = d->p->given, .btf = bpf_object__btf(d->p->obj) };
 
 	if (d->dry.view.event != KVM_TIMEWARP_ATTACH)
 		return TW_OK;
 	tw_fail(e, TW_REFUSED, "cannot run %s dry", d->p->name);
 	if (tw_explain_code(e, code))
 		return e->status;
-	r.data = d->p->data ? bpf_map__initial_value(d->p->data, &r.size) : NULL;
 	return tw_explain_refusal(e, code, &r);
 }
 
