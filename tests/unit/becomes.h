@@ -5,8 +5,10 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* It waits for *GO, which is in memory that it shares with the test */
@@ -24,6 +26,35 @@ static pid_t changing_process(volatile unsigned int *go)
 		_exit(1);
 	}
 	return pid;
+}
+
+/* One that executes its own program anew, to which nothing is other than before but that. It stands before, and after */
+__attribute__((unused))
+static pid_t anew_process(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* no random addresses: they alone tell nothing then */
+		personality(ADDR_NO_RANDOMIZE);
+		execl("/bin/sh", "sh", "-c", "kill -STOP $$; exec \"$0\" -c \"$1\" \"$0\" \"$1\"", "/bin/sh", "kill -STOP $$; :", NULL);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
+	return pid;
+}
+
+__attribute__((unused))
+static void execute_anew(pid_t pid)
+{
+	int status;
+
+	kill(pid, SIGCONT);
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
 }
 
 /* Returns when it has */

@@ -9,15 +9,18 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proc.h"
+#include "qemu/image.h"
 #include "qemu/layout.h"
 #include "vmm_state.h"
 
@@ -179,6 +182,21 @@ static void fake_fill(void)
 		};
 }
 
+/* As what it runs now is seen */
+static void fake_program(struct vmm_state *s)
+{
+	struct stat exe;
+	uint64_t exec;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", s->pid);
+	assert_int_equal(stat(path, &exe), 0);
+	assert_int_equal(tw_image_exec(s->pid, &exec), 0);
+	s->program_dev = exe.st_dev;
+	s->program_ino = exe.st_ino;
+	s->exec = exec;
+}
+
 static void fake_state(struct vmm_state *s, pid_t pid)
 {
 	struct tw_proc p;
@@ -186,6 +204,7 @@ static void fake_state(struct vmm_state *s, pid_t pid)
 	memset(s, 0, sizeof(*s));
 	s->pid = pid;
 	s->start = tw_proc_read(pid, &p) ? p.start : 0;
+	fake_program(s);
 	s->seqlock = (uint64_t)&vmm.seq;
 	s->enabled = (uint64_t)&vmm.enabled;
 	s->offset = (uint64_t)&vmm.offset;

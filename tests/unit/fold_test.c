@@ -490,29 +490,34 @@ static void test_gone(void **unused)
 /* It has become another program, whose memory is none of ours to write to: that has no clocks to be put back */
 static void test_other_program(void **unused)
 {
-	char why[TW_WHY_MAX], exe[32];
-	struct stat was;
-	struct tw_proc p;
+	char why[TW_WHY_MAX];
 	pid_t pid;
 
 	(void)unused;
 	memset(m, 0, sizeof(*m));
 	pid = changing_process(&m->up);
-	assert_true(tw_proc_read(pid, &p));
-	m->s.pid = pid;
-	m->s.start = p.start;
-	m->s.seqlock = (uintptr_t)&vmm.seq;
-	m->s.enabled = (uintptr_t)&vmm.enabled;
-	m->s.offset = m->s.fold[VMM_VIRTUAL].word = (uintptr_t)&vmm.offset;
-	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
-	assert_int_equal(stat(exe, &was), 0);
-	m->s.program_dev = was.st_dev;
-	m->s.program_ino = was.st_ino;
+	fake_state(&m->s, pid);
 	become(pid, &m->up);
 	assert_true(tw_fold(&m->s, &lead, why));
 	assert_int_equal(m->s.fold[VMM_VIRTUAL].phase, VMM_FOLLOW);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	fake_end(pid);
+}
+
+/* It has executed its own program anew, whose clocks are its own from the first on */
+static void test_program_anew(void **unused)
+{
+	char why[TW_WHY_MAX];
+	pid_t pid = anew_process();
+
+	(void)unused;
+	fake_state(&m->s, pid);
+	/* it keeps no clocks at those places, and is taken for a VMM that does until it is another */
+	assert_false(tw_fold(&m->s, &lead, why));
+	assert_non_null(strstr(why, "memory cannot be read"));
+	execute_anew(pid);
+	assert_true(tw_fold(&m->s, &lead, why));
+	assert_int_equal(m->s.fold[VMM_VIRTUAL].phase, VMM_FOLLOW);
+	fake_end(pid);
 }
 
 /* Whoever cannot look has not seen another program: its clocks would stay as they are, and nobody would try again */
@@ -520,6 +525,7 @@ static void test_program_unseen(void **unused)
 {
 	struct rlimit was, none;
 	struct stat st;
+	uint64_t exec;
 
 	(void)unused;
 	assert_int_equal(stat("/proc/self/exe", &st), 0);
@@ -529,6 +535,7 @@ static void test_program_unseen(void **unused)
 	none = (struct rlimit){ 0, was.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino), -EMFILE);
+	assert_int_equal(tw_image_exec(getpid(), &exec), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 }
 
@@ -551,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_other_program),
+		cmocka_unit_test(test_program_anew),
 		cmocka_unit_test(test_program_unseen),
 	};
 

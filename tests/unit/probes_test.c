@@ -18,6 +18,7 @@
 
 #include "becomes.h"
 #include "proc.h"
+#include "qemu/image.h"
 #include "qemu/probes.h"
 
 /* A word for a process that the test goes on with */
@@ -84,6 +85,7 @@ struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_progra
 static void look_at(pid_t pid, struct tw_vm *vm, struct tw_vmm_look *look)
 {
 	struct tw_proc p;
+	uint64_t exec;
 	char exe[32];
 
 	memset(vm, 0, sizeof(*vm));
@@ -94,6 +96,8 @@ static void look_at(pid_t pid, struct tw_vm *vm, struct tw_vmm_look *look)
 	strcpy(vm->id, "4711-9");
 	snprintf(exe, sizeof(exe), "/proc/%d/exe", pid);
 	assert_int_equal(stat(exe, &look->program), 0);
+	assert_int_equal(tw_image_exec(pid, &exec), 0);
+	look->state.exec = exec;
 }
 
 /* One that does nothing, and is looked at */
@@ -159,6 +163,20 @@ static void test_exec_meanwhile(void **unused)
 	becomes_when_loaded = 0;
 	assert_int_equal(probed_file.st_dev, look.program.st_dev);
 	assert_int_equal(probed_file.st_ino, look.program.st_ino);
+	end(pid);
+}
+
+/* The same file, executed anew: what was found in its memory is elsewhere by now */
+static void test_exec_same(void **unused)
+{
+	pid_t pid = anew_process();
+	struct tw_vmm_look look;
+	struct tw_vm vm;
+
+	(void)unused;
+	look_at(pid, &vm, &look);
+	execute_anew(pid);
+	refused(&vm, &look, other_program, 0, 0);
 	end(pid);
 }
 
@@ -264,6 +282,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_exec_meanwhile),
+		cmocka_unit_test(test_exec_same),
 		cmocka_unit_test(test_itself),
 		cmocka_unit_test(test_reused_pid),
 		cmocka_unit_test(test_wake),

@@ -209,11 +209,20 @@ bool tw_fold_held(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 	return fold_virtual(s, lead->mono_ns, why) && fold_rtc(s, lead->wall_ns - s->stood_ns, why);
 }
 
-/* What is written is the clocks of the program that was looked at, and no word of another's: those are gone */
+/*
+ * What is written is the clocks of the program that was looked at, and no word of another's, nor of the same one that was
+ * executed anew: those are gone
+ */
 static bool runs_what_was_looked_at(const struct vmm_state *s, struct tw_hold *hold)
 {
-	int runs = s->program_ino ? tw_image_runs(s->pid, s->program_dev, s->program_ino) : 1;
+	int runs = tw_image_runs(s->pid, s->program_dev, s->program_ino), err;
+	uint64_t exec;
 
+	/* the memory of another program is not read either, which may keep whoever does waiting */
+	if (runs == 1) {
+		err = tw_image_exec(s->pid, &exec);
+		runs = err ? err : exec == s->exec;
+	}
 	if (!runs)
 		hold->gone = true;
 	else if (runs < 0)

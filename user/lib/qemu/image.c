@@ -2,6 +2,7 @@
 #include "qemu/image.h"
 
 #include <dirent.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,6 +82,30 @@ int tw_image_program(pid_t pid, bool *foreign)
 		   !S_ISREG(st.stx_mode) || st.stx_uid || st.stx_mode & 022 || !(st.stx_mask & STATX_MNT_ID) ||
 		   !owners_count(pid, st.stx_mnt_id);
 	return fd;
+}
+
+int tw_image_exec(pid_t pid, uint64_t *exec)
+{
+	char path[48], *text;
+	Elf64_auxv_t entry;
+	uint64_t random[2];
+	size_t at, len;
+
+	*exec = 0;
+	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
+	text = tw_read_file(path, &len);
+	if (!text)
+		return -errno;
+	for (at = 0, entry.a_type = AT_NULL; at + sizeof(entry) <= len && entry.a_type != AT_RANDOM; at += sizeof(entry))
+		memcpy(&entry, text + at, sizeof(entry));
+	free(text);
+	/* one of 32 bits has another vector, in which there is no such entry */
+	if (entry.a_type != AT_RANDOM)
+		return len ? 0 : -ESRCH;
+	if (!tw_mem_read(pid, entry.a_un.a_val, random, sizeof(random)))
+		return -errno;
+	*exec = random[0] ^ random[1];
+	return 0;
 }
 
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size)

@@ -29,6 +29,19 @@ int tw_image_program(pid_t pid, bool *foreign);
 int tw_image_is(int fd, uint64_t dev, uint64_t ino);
 int tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino);
 
+/**
+ * tw_image_exec - tell one execve(2) of a process from each other, also of the same program
+ * @pid: the process
+ * @exec: result; 0 if it has none, as one of 32 bits
+ *
+ * Made of the 16 random bytes that the kernel gives each program (AT_RANDOM). Addresses would not do: without
+ * address randomization (setarch -R) they are the same each time. Both halves in one word give away neither of the
+ * secrets that the C library takes from them. Reads memory of the process, which may keep whoever does waiting.
+ *
+ * Return: 0, or -errno if it cannot be known
+ */
+int tw_image_exec(pid_t pid, uint64_t *exec);
+
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
 
 /* 0 if it cannot be read */

@@ -307,6 +307,16 @@ static bool open_program(struct place *p, int fd)
 	return no(p->look, "its program cannot be read: %s", errno ? strerror(errno) : "no x86-64 ELF");
 }
 
+/* Before its places are looked for: what it executes from here on has other places, and another word */
+static bool note_exec(struct place *p)
+{
+	uint64_t exec;
+	int err = tw_image_exec(p->vm->pid, &exec);
+
+	p->look->state.exec = exec;
+	return !err || no(p->look, "its memory cannot be read: %s", strerror(-err));
+}
+
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
@@ -327,7 +337,7 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 	else if (look->foreign && !foreign)
 		no(look, "its program is not root's alone; --vmm on takes it nevertheless");
 	else
-		look->possible = open_program(&p, program) && look_inside(&p);
+		look->possible = open_program(&p, program) && note_exec(&p) && look_inside(&p);
 	if (p.code.elf)
 		tw_code_close(&p.code);
 	if (program >= 0)

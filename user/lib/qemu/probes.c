@@ -133,11 +133,12 @@ static bool has_ended(const struct tw_vm *vm)
 	return pidfd < 0;
 }
 
-/* The program that was looked at, and no other that the process may run by now; -1 */
+/* The program that was looked at, and no other that the process may run by now, nor the same one anew; -1 */
 static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 {
 	const struct stat *was = &look->program;
 	struct stat is;
+	uint64_t exec;
 	char path[48];
 	int fd;
 
@@ -147,7 +148,8 @@ static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 	if (fd < 0)
 		return -1;
 	if (tw_image_is(fd, was->st_dev, was->st_ino) == 1 && !fstat(fd, &is) &&
-	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec)
+	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec &&
+	    !tw_image_exec(vm->pid, &exec) && exec == look->state.exec)
 		return fd;
 	close(fd);
 	return -1;
