@@ -459,13 +459,25 @@ if ($part{probe}) {
 	stop_guest('probed');
 }
 
+# A guest that waits without leaving KVM, as with idle=poll: to the host its vCPU never halts. By cpu-pm=on, as a guest with
+# idle=poll does nothing but PAUSE, and a second of that on the emulated host takes this machine minutes
 if ($part{poll}) {
 	my $g = 'awake';
-	guest($g, '--smp', 1, '--append', 'idle=poll');
+	my $pid = guest($g, '--smp', 1, '--qemu', '-overcommit', '--qemu', 'cpu-pm=on');
 	my $p = attach($g, '--policy', 'skip-idle');
 	ok($p && wait_until(40, sub { (slurp($p->{file}) // '') =~ /vCPU 0 .*exits\/s/ }), 'skip-idle on a guest that never halts: says what keeps it awake, and how often it exits')
 		or diag($p ? slurp($p->{file}) : '');
+	like($p ? slurp($p->{file}) : '', qr/nothing was skipped for \d+ s: vCPU 0 does not halt \(.*cpu-pm=on\)/, '... by which option of QEMU\'s that may be');
 	like((twctl('status', '--vm', $g))[1], qr/^ +rate +\S+ guest seconds a host second .*, bounded by the guest/m, '... and status what bounds its rate');
+	is(state($pid)->{leaps}, 0, '... and it does not leap');
+	detach($p);
+	$p = attach($g, '--factor', 50);
+	my ($h, $up) = (host_s(), uptime($g));
+	sleep 4;
+	my $up1 = uptime($g);
+	my $took = host_s() - $h;
+	# reading it takes some of the host's time, at either end
+	ok($up1 - $up > 50 * 4 && $up1 - $up <= 50 * $took + 1, sprintf '... and a factor of 50 holds: up for %.1f s more in %.2f s of the host', $up1 - $up, $took);
 	detach($p);
 	stop_guest($g);
 }
