@@ -54,6 +54,14 @@ int __wrap_tw_btf_fit(struct bpf_object *obj)
 	return 0;
 }
 
+int __wrap_tw_btf_aim(struct bpf_object *obj, const char **program);
+int __wrap_tw_btf_aim(struct bpf_object *obj, const char **program)
+{
+	(void)obj;
+	*program = NULL;
+	return 0;
+}
+
 int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
 {
 	(void)s;

@@ -223,19 +223,25 @@ const char *tw_btf_path(void)
 	return path;
 }
 
-/* For libbpf kvm: is any module that begins so, kvm_amd as well; vmlinux is none of them */
-static int aim_at_vmlinux(struct bpf_object *obj)
+int tw_btf_aim(struct bpf_object *obj, const char **program)
 {
 	struct bpf_program *p;
-	int err = 0;
 
+	*program = NULL;
+	/* For libbpf kvm: is any module that begins so, kvm_amd as well; vmlinux is none of them */
 	bpf_object__for_each_program(p, obj) {
-		const char *func = strstr(bpf_program__section_name(p), "/kvm:");
+		const char *func = kvm_has_types() ? NULL : strstr(bpf_program__section_name(p), "/kvm:");
+		int err;
 
-		if (func && bpf_program__autoload(p) && !err)
-			err = bpf_program__set_attach_target(p, 0, func + strlen("/kvm:"));
+		if (!func || !bpf_program__autoload(p))
+			continue;
+		err = bpf_program__set_attach_target(p, 0, func + strlen("/kvm:"));
+		if (err) {
+			*program = bpf_program__name(p);
+			return err;
+		}
 	}
-	return err;
+	return 0;
 }
 
 int tw_btf_fit(struct bpf_object *obj)
@@ -245,7 +251,7 @@ int tw_btf_fit(struct bpf_object *obj)
 	size_t i;
 
 	if (!kvm_has_types())
-		return aim_at_vmlinux(obj);
+		return 0;
 	fd = types_fd();
 	if (fd < 0)
 		return fd;

@@ -16,15 +16,27 @@ struct bpf_object;
 const char *tw_btf_path(void);
 
 /**
- * tw_btf_fit - makes an object that was opened with tw_btf_path() ready to be loaded on the running kernel
+ * tw_btf_fit - makes the types of an object that was opened with tw_btf_path() those of the running kernel
  *
  * Writes the types that @obj knows by name, as the loaded kvm has them and else as vmlinux does, and
  * what these consist of.  Few, as libbpf goes through all of them for each type of the object.
- * Where KVM is built in, programs whose section is NAME/kvm:FUNCTION are aimed at vmlinux's FUNCTION.
+ * They serve each time that the same object is opened.
  * Fields are right among these and nothing else: bpf_core_type_id_kernel() and bpf_core_type_matches() are of no use.
  *
  * Return: 0 or -errno
  */
 int tw_btf_fit(struct bpf_object *obj);
+
+/**
+ * tw_btf_aim - has the programs of an object find KVM's functions where KVM is built in
+ * @obj: opened, not loaded
+ * @program: result: the program whose function this kernel lacks; else NULL. Lives as long as @obj
+ *
+ * Those whose section is NAME/kvm:FUNCTION, and that are to be loaded, are aimed at vmlinux's FUNCTION. Nothing is done where
+ * KVM is a module.
+ *
+ * Return: 0 or -errno
+ */
+int tw_btf_aim(struct bpf_object *obj, const char **program);
 
 #endif /* TW_BTF_H */

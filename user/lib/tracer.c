@@ -155,6 +155,7 @@ static bool blame(struct tw_tracer *t)
 static int load(struct tw_tracer *t, struct tw_err *e)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_path());
+	const char *lacks;
 	int err = -1, tries;
 
 	t->tk_fast = kernel_variable("tk_fast_mono");
@@ -169,9 +170,14 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 		tw_places_choose(t->skel, t->opts.armed, &t->missing);
 		configure(t);
 		give_logs(t);
-		err = tw_btf_fit(t->skel->obj);
+		err = tries ? 0 : tw_btf_fit(t->skel->obj);
 		if (err)
 			break;
+		err = tw_btf_aim(t->skel->obj, &lacks);
+		if (err) {
+			tw_places_leave_out(&t->missing, lacks);
+			continue;
+		}
 		err = tw_trace_bpf__load(t->skel);
 		if (err && (err == -EPERM || err == -ENOMEM || !blame(t)))
 			break;

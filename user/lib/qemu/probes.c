@@ -78,8 +78,9 @@ static void set_stood(struct vmm_state *s)
 	s->stood_from_ns = offset - (enabled ? 0 : ts.tv_sec * 1000000000LL + ts.tv_nsec);
 }
 
+/* @lacks: the program whose function of KVM's this kernel has not */
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
-		unsigned int nr, int view_fd)
+		unsigned int nr, int view_fd, const char **lacks)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_path());
 	struct bpf_map *view;
@@ -101,6 +102,8 @@ static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_lo
 	err = view_fd < 0 ? 0 : bpf_map__reuse_fd(view, view_fd);
 	if (!err)
 		err = tw_btf_fit(v->skel->obj);
+	if (!err)
+		err = tw_btf_aim(v->skel->obj, lacks);
 	if (!err)
 		err = tw_vmm_bpf__load(v->skel);
 	if (!err)
@@ -182,16 +185,20 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 		  unsigned int nr, int view_fd, struct tw_err *e)
 {
 	static const char other[] = "does not run the program any more that was looked at";
+	const char *lacks = NULL;
 	int program, err;
 
 	memset(v, 0, sizeof(*v));
 	program = open_program(vm, look);
 	if (program < 0)
 		return fail_other(vm, other, e);
-	err = load(v, vm, look, nr, view_fd);
+	err = load(v, vm, look, nr, view_fd, &lacks);
 	if (err) {
 		close(program);
-		return explain(e, "the probes do not load", err);
+		explain(e, "the probes do not load", err);
+		if (lacks)
+			tw_fact(e, "the KVM that is built into this kernel has no function for probe %s: %s", lacks, strerror(-err));
+		return e->status;
 	}
 	err = attach_all(v, vm, look, program);
 	close(program);

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * BPF programs on a kernel into which KVM is built: which of them has no place, who is told, and how often the types are
+ * written. The kernel is this test's: the types that it knows, and what it finds and loads.
+ */
+#include "tap.h"
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "btf.h"
+#include "host.h"
+#include "proc.h"
+#include "qemu/image.h"
+#include "qemu/probes.h"
+#include "readiness.h"
+#include "trace_unit.h"
+#include "timewarp.h"
+#include "tracer.h"
+#include "trace.skel.h"
+#include "vmm.skel.h"
+
+/* KVM's types, and with them the kernel's: there is no other */
+static struct btf *kernel;
+/* A function that is not found; a program that does not load */
+static const char *absent, *refused;
+static int fits, loads;
+
+const struct btf *__wrap_tw_host_kvm_btf(void);
+int __wrap_bpf_program__set_attach_target(struct bpf_program *p, int fd, const char *func);
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
+struct bpf_link *__wrap_bpf_program__attach(const struct bpf_program *p);
+int __wrap_tw_host_require(unsigned int needs, struct tw_err *e);
+int __real_tw_btf_fit(struct bpf_object *obj);
+int __wrap_tw_btf_fit(struct bpf_object *obj);
+
+const struct btf *__wrap_tw_host_kvm_btf(void)
+{
+	return kernel;
+}
+
+int __wrap_bpf_program__set_attach_target(struct bpf_program *p, int fd, const char *func)
+{
+	(void)p, (void)fd;
+	return absent && !strcmp(func, absent) ? -ESRCH : 0;
+}
+
+int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
+{
+	struct bpf_program *p;
+	size_t size;
+
+	loads++;
+	bpf_object__for_each_program(p, *s->obj)
+		if (refused && bpf_program__autoload(p) && !strcmp(bpf_program__name(p), refused)) {
+			strcpy((char *)bpf_program__log_buf(p, &size), "no");
+			return -EINVAL;
+		}
+	return 0;
+}
+
+/* A link of nothing, libbpf's own to free */
+struct bpf_link *__wrap_bpf_program__attach(const struct bpf_program *p)
+{
+	(void)p;
+	return calloc(1, 256);
+}
+
+int __wrap_tw_host_require(unsigned int needs, struct tw_err *e)
+{
+	(void)needs, (void)e;
+	return 0;
+}
+
+int __wrap_tw_btf_fit(struct bpf_object *obj)
+{
+	fits++;
+	return __real_tw_btf_fit(obj);
+}
+
+static void has_function(const char *name)
+{
+	assert_true(btf__add_func(kernel, name, BTF_FUNC_GLOBAL, btf__add_func_proto(kernel, 0)) > 0);
+}
+
+static void begin(void)
+{
+	btf__free(kernel);
+	kernel = btf__new_empty();
+	assert_non_null(kernel);
+	absent = refused = NULL;
+	fits = loads = 0;
+}
+
+static void test_aim(void **unused)
+{
+	struct tw_vmm_bpf *skel = tw_vmm_bpf__open();
+	const char *lacks = "nothing yet";
+
+	(void)unused;
+	begin();
+	assert_non_null(skel);
+	assert_int_equal(tw_btf_aim(skel->obj, &lacks), 0);
+	assert_null(lacks);
+	absent = "kvm_arch_vcpu_ioctl_run";
+	assert_int_equal(tw_btf_aim(skel->obj, &lacks), -ESRCH);
+	assert_string_equal(lacks, "vmm_enter");
+	bpf_program__set_autoload(skel->progs.vmm_enter, false);
+	assert_int_equal(tw_btf_aim(skel->obj, &lacks), 0);
+	tw_vmm_bpf__destroy(skel);
+}
+
+/* An attachment says which probe has no place */
+static void test_probes(void **unused)
+{
+	struct tw_vm vm = { .pid = getpid(), .id = "4711-9" };
+	struct tw_vmm_look look = { .possible = true };
+	struct tw_err e = { 0 };
+	struct tw_vmm v;
+	struct tw_proc p;
+	uint64_t exec;
+
+	(void)unused;
+	begin();
+	absent = "ioeventfd_write";
+	assert_true(tw_proc_read(vm.pid, &p));
+	vm.start = p.start;
+	assert_int_equal(tw_image_exec(vm.pid, &exec), 0);
+	look.state.pid = vm.pid;
+	look.state.exec = exec;
+	assert_int_equal(stat("/proc/self/exe", &look.program), 0);
+	assert_int_equal(tw_vmm_attach(&v, &vm, &look, 0, -1, &e), TW_UNSUPPORTED);
+	assert_string_equal(e.fact, "the KVM that is built into this kernel has no function for probe vmm_kick: No such process");
+	assert_int_equal(loads, 0);
+	tw_err_free(&e);
+	tw_vmm_close(&v);
+}
+
+static void trace(struct tw_tracer *t)
+{
+	const struct tw_tracer_opts opts = { .doing = "trace", .none_yet = true, .vcpu = -1 };
+	struct tw_err e = { 0 };
+
+	assert_int_equal(tw_tracer_start(t, &opts, &e), TW_OK);
+	tw_err_free(&e);
+}
+
+/* A tracer does without it, and names it */
+static void test_tracer(void **unused)
+{
+	struct tw_tracer t;
+
+	(void)unused;
+	begin();
+	has_function("kvm_destroy_vm");
+	has_function("pit_timer_fn");
+	absent = "pit_timer_fn";
+	trace(&t);
+	assert_true(bpf_program__autoload(t.skel->progs.vm_ending));
+	assert_false(bpf_program__autoload(t.skel->progs.pit_fired));
+	assert_string_equal(t.missing.v[t.missing.n - 1], "pit_fired");
+	assert_int_equal(loads, 1);
+	tw_tracer_stop(&t);
+}
+
+/* Whatever the kernel refuses, the types are the same in each round */
+static void test_once(void **unused)
+{
+	struct tw_tracer t;
+
+	(void)unused;
+	begin();
+	has_function("kvm_destroy_vm");
+	has_function("pit_timer_fn");
+	refused = "pit_fired";
+	trace(&t);
+	assert_int_equal(loads, 2);
+	assert_int_equal(fits, 1);
+	tw_tracer_stop(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_aim),
+		cmocka_unit_test(test_probes),
+		cmocka_unit_test(test_tracer),
+		cmocka_unit_test(test_once),
+	};
+	int failed = RUN_TAP(tests);
+
+	btf__free(kernel);
+	return failed;
+}
