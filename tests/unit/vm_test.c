@@ -5,6 +5,8 @@
  */
 #include "tap.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <sched.h>
@@ -32,7 +34,11 @@
 
 static pid_t first, second;	/* hold all VMs; the second has a vCPU, too */
 static int vm_fd[NR_VMS];
+static pid_t no_fds;	/* whose descriptors the kernel has no memory for */
 static unsigned int compared;
+
+DIR *__real_opendir(const char *path);
+DIR *__wrap_opendir(const char *path);
 
 ssize_t __real_readlinkat(int dir, const char *path, char *buf, size_t size);
 ssize_t __wrap_readlinkat(int dir, const char *path, char *buf, size_t size);
@@ -83,6 +89,17 @@ long __wrap_syscall(long nr, ...)
 	two = address(a[1], a[4]);
 	/* kcmp(2): 1, the first one's is less; 2, it is greater */
 	return one == two ? 0 : one < two ? 1 : 2;
+}
+
+DIR *__wrap_opendir(const char *path)
+{
+	char fds[32];
+
+	snprintf(fds, sizeof(fds), "/proc/%d/fd", no_fds);
+	if (strcmp(path, fds))
+		return __real_opendir(path);
+	errno = ENOMEM;
+	return NULL;
 }
 
 static int make(const char *as)
@@ -171,10 +188,44 @@ static void each_vm_once(void **unused)
 /* Whatever KVM calls them, and however often it holds one of them */
 static void a_process_has_each_of_its_vms_once(void **unused)
 {
+	size_t n;
+
 	(void)unused;
-	assert_int_equal(tw_vms_of(first), NR_VMS);
-	assert_int_equal(tw_vms_of(getpid()), NR_VMS);
-	assert_int_equal(tw_vms_of(getppid()), 0);
+	assert_int_equal(tw_vms_of(first, &n), 0);
+	assert_int_equal(n, NR_VMS);
+	assert_int_equal(tw_vms_of(getpid(), &n), 0);
+	assert_int_equal(n, NR_VMS);
+	assert_int_equal(tw_vms_of(getppid(), &n), 0);
+	assert_int_equal(n, 0);
+}
+
+/* That none is seen is not that there is none */
+static void what_cannot_be_read_is_an_error(void **unused)
+{
+	char pid[16], quoted[96];
+	struct tw_vms vms = { 0 };
+	struct rlimit was, none;
+	struct tw_err e = { 0 };
+	struct tw_vm *vm;
+	size_t n;
+
+	(void)unused;
+	assert_int_equal(tw_vms_of(1 << 30, &n), -ENOENT);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(tw_vms_of(first, &n), -EMFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+
+	/* the process is there, and its descriptors are not to be had: of its fd/, the test has it so */
+	no_fds = first;
+	assert_int_equal(tw_vms_of(first, &n), -ENOMEM);
+	snprintf(pid, sizeof(pid), "%d", first);
+	assert_int_equal(tw_vm_find(&vms, pid, "attach to", &vm, &e), TW_NO_VM);
+	snprintf(quoted, sizeof(quoted), "the descriptors of process %d (vm_test) cannot be read: Cannot allocate memory", first);
+	assert_string_equal(e.fact, quoted);
+	no_fds = 0;
+	tw_err_free(&e);
 }
 
 /* With each other VM, a tenant who holds many would have root's scan take the square of them */
@@ -222,6 +273,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_vm_once),
 		cmocka_unit_test(a_process_has_each_of_its_vms_once),
+		cmocka_unit_test(what_cannot_be_read_is_an_error),
 		cmocka_unit_test(compared_in_halves),
 		cmocka_unit_test(a_vm_without_debugfs_is_there),
 	};

@@ -29,7 +29,7 @@ struct holdings {
 	size_t nr_vms;
 	unsigned char vcpus[NR_VCPU_BITS / 8];	/* a set: a vCPU may be open twice */
 	bool dev_kvm;
-	bool hidden;
+	int err;			/* why it could not be looked at, or not at all of it; 0 */
 };
 
 static bool read_link_at(int dir, const char *name, char *buf, size_t size)
@@ -67,18 +67,23 @@ static void look_at(pid_t pid, struct holdings *h)
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
 	if (!dir) {
-		h->hidden = errno == EACCES || errno == EPERM;
+		h->err = errno;
 		return;
 	}
-	errno = 0;
-	while ((entry = readdir(dir))) {
+	while (errno = 0, entry = readdir(dir)) {
 		char link[64];
 
 		if (isdigit((unsigned char)*entry->d_name) &&
 		    read_link_at(dirfd(dir), entry->d_name, link, sizeof(link)))
 			note_link(h, entry->d_name, link);
 	}
+	h->err = errno;
 	closedir(dir);
+}
+
+static bool is_hidden(const struct holdings *h)
+{
+	return h->err == EACCES || h->err == EPERM;
 }
 
 static int count_vcpus(const struct holdings *h)
@@ -145,7 +150,8 @@ static void add_vm(struct tw_vms *vms, struct tw_vm *vm)
 	vms->v[vms->n++] = *vm;
 }
 
-static void add_process(struct tw_vms *vms, pid_t pid)
+/* 0, or -errno if it may have VMs that are not added */
+static int add_process(struct tw_vms *vms, pid_t pid)
 {
 	struct holdings h;
 	struct tw_proc p;
@@ -153,9 +159,11 @@ static void add_process(struct tw_vms *vms, pid_t pid)
 	char *argv = NULL;
 
 	look_at(pid, &h);
-	vms->hidden += h.hidden;
+	vms->hidden += is_hidden(&h);
 	if (h.nr_vms && tw_proc_read(pid, &p))
 		argv = tw_read_cmdline(pid, &len);
+	if (h.nr_vms && !argv && !h.err)
+		h.err = errno ? errno : ESRCH;
 	for (i = 0; i < h.nr_vms && argv; i++) {
 		struct tw_vm vm = { .pid = pid, .fd = h.vm_fds[i], .start = p.start, .uid = p.uid };
 
@@ -167,17 +175,17 @@ static void add_process(struct tw_vms *vms, pid_t pid)
 	}
 	free(argv);
 	free(h.vm_fds);
+	return -h.err;
 }
 
-size_t tw_vms_of(pid_t pid)
+int tw_vms_of(pid_t pid, size_t *n)
 {
 	struct tw_vms vms = { 0 };
-	size_t n;
+	int err = add_process(&vms, pid);
 
-	add_process(&vms, pid);
-	n = vms.n;
+	*n = vms.n;
 	tw_vms_free(&vms);
-	return n;
+	return err;
 }
 
 /* With two VMs in one process, its links do not tell whose vCPUs are whose; debugfs does */
@@ -303,10 +311,12 @@ static int explain_process(pid_t pid, const struct tw_proc *p, struct tw_err *e)
 		return tw_fact(e, "process %d (%s) is a kernel thread", pid, p->comm);
 	look_at(pid, &h);
 	free(h.vm_fds);
-	if (h.hidden) {
+	if (is_hidden(&h)) {
 		tw_fact(e, "the descriptors of process %d (%s) may not be read", pid, p->comm);
 		return tw_cure(e, "run twctl as root");
 	}
+	if (h.err)
+		return tw_fact(e, "the descriptors of process %d (%s) cannot be read: %s", pid, p->comm, strerror(h.err));
 	if (h.dev_kvm) {
 		tw_fact(e, "process %d (%s) has /dev/kvm open but no VM", pid, p->comm);
 		return tw_cure(e, "wait until it has made one: twctl list");

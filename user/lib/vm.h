@@ -37,8 +37,8 @@ struct tw_vms {
  */
 void tw_vms_scan(struct tw_vms *vms);
 
-/* How many VMs a process holds open, each counted once */
-size_t tw_vms_of(pid_t pid);
+/* How many VMs a process holds open, each counted once: 0, or -errno if that cannot be known */
+int tw_vms_of(pid_t pid, size_t *n);
 
 void tw_vms_free(struct tw_vms *vms);
 

@@ -320,8 +320,8 @@ static bool note_exec(struct place *p)
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 {
 	struct place p = { .vm = vm, .look = look };
-	size_t vms = vm->dir ? tw_vms_of(vm->pid) : 0;
-	int program = -1;
+	int program = -1, err;
+	size_t vms;
 
 	memset(look, 0, sizeof(*look));
 	look->state.pid = vm->pid;
@@ -330,6 +330,8 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 		no(look, "KVM's state files are not to be seen");
 	else if (tw_host_lockdown() >= TW_LOCKDOWN_INTEGRITY)
 		no(look, "the kernel is locked down");
+	else if ((err = tw_vms_of(vm->pid, &vms)))
+		no(look, "its descriptors cannot be read: %s", strerror(-err));
 	else if (vms > 1)
 		no(look, "its process has %zu VMs, and clocks follow one timeline only", vms);
 	else if ((program = tw_image_program(vm->pid, &look->foreign)) < 0)
