@@ -67,6 +67,9 @@ host stock $module $dkms "$ours" "$lock=none integrity [confidentiality]"
 ok "it has, and the stock KVM was loaded: timewarp-reload" row hook missing "a patched kvm is installed, but the stock one was loaded" "timewarp-reload"
 ok "locked down further: the same" row lockdown limited "locked down for confidentiality: unsigned modules do not load"
 ok "and that nothing is traced" row bpf-read missing "locked down for confidentiality: BPF programs may not read the kernel's memory, and so nothing can be traced" "boot with lockdown=integrity"
+host stock $module
+ok "securityfs is not mounted: what is not known is not said to be well" row lockdown unknown "securityfs is not mounted on /sys/kernel/security" "mount -t securityfs"
+ok "nor whether BPF may read" row bpf-read unknown "not if the kernel is locked down for confidentiality"
 host stock $module "/lib/modules/$release/updates/timewarp/kvm.ko"
 ok "of make install-kvm, and the stock KVM was loaded: the same" row hook missing "a patched kvm is installed" "timewarp-reload"
 host stock /sys/module/kvm/uevent $dkms

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The host's date at its monotonic clock's zero, read by one who is preempted between two clocks. Types of a module's own
- * among its BTF.
+ * among its BTF. How far a kernel is locked down, where that can be seen.
  */
 #include "tap.h"
 
 #include <bpf/btf.h>
+#include <errno.h>
+#include <linux/magic.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 #include "host.h"
@@ -112,12 +117,53 @@ static void test_own_type(void **unused)
 	btf__free(base);
 }
 
+/* The file that says it, if there is one; what is mounted where it would be */
+static const char *lockdown_file;
+static long security_magic;
+
+bool __wrap_tw_read_line(const char *path, char *buf, size_t size);
+int __wrap_statfs(const char *path, struct statfs *fs);
+
+bool __wrap_tw_read_line(const char *path, char *buf, size_t size)
+{
+	assert_string_equal(path, "/sys/kernel/security/lockdown");
+	errno = ENOENT;
+	snprintf(buf, size, "%s", lockdown_file ? lockdown_file : "");
+	return lockdown_file;
+}
+
+int __wrap_statfs(const char *path, struct statfs *fs)
+{
+	assert_string_equal(path, "/sys/kernel/security");
+	memset(fs, 0, sizeof(*fs));
+	fs->f_type = security_magic;
+	return 0;
+}
+
+/* A file that is not there says that the kernel knows no lockdown only where securityfs is mounted */
+static void test_lockdown(void **unused)
+{
+	(void)unused;
+	security_magic = SYSFS_MAGIC;
+	lockdown_file = NULL;
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_UNKNOWN);
+	security_magic = SECURITYFS_MAGIC;
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_NONE);
+	lockdown_file = "[none] integrity confidentiality";
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_NONE);
+	lockdown_file = "none [integrity] confidentiality";
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_INTEGRITY);
+	lockdown_file = "none integrity [confidentiality]";
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_CONFIDENTIALITY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_undisturbed),
 		cmocka_unit_test(test_preempted),
 		cmocka_unit_test(test_own_type),
+		cmocka_unit_test(test_lockdown),
 	};
 
 	return RUN_TAP(tests);

@@ -2,8 +2,11 @@
 #include "host.h"
 
 #include <bpf/btf.h>
+#include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,10 +80,14 @@ bool tw_host_has_hook(void)
 
 enum tw_lockdown tw_host_lockdown(void)
 {
+	struct statfs fs;
 	char line[64];
 
-	if (!tw_read_line("/sys/kernel/security/lockdown", line, sizeof(line)))
-		return TW_LOCKDOWN_UNKNOWN;
+	if (!tw_read_line(TW_SECURITYFS "/lockdown", line, sizeof(line))) {
+		bool none = errno == ENOENT && !statfs(TW_SECURITYFS, &fs) && fs.f_type == SECURITYFS_MAGIC;
+
+		return none ? TW_LOCKDOWN_NONE : TW_LOCKDOWN_UNKNOWN;
+	}
 	if (strstr(line, "[confidentiality]"))
 		return TW_LOCKDOWN_CONFIDENTIALITY;
 	return strstr(line, "[integrity]") ? TW_LOCKDOWN_INTEGRITY : TW_LOCKDOWN_NONE;

@@ -10,6 +10,7 @@ struct btf;
 
 #define TW_KVM_DEBUGFS "/sys/kernel/debug/kvm"
 #define TW_BPFFS "/sys/fs/bpf"
+#define TW_SECURITYFS "/sys/kernel/security"
 #define TW_SWITCH "/sys/module/kvm/parameters/timewarp"
 
 /**
@@ -45,8 +46,8 @@ int tw_host_abi(void);
 int64_t tw_host_epoch_ns(void);
 
 enum tw_lockdown {
-	TW_LOCKDOWN_UNKNOWN,	/* this kernel has none, or securityfs is not mounted */
-	TW_LOCKDOWN_NONE,
+	TW_LOCKDOWN_UNKNOWN,	/* securityfs is not mounted */
+	TW_LOCKDOWN_NONE,	/* also of a kernel that knows no lockdown */
 	TW_LOCKDOWN_INTEGRITY,		/* no BPF program writes to a process */
 	TW_LOCKDOWN_CONFIDENTIALITY,	/* nor reads the kernel's memory */
 };

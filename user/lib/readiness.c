@@ -110,7 +110,8 @@ static void check_lockdown(struct tw_check *c)
 	enum tw_lockdown lockdown = tw_host_lockdown();
 
 	if (lockdown == TW_LOCKDOWN_UNKNOWN) {
-		fact(c, TW_PRESENT, "no lockdown in this kernel, or securityfs is not mounted");
+		fact(c, TW_UNKNOWN, "securityfs is not mounted on " TW_SECURITYFS);
+		cure(c, "mount -t securityfs securityfs " TW_SECURITYFS);
 	} else if (lockdown == TW_LOCKDOWN_NONE) {
 		fact(c, TW_PRESENT, "not locked down");
 	} else {
@@ -122,12 +123,17 @@ static void check_lockdown(struct tw_check *c)
 
 static void check_bpf_read(struct tw_check *c)
 {
-	if (tw_host_lockdown() != TW_LOCKDOWN_CONFIDENTIALITY) {
+	switch (tw_host_lockdown()) {
+	case TW_LOCKDOWN_UNKNOWN:
+		fact(c, TW_UNKNOWN, "not if the kernel is locked down for confidentiality: see lockdown");
+		break;
+	case TW_LOCKDOWN_CONFIDENTIALITY:
+		fact(c, TW_MISSING, "locked down for confidentiality: BPF programs may not read the kernel's memory, and so nothing can be traced");
+		cure(c, "boot with lockdown=integrity, or without lockdown");
+		break;
+	default:
 		fact(c, TW_PRESENT, "BPF programs may read the kernel's memory");
-		return;
 	}
-	fact(c, TW_MISSING, "locked down for confidentiality: BPF programs may not read the kernel's memory, and so nothing can be traced");
-	cure(c, "boot with lockdown=integrity, or without lockdown");
 }
 
 static void check_btf(struct tw_check *c)
