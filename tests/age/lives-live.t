@@ -15,7 +15,7 @@ use Time::Local qw(timegm);
 use TwDebian;
 use TwHost;
 
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'rate max save reboot';
+my %part = parts('rate max save reboot');
 my $dir = '/tmp/tw-lives';
 my $folder = debian_disk($dir);
 my $before = left_behind();

@@ -13,7 +13,7 @@ use Time::Local qw(timegm);
 use Time::HiRes qw(time sleep);
 use TwHost;
 
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'stop snapshot move';
+my %part = parts('stop snapshot move');
 my $before = left_behind();
 my $file = "/tmp/timewarp-saved.$$";
 

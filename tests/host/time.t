@@ -17,7 +17,7 @@ use TwHost;
 my $seed = $ENV{TW_SEED} // 1;
 srand $seed;
 diag("TW_SEED=$seed");
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'told jump back freeze exact ticks skip group';
+my %part = parts('told jump back freeze exact ticks skip group');
 # The check of one clocksource by another would make up for each half second that was left out, one a tick
 my $g = 'time';
 my $pid = guest($g, '--smp', 2, '--append', 'tsc=reliable');

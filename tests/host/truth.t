@@ -15,7 +15,7 @@ use Time::Local qw(timegm);
 use Time::HiRes qw(time sleep);
 use TwHost;
 
-my %part = map { $_ => 1 } split ' ', $ENV{TW_PARTS} // 'dates base stop new years stuck unmounted programs slow back probe poll wake';
+my %part = parts('dates base stop new years stuck unmounted programs slow back probe poll wake');
 my $before = left_behind();
 
 sub iso { return strftime('%Y-%m-%dT%H:%M:%SZ', gmtime $_[0]) }

@@ -22,7 +22,7 @@ our @EXPORT = qw(
 	samples_of page_steps steps continuous
 	rtc_guest rtc_ticks
 	left_behind same_as_before wait_until run slurp qmp save_to_file
-	@guests
+	parts @guests
 );
 
 my $twctl = $ENV{TWCTL} // 'build/twctl';
@@ -37,6 +37,15 @@ my %kinds = (
 	t2 => [ '--smp', 2, '--clocksource', 'tsc' ],
 );
 our @guests = split ' ', $ENV{TW_GUESTS} // 'k1 k2 t1 t2';
+
+# parts(ALL): those of a test that are to run, as keys: all of them, or those in TW_PARTS. A name that is none is no part that passes
+sub parts {
+	my %all = map { $_ => 1 } split ' ', shift;
+	my @wanted = split ' ', $ENV{TW_PARTS} // join ' ', keys %all;
+	my @no = grep { !$all{$_} } @wanted;
+	die "TW_PARTS: no part of this test: @no; it has: @{[sort keys %all]}\n" if @no;
+	return map { $_ => 1 } @wanted;
+}
 
 sub slurp {
 	my ($file) = @_;
