@@ -297,21 +297,36 @@ void tw_tell_swapped(const struct attachment *a, const char *old)
 /* So often, where a jump takes longer; a program asks status */
 #define PROGRESS_NS 5000000000ULL
 
+/* As the policy itself has it: one that told so before may have another task by now, by set or by swap */
+static bool is_under_way(const struct tw_state *st)
+{
+	struct tw_err ignored = { 0 };
+	struct tw_live live;
+	bool under_way;
+
+	if (!st->attached || tw_live_open(&live, st, &ignored)) {
+		tw_err_free(&ignored);
+		return false;
+	}
+	under_way = !tw_live_is_done(&live);
+	tw_live_close(&live);
+	return under_way;
+}
+
 void tw_tell_progress(struct attachment *a)
 {
+	bool jumps = !strcmp(a->policy, "jump") && !a->args->json && a->t.vm->dir;
 	struct tw_err ignored = { 0 };
 	uint64_t now = tw_now_ns();
 	char date[TW_DATE_MAX];
 	struct tw_state st;
 
-	if (strcmp(a->policy, "jump") || a->done || a->args->json)
-		return;
-	if (!a->progress_ns)
-		a->progress_ns = now;
-	if (now - a->progress_ns < PROGRESS_NS)
+	if (!jumps || !a->progress_ns)
+		a->progress_ns = jumps ? now : 0;
+	if (!jumps || now - a->progress_ns < PROGRESS_NS)
 		return;
 	a->progress_ns = now;
-	if (a->t.vm->dir && !tw_state_read(a->t.vm->dir, &st, &ignored))
+	if (!tw_state_read(a->t.vm->dir, &st, &ignored) && is_under_way(&st))
 		tw_fprintf(stderr, "twctl: %s is at %s\n", a->name,
 			   tw_format_date(date, sizeof(date), tw_guest_date_ns(&st, a->ahead_ns)));
 	tw_err_free(&ignored);
