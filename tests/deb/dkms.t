@@ -55,9 +55,15 @@ touch "$root/boot/initrd.img-1-a" "$root/boot/initrd.img-2-b" "$root/lib/modules
 printf '#!/bin/sh\ncase $1 in *1-a) echo usr/lib/modules/1-a/updates/dkms/kvm.ko.xz ;; *) echo usr/lib/modules/2-b/kernel/x.ko ;; esac\n' >"$dir/bin/lsinitramfs"
 printf '#!/bin/sh\necho "$*" >>%s/updated\n[ ! -e %s/full ]\n' "$dir" "$dir" >"$dir/bin/update-initramfs"
 printf '#!/bin/sh\n' >"$dir/bin/dkms"
+# shellcheck disable=SC2016 # what the script writes itself
+printf '#!/bin/sh\n[ "$*" != "-W -f \${Version} timewarp-dkms" ] || printf 9\n' >"$dir/bin/dpkg-query"
 chmod +x "$dir"/bin/*
-# script NAME ARG...: what debhelper adds is left out
-script() { env PATH="$dir/bin:$PATH" DPKG_ROOT="$root" sh "debian/timewarp-dkms.$1" "${@:2}"; }
+# script NAME ARG...: in the place of what debhelper adds its arguments are noted
+script() {
+	sed 's#^\#DEBHELPER\##printf "%s;" "$@" >"$NOTE"#' "debian/timewarp-dkms.$1" >"$dir/script"
+	env PATH="$dir/bin:$PATH" DPKG_ROOT="$root" NOTE="$dir/note" sh "$dir/script" "${@:2}"
+}
+noted() { cat "$dir/note"; rm -f "$dir/note"; }
 updated() { cat "$dir/updated" 2>/dev/null; rm -f "$dir/updated"; }
 ok "before it is removed" script prerm remove
 ok "depmod is asked to take the kernel's own, where ours are" test "$(cd "$root/etc/depmod.d" && echo *)" = timewarp-1-a.conf
@@ -70,6 +76,12 @@ ok "it is" test ! -e "$root/etc/depmod.d"
 updated >/dev/null
 ok "an upgrade that fails" script postinst abort-upgrade 10
 ok "is followed by what an installation is: prerm has taken the modules away" test "$(updated)" = "-u -k 1-a"
+ok "debhelper's part, and DKMS with it, is told which version was configured" test "$(noted)" = "configure;9;"
+script postinst abort-deconfigure in-favour other 3 >/dev/null 2>&1
+ok "and not what has failed" test "$(noted)" = "configure;9;"
+script postinst configure 8 >/dev/null 2>&1
+ok "as an upgrade that gets through tells it" test "$(noted)" = "configure;8;"
+updated >/dev/null
 ok "a source that comes later" script postinst triggered /usr/src
 ok "an initramfs has what came of it" test "$(updated)" = "-u -k 1-a"
 mkdir "$root/etc/depmod.d" && touch "$root/etc/depmod.d/timewarp-1-a.conf" "$root/etc/depmod.d/own.conf"
