@@ -3,7 +3,9 @@
 #include "../../user/lib/age/source.c"
 
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -243,6 +245,74 @@ static void what_libvirt_says_is_why(void **state)
 	tw_talk_close(&t);
 }
 
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* From here on a signal comes each few milliseconds, which is not for whoever waits */
+static void disturb(bool on)
+{
+	const struct sigaction sa = { .sa_handler = on_alarm };
+	const struct itimerval each = { { 0, 3000 }, { 0, 3000 } }, never = { 0 };
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, on ? &each : &never, NULL);
+}
+
+/* A monitor that takes a while to say anything */
+static pid_t slow_monitor(int fd)
+{
+	char line[256];
+	pid_t pid = fork();
+	FILE *f;
+
+	if (pid)
+		return pid;
+	f = fdopen(fd, "r+");
+	setvbuf(f, NULL, _IONBF, 0);
+	usleep(100000);
+	fprintf(f, "{\"QMP\":{}}\n");
+	if (fgets(line, sizeof(line), f)) {
+		usleep(100000);
+		fprintf(f, "{\"return\":{},\"id\":1}\n");
+	}
+	_exit(0);
+}
+
+static void a_signal_is_not_the_end_of_patience(void **state)
+{
+	struct tw_talk t;
+	char name[128];
+	int ends[2];
+	pid_t pid;
+	bool open;
+
+	(void)state;
+	make_virsh("sleep 0.2; echo '{\"return\":{}}'");
+	disturb(true);
+	open = tw_talk_open_domain(&t, "x", true, 20000);
+	disturb(false);
+	assert_string_equal(t.why, "");
+	assert_true(open);
+	tw_talk_close(&t);
+	snprintf(name, sizeof(name), "%s/virsh", dir);
+	unlink(name);
+	snprintf(name, sizeof(name), "%s/asked", dir);
+	unlink(name);
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	pid = slow_monitor(ends[1]);
+	close(ends[1]);
+	disturb(true);
+	open = tw_talk_adopt(&t, ends[0], 20000);
+	disturb(false);
+	assert_string_equal(t.why, "");
+	assert_true(open);
+	tw_talk_close(&t);
+	end(pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +321,7 @@ int main(void)
 		cmocka_unit_test(one_that_is_given_up_is_tried_again),
 		cmocka_unit_test(a_domain_is_asked_through_libvirt),
 		cmocka_unit_test(what_libvirt_says_is_why),
+		cmocka_unit_test(a_signal_is_not_the_end_of_patience),
 	};
 	char *paths;
 	int failed;

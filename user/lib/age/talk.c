@@ -31,12 +31,21 @@ static bool fails(struct tw_talk *t, const char *why)
 	return false;
 }
 
+bool tw_talk_ready(int fd, short events, long deadline)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	long left;
+	int n = -1;
+
+	errno = EINTR;
+	while (n < 0 && errno == EINTR && (left = deadline - tw_talk_now_ms()) > 0)
+		n = poll(&p, 1, left);
+	return n > 0;
+}
+
 static bool wait_for(struct tw_talk *t, short events, long deadline)
 {
-	struct pollfd p = { .fd = t->fd, .events = events };
-	long left = deadline - tw_talk_now_ms();
-
-	if (left > 0 && poll(&p, 1, left) > 0)
+	if (tw_talk_ready(t->fd, events, deadline))
 		return true;
 	t->stale = true;
 	return fails(t, "no answer in time");

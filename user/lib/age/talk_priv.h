@@ -11,6 +11,9 @@
 /* Of CLOCK_MONOTONIC, which deadlines are of */
 long tw_talk_now_ms(void);
 
+/* Whether a descriptor is ready for @events before @deadline, whatever signals come meanwhile */
+bool tw_talk_ready(int fd, short events, long deadline);
+
 /* As tw_talk_ask(), of @question as its text, for t->domain */
 json_t *tw_virsh_ask(struct tw_talk *t, const char *question, int timeout_ms);
 

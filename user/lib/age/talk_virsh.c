@@ -47,16 +47,15 @@ static int spawn(const struct tw_talk *t, const char *question, int timeout_ms, 
 /* All that it writes until it ends; false if that takes too long, or does not end */
 static bool read_all(int fd, char **buf, size_t *len, long deadline)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char part[4096];
+	ssize_t n;
 
 	for (;;) {
-		long left = deadline - tw_talk_now_ms();
-		ssize_t n;
-
-		if (left <= 0 || poll(&p, 1, left) <= 0 || *len > TW_TALK_ANSWER_MAX)
+		if (!tw_talk_ready(fd, POLLIN, deadline) || *len > TW_TALK_ANSWER_MAX)
 			return false;
 		n = read(fd, part, sizeof(part));
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return !n;
 		*buf = tw_grow(*buf, *len + n + 1, 1);
