@@ -78,13 +78,14 @@ host_words+=" i8042.noaux i8042.nokbd i8042.nopnp audit=0 apparmor=0 selinux=0 r
 # host_boot KERNEL INITRD WORDS QEMU-OPTION...: in the background. WORDS are for the kernel, and for host.init. File
 # descriptors above 7 are the caller's own.
 host_boot() {
-	local kernel=$1 initrd=$2 words=$3 _
+	# As in host_fs
+	local kernel=$1 initrd=$2 words=$3 run=${host_run//,/,,} _
 	shift 3
 	"${host_qemu[@]}" -name "$host_me,debug-threads=on" -d cpu_reset -D "$host_run/resets" \
 		-nodefaults -no-user-config -display none -no-reboot -machine q35,usb=off,vmport=off,hpet=off \
-		-kernel "$kernel" -initrd "$initrd" -append "$host_words $words" -serial "file:$host_run/console" \
+		-kernel "$kernel" -initrd "$initrd" -append "$host_words $words" -chardev "file,id=console,path=$run/console" -serial chardev:console \
 		${host_options[@]+"${host_options[@]}"} -device virtio-serial-pci \
-		-chardev "socket,id=c0,path=$host_run/agent.0,server=on,wait=off" -device virtserialport,chardev=c0,name=tw.0 \
+		-chardev "socket,id=c0,path=$run/agent.0,server=on,wait=off" -device virtserialport,chardev=c0,name=tw.0 \
 		"$@" </dev/null >"$host_run/qemu.log" 2>&1 8>&- 9>&- &
 	host_pid=$!
 	for _ in {1..500}; do

@@ -33,6 +33,9 @@ static void sockets_by_the_command_line(void **state)
 	assert_string_equal(c.monitor, "/run/a.sock");
 	assert_null(c.agent);
 	tw_channels_free(&c);
+	CHANNELS("qemu\0-qmp\0unix:/run/a,,b.sock,server=on", &c);
+	assert_string_equal(c.monitor, "/run/a,b.sock");
+	tw_channels_free(&c);
 	/* as libvirt has it, with a comma in a path */
 	CHANNELS("qemu\0-name\0guest=x,path=/no\0-chardev\0socket,id=m,path=/v/my,,vm/mon.sock,server=on\0"
 		 "-mon\0chardev=m,id=monitor,mode=control\0-chardev\0socket,id=ga,path=/v/ga.sock\0"

@@ -83,6 +83,7 @@ void tw_channels_find(const char *argv, size_t len, struct tw_channels *c)
 {
 	struct tw_qemu_option o;
 	const char *uuid = NULL;
+	char *list;
 	bool libvirt = false;
 
 	*c = (struct tw_channels){ 0 };
@@ -91,8 +92,10 @@ void tw_channels_find(const char *argv, size_t len, struct tw_channels *c)
 		if (!o.arg)
 			continue;
 		if (!c->monitor && !strcmp(o.option, "qmp") && !strncmp(o.arg, "unix:", 5)) {
-			c->monitor = tw_strdup(o.arg + 5);
-			c->monitor[strcspn(c->monitor, ",")] = 0;
+			/* its path is what a name is missing for */
+			list = tw_asprintf("path=%s", o.arg + 5);
+			c->monitor = value_of(list, "path");
+			free(list);
 		} else if (!c->monitor && !strcmp(o.option, "mon") && has(o.arg, "mode", "control")) {
 			c->monitor = path_by(argv, len, o.arg);
 		} else if (!c->agent && !strcmp(o.option, "device") && is_agents(o.arg)) {
