@@ -27,8 +27,7 @@ host_begin() {
 	done
 	[ -n "$host_run" ] || fail "no directory can be made in ${TMPDIR:-/tmp}" "set TMPDIR to one that you may write"
 	trap host_cleanup EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
+	host_signals_end
 }
 # shellcheck disable=SC2317 # the trap calls it
 host_cleanup() {
@@ -108,6 +107,8 @@ host_do() {
 	fi
 	"$host_exec" ${limit[@]+"${limit[@]}"} "$@" <&3 8>&- 9>&- &
 	host_child=$!
+	[ -z "$host_pending" ] || host_signal "$host_pending"
+	host_pending=''
 	# A trap that runs meanwhile, and does not end us, ends this wait too early.
 	while :; do
 		host_caught=''
@@ -118,7 +119,37 @@ host_do() {
 	host_child=''
 	return $rc
 }
-host_child='' host_caught=''
+host_child='' host_caught='' host_pending=''
+
+# host_signals_end: SIGINT, SIGTERM and SIGHUP end us. host_signals_pass: they are for the command of host_do, also if that
+# is only about to begin
+host_signals_end() {
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	host_pending=''
+}
+host_signals_pass() {
+	local s
+	# shellcheck disable=SC2064 # now
+	for s in INT TERM HUP; do trap "host_pass_on $s" $s; done
+}
+# shellcheck disable=SC2317 # traps call it
+host_pass_on() {
+	host_caught=1
+	if [ -n "$host_child" ]; then host_signal "$1"; else host_pending=$1; fi
+}
+# shellcheck disable=SC2317 # as above
+# What a shell starts in the background is that shell at first, then ignores SIGINT until it says otherwise: what comes
+# before it does would be lost. Nor is it waited for for ever
+host_signal() {
+	local bit=$((1 << ($(kill -l "$1") - 1))) key caught _
+	for _ in {1..500}; do
+		while read -r key caught; do [ "$key" != SigCgt: ] || break; done 2>/dev/null <"/proc/$host_child/status" || return
+		if ((16#$caught & bit)) && ! [ "/proc/$host_child/exe" -ef "/proc/$$/exe" ]; then break; fi
+		sleep 0.01
+	done
+	kill -s "$1" "$host_child" 2>/dev/null
+}
 
 # host_wait SECONDS: until it is up; the mark in its log is where what is judged begins
 host_mark="timewarp: command starts"
