@@ -163,6 +163,24 @@ need_kernel() {
 	die "kernel ${1:-$TIMEWARP_KERNEL} is not in $TW_CACHE" "run: tools/setup --kernel ${1:-$TIMEWARP_KERNEL}"
 }
 
+# tw_tmp DIR: makes a directory in DIR for what is not whole yet; sets TW_TMP. It is locked for as long as this process, or
+# one that it has started, is at it. What those have left that were killed is removed.
+tw_tmp() {
+	local t
+	mkdir -p "$1" || return 1
+	for t in "$1"/.tmp.*; do
+		[ ! -d "$t" ] || (flock -n 9 && rm -rf --one-file-system "$t") 2>/dev/null 9<"$t" || :
+	done
+	# Before it has its lock it may be taken for a left-over by another
+	while :; do
+		TW_TMP=$(mktemp -d "$1/.tmp.XXXXXX") || return 1
+		{ exec {TW_TMP_FD}<"$TW_TMP"; } 2>/dev/null || continue
+		flock "$TW_TMP_FD" && [ ! -d "$TW_TMP" ] || return 0
+		exec {TW_TMP_FD}<&-
+	done
+}
+TW_TMP='' TW_TMP_FD=''
+
 # tw_publish TMP DEST: a directory appears whole or not at all. When two processes
 # finish at once, the first wins: both made the same thing, the name is its content.
 tw_publish() {
@@ -177,8 +195,8 @@ tw_agent() {
 	key=$(cat "$src"/*.[ch] | sha256sum | cut -c1-16)
 	dir=$TW_CACHE/agent/$key
 	if [ ! -d "$dir" ]; then
-		mkdir -p "$TW_CACHE/agent"
-		tmp=$(mktemp -d "$TW_CACHE/agent/.tmp.XXXXXX")
+		tw_tmp "$TW_CACHE/agent" || die "cannot write to $TW_CACHE/agent"
+		tmp=$TW_TMP
 		# Static: the guest has no libc.
 		gcc -O2 -Wall -Wextra -static -o "$tmp/agent" "$src/agent.c" || die "cannot build tools/agent/agent.c"
 		gcc -O2 -Wall -Wextra -static -o "$tmp/twexec" "$src/twexec.c" || die "cannot build tools/agent/twexec.c"
@@ -193,8 +211,8 @@ tw_inject_once() {
 	local src=$TW_ROOT/tools/emulator/inject-once.c tmp dir
 	dir=$TW_CACHE/inject-once/$(sha256sum "$src" | cut -c1-16)
 	if [ ! -d "$dir" ]; then
-		mkdir -p "$TW_CACHE/inject-once"
-		tmp=$(mktemp -d "$TW_CACHE/inject-once/.tmp.XXXXXX")
+		tw_tmp "$TW_CACHE/inject-once" || die "cannot write to $TW_CACHE/inject-once"
+		tmp=$TW_TMP
 		gcc -O2 -Wall -Wextra -Wno-unused-parameter -shared -fPIC -o "$tmp/inject-once.so" "$src" || die "cannot build $src"
 		tw_publish "$tmp" "$dir"
 	fi
@@ -209,9 +227,9 @@ tw_initramfs() {
 	key=$( (echo "$TW_KVER"; cat "$TW_KDIR/package-version" 2>/dev/null; cat "$TW_ROOT/tools/lib.sh" "$0" "$@") | sha256sum | cut -c1-16)
 	out=$TW_CACHE/initramfs/$name-$key.cpio
 	if [ ! -f "$out" ]; then
-		mkdir -p "$TW_CACHE/initramfs"
-		tmp=$(mktemp -d "$TW_CACHE/initramfs/.tmp.XXXXXX")
-		tw_initramfs_begin "$tmp/d" && "fill_$name" "$tmp/d" && tw_initramfs_end "$tmp/d" >"$tmp/cpio" || return 1
+		tw_tmp "$TW_CACHE/initramfs" || return 1
+		tmp=$TW_TMP
+		tw_initramfs_begin "$tmp/d" && "fill_$name" "$tmp/d" && tw_initramfs_end "$tmp/d" >"$tmp/cpio" || { rm -rf "$tmp"; return 1; }
 		mv "$tmp/cpio" "$out"
 		rm -rf "$tmp"
 	fi
