@@ -369,6 +369,29 @@ if ($part{programs}) {
 	}
 	ok($seen{became}, 'it did become another, ' . ($seen{became} // 0) . ' times');
 	ok($seen{told}, 'it is told that its clocks stay on host time, and why, ' . ($seen{told} // 0) . ' times');
+
+	# Its own program anew, with QEMU's clocks on guest time: the same file, and nothing of it is where it was
+	$g = 'anew';
+	my %anew = (LD_PRELOAD => getcwd() . "/build/tests/host/becomes.so", BECOMES_FROM => "$dir/bin/qemu-system-x86_64",
+		BECOMES_TO => "$dir/bin/qemu-system-x86_64", BECOMES_AT => "$dir/at");
+	@ENV{keys %anew} = values %anew;
+	$pid = $start->($g);
+	delete @ENV{keys %anew};
+	my $q = attach($g, '--factor', 50, '--vmm', 'on');
+	sleep 1;
+	# Its program was closed often enough by now
+	TwHost::put("$dir/at.new", "1\n");
+	rename "$dir/at.new", "$dir/at";
+	ok(wait_until(10, sub { (slurp("/proc/$pid/cmdline") // '') =~ /\0-machine\0none\0/ }), 'it executes its own program anew while its clocks follow');
+	note('probes in it: ' . probed_bytes($pid) . ' bytes');
+	sleep 1;
+	my ($rc, $out) = detach($q);
+	is($rc, 0, '... it is detached in order: the clocks that would be put back are gone') or diag($out);
+	ok(wait_until(10, sub { probed_bytes($pid) == 0 }) && !glob('/run/timewarp/*.keeper'), '... there are no probes in it then, and no process that goes on trying');
+	ok(kill(0, $pid), '... and it lives');
+	kill 'KILL', $pid;
+	wait_until(10, sub { !kill 0, $pid });
+	run('tools/guest', 'stop', $g);
 	run('rm', '-rf', $dir);
 }
 
