@@ -21,16 +21,18 @@
 #include "trace_unit.h"
 #include "timewarp.h"
 #include "tracer.h"
+#include "types.h"
 #include "trace.skel.h"
 #include "vmm.skel.h"
 
-/* KVM's types, and with them the kernel's: there is no other */
+/* KVM's types, and with them the kernel's: there is no other; and as they are read */
 static struct btf *kernel;
+static struct tw_types *types;
 /* A function that is not found; a program that does not load */
 static const char *absent, *refused;
 static int fits, loads;
 
-const struct btf *__wrap_tw_host_kvm_btf(void);
+struct tw_types *__wrap_tw_types_of_kvm(void);
 int __wrap_bpf_program__set_attach_target(struct bpf_program *p, int fd, const char *func);
 int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
 struct bpf_link *__wrap_bpf_program__attach(const struct bpf_program *p);
@@ -38,9 +40,24 @@ int __wrap_tw_host_require(unsigned int needs, struct tw_err *e);
 int __real_tw_btf_fit(struct bpf_object *obj);
 int __wrap_tw_btf_fit(struct bpf_object *obj);
 
-const struct btf *__wrap_tw_host_kvm_btf(void)
+struct tw_types *__wrap_tw_types_of_kvm(void)
 {
-	return kernel;
+	char path[] = "/tmp/btf_test.XXXXXX";
+	const void *raw;
+	__u32 size;
+	int fd;
+
+	if (types)
+		return types;
+	raw = btf__raw_data(kernel, &size);
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, raw, size), size);
+	close(fd);
+	types = tw_types_open(path, NULL);
+	unlink(path);
+	assert_non_null(types);
+	return types;
 }
 
 int __wrap_bpf_program__set_attach_target(struct bpf_program *p, int fd, const char *func)
@@ -89,6 +106,8 @@ static void has_function(const char *name)
 
 static void begin(void)
 {
+	tw_types_close(types);
+	types = NULL;
 	btf__free(kernel);
 	kernel = btf__new_empty();
 	assert_non_null(kernel);
@@ -193,6 +212,7 @@ int main(void)
 	};
 	int failed = RUN_TAP(tests);
 
+	tw_types_close(types);
 	btf__free(kernel);
 	return failed;
 }

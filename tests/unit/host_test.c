@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host's date at its monotonic clock's zero, read by one who is preempted between two clocks. Types of a module's own
- * among its BTF. How far a kernel is locked down, where that can be seen.
+ * The host's date at its monotonic clock's zero, read by one who is preempted between two clocks. How far a kernel is
+ * locked down, where that can be seen.
  */
 #include "tap.h"
 
-#include <bpf/btf.h>
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdint.h>
@@ -89,34 +88,6 @@ static void test_preempted(void **unused)
 	}
 }
 
-/* The kernel has a type of that name, and the module another one */
-static void test_own_type(void **unused)
-{
-	struct btf *base = btf__new_empty(), *own;
-	int in_base, id;
-
-	(void)unused;
-	assert_non_null(base);
-	in_base = btf__add_struct(base, "both", 8);
-	assert_true(in_base > 0);
-	assert_true(btf__add_struct(base, "kernel", 8) > 0);
-	own = btf__new_empty_split(base);
-	assert_non_null(own);
-	assert_true(btf__add_typedef(own, "module", in_base) > 0);
-	id = btf__add_struct(own, "both", 16);
-	assert_true(id > 0);
-
-	assert_int_equal(tw_host_own_type(own, "both", BTF_KIND_STRUCT), id);
-	assert_true(tw_host_own_type(own, "module", BTF_KIND_TYPEDEF) > 0);
-	assert_int_equal(tw_host_own_type(own, "module", BTF_KIND_STRUCT), -1);
-	assert_int_equal(tw_host_own_type(own, "kernel", BTF_KIND_STRUCT), -1);
-	/* built in: all are its own */
-	assert_int_equal(tw_host_own_type(base, "both", BTF_KIND_STRUCT), in_base);
-	assert_int_equal(tw_host_own_type(NULL, "both", BTF_KIND_STRUCT), -1);
-	btf__free(own);
-	btf__free(base);
-}
-
 /* The file that says it, if there is one; what is mounted where it would be */
 static const char *lockdown_file;
 static long security_magic;
@@ -162,7 +133,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_undisturbed),
 		cmocka_unit_test(test_preempted),
-		cmocka_unit_test(test_own_type),
 		cmocka_unit_test(test_lockdown),
 	};
 

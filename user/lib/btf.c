@@ -11,21 +11,26 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "host.h"
 #include "text.h"
+#include "types.h"
 
 /* What is copied: from the kernel's types @from, those whose names are among @names, to @to */
 struct fit {
-	const struct btf *from;
+	struct tw_types *from;
 	struct btf *to;
-	int nr_base;			/* types below are vmlinux's, others kvm's own */
+	unsigned int first, end;	/* numbers of types: kvm's own begin at @first, vmlinux's are below */
 	int *id;			/* of a type's copy, by the number that it has in @from; 0: none */
+	int depth;			/* types that are being copied as part of one another */
 	struct {
 		char *name;
 		bool own;		/* kvm has it itself */
 	} *names;			/* sorted */
 	size_t nr;
+	bool begins[256][256];		/* any of them, with these two characters */
 };
+
+/* The kernel nests no deeper: MAX_RESOLVE_DEPTH */
+#define MAX_DEPTH 32
 
 static bool has_name(const struct btf_type *t)
 {
@@ -60,6 +65,7 @@ static void take_names(struct fit *f, const struct btf *btf)
 		flavour = strstr(name + 1, "___");	/* as libbpf: a name of ours for the same type */
 		if (flavour)
 			*flavour = 0;
+		f->begins[(unsigned char)name[0]][(unsigned char)name[1]] = true;
 		f->names[f->nr].name = name;
 		f->names[f->nr++].own = false;
 	}
@@ -67,14 +73,16 @@ static void take_names(struct fit *f, const struct btf *btf)
 }
 
 /* Where among the names is this type's; of several alike it is the first */
-static bool is_wanted(const struct fit *f, int id, const struct btf_type *t, size_t *at)
+static bool is_wanted(const struct fit *f, unsigned int id, const struct btf_type *t, size_t *at)
 {
 	const char *name;
 	size_t lo = 0, hi = f->nr;
 
 	if (!has_name(t))
 		return false;
-	name = btf__name_by_offset(f->from, t->name_off);
+	name = tw_types_name(f->from, t->name_off);
+	if (!*name || !f->begins[(unsigned char)name[0]][(unsigned char)name[1]])
+		return false;
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
 
@@ -84,10 +92,10 @@ static bool is_wanted(const struct fit *f, int id, const struct btf_type *t, siz
 			hi = mid;
 	}
 	*at = lo;
-	return lo < f->nr && !strcmp(f->names[lo].name, name) && (id >= f->nr_base || !f->names[lo].own);
+	return lo < f->nr && !strcmp(f->names[lo].name, name) && (id >= f->first || !f->names[lo].own);
 }
 
-static int copy(struct fit *f, int id);
+static int copy(struct fit *f, unsigned int id);
 
 static int copy_struct(struct fit *f, const struct btf_type *t, const char *name)
 {
@@ -104,7 +112,7 @@ static int copy_struct(struct fit *f, const struct btf_type *t, const char *name
 	for (i = 0; i < n && id > 0 && !err; i++) {
 		const struct btf_member *m = btf_members(t) + i;
 
-		err = btf__add_field(f->to, btf__name_by_offset(f->from, m->name_off), f->id[m->type],
+		err = btf__add_field(f->to, tw_types_name(f->from, m->name_off), f->id[m->type],
 				     btf_member_bit_offset(t, i), btf_member_bitfield_size(t, i));
 	}
 	return err ? err : id;
@@ -119,14 +127,40 @@ static int copy_array(struct fit *f, const struct btf_array *a)
 	return btf__add_array(f->to, index, type, a->nelems);
 }
 
-static int copy_new(struct fit *f, int id)
+static int copy_enum(struct fit *f, const struct btf_type *t, const char *name)
 {
-	const struct btf_type *t = btf__type_by_id(f->from, id);
+	int i, id = btf__add_enum(f->to, name, t->size), err = 0;
+
+	for (i = 0; i < btf_vlen(t) && id > 0 && !err; i++) {
+		const struct btf_enum *e = btf_enum(t) + i;
+		__s64 value = e->val;
+
+		err = btf__add_enum_value(f->to, tw_types_name(f->from, e->name_off),
+					  btf_kflag(t) ? value : (__u32)value);
+	}
+	return err ? err : id;
+}
+
+static int copy_enum64(struct fit *f, const struct btf_type *t, const char *name)
+{
+	int i, id = btf__add_enum64(f->to, name, t->size, btf_kflag(t)), err = 0;
+
+	for (i = 0; i < btf_vlen(t) && id > 0 && !err; i++)
+		err = btf__add_enum64_value(f->to, tw_types_name(f->from, btf_enum64(t)[i].name_off),
+					    btf_enum64_value(btf_enum64(t) + i));
+	return err ? err : id;
+}
+
+static int copy_new(struct fit *f, unsigned int id)
+{
+	const struct btf_type *t = tw_types_by_id(f->from, id);
+	const char *name = t ? tw_types_name(f->from, t->name_off) : NULL;
 	size_t at;
-	bool named = is_wanted(f, id, t, &at);
-	const char *name = named ? f->names[at].name : NULL;
+	bool wanted = t && is_wanted(f, id, t, &at);
 	int to;
 
+	if (!t)
+		return -EINVAL;
 	switch (btf_kind(t)) {
 	case BTF_KIND_PTR:
 		return btf__add_ptr(f->to, 0);	/* no field is beyond it */
@@ -134,35 +168,51 @@ static int copy_new(struct fit *f, int id)
 		return btf__add_func_proto(f->to, 0);
 	case BTF_KIND_STRUCT:
 	case BTF_KIND_UNION:
-		return copy_struct(f, t, name);
+		return copy_struct(f, t, wanted ? name : NULL);
 	case BTF_KIND_ARRAY:
 		return copy_array(f, btf_array(t));
 	case BTF_KIND_TYPEDEF:
 		to = copy(f, t->type);
-		return !named || to < 0 ? to : btf__add_typedef(f->to, name, to);
+		return !wanted || to < 0 ? to : btf__add_typedef(f->to, name, to);
 	case BTF_KIND_CONST:
 	case BTF_KIND_VOLATILE:
 	case BTF_KIND_RESTRICT:
 	case BTF_KIND_TYPE_TAG:
 		return copy(f, t->type);
+	case BTF_KIND_INT:
+		return btf__add_int(f->to, name, t->size, btf_int_encoding(t));
+	case BTF_KIND_FLOAT:
+		return btf__add_float(f->to, name, t->size);
+	case BTF_KIND_FWD:
+		return btf__add_fwd(f->to, name, btf_kflag(t) ? BTF_FWD_UNION : BTF_FWD_STRUCT);
+	case BTF_KIND_ENUM:
+		return copy_enum(f, t, name);
+	case BTF_KIND_ENUM64:
+		return copy_enum64(f, t, name);
 	}
-	return btf__add_type(f->to, f->from, t);
+	return -EINVAL;		/* functions and variables: nothing consists of one */
 }
 
-static int copy(struct fit *f, int id)
+static int copy(struct fit *f, unsigned int id)
 {
-	if (id && !f->id[id])
+	if (id >= f->end || f->depth == MAX_DEPTH)
+		return -EINVAL;
+	if (id && !f->id[id]) {
+		f->depth++;
 		f->id[id] = copy_new(f, id);
+		f->depth--;
+	}
 	return f->id[id];
 }
 
-static int copy_wanted(struct fit *f, int from, int to)
+static int copy_wanted(struct fit *f)
 {
-	int id, err = 0;
+	unsigned int id;
+	int err = 0;
 	size_t at;
 
-	for (id = from; id < to && err >= 0; id++)
-		if (is_wanted(f, id, btf__type_by_id(f->from, id), &at))
+	for (id = 1; id < f->end && err >= 0; id++)
+		if (is_wanted(f, id, tw_types_by_id(f->from, id), &at))
 			err = copy(f, id);
 	return err < 0 ? err : 0;
 }
@@ -170,11 +220,11 @@ static int copy_wanted(struct fit *f, int from, int to)
 /* Before anything is copied: a structure of vmlinux's may consist of one that kvm has itself */
 static void note_own(struct fit *f)
 {
-	int id, n = btf__type_cnt(f->from);
+	unsigned int id;
 	size_t at;
 
-	for (id = f->nr_base; id < n; id++)
-		if (is_wanted(f, id, btf__type_by_id(f->from, id), &at))
+	for (id = f->first; id < f->end; id++)
+		if (is_wanted(f, id, tw_types_by_id(f->from, id), &at))
 			f->names[at].own = true;
 }
 
@@ -185,7 +235,7 @@ static int fit(struct fit *f, int memfd)
 	int err;
 
 	note_own(f);
-	err = copy_wanted(f, 1, btf__type_cnt(f->from));
+	err = copy_wanted(f);
 	if (err)
 		return err;
 	raw = btf__raw_data(f->to, &size);
@@ -197,9 +247,9 @@ static int fit(struct fit *f, int memfd)
 
 static bool kvm_has_types(void)
 {
-	const struct btf *kvm = tw_host_kvm_btf();
+	const struct tw_types *kvm = tw_types_of_kvm();
 
-	return kvm && btf__base_btf(kvm);
+	return kvm && tw_types_base(kvm);
 }
 
 /* -errno; made once */
@@ -246,7 +296,7 @@ int tw_btf_aim(struct bpf_object *obj, const char **program)
 
 int tw_btf_fit(struct bpf_object *obj)
 {
-	struct fit f = { .from = tw_host_kvm_btf() };
+	struct fit f = { .from = tw_types_of_kvm() };
 	int fd, err = -ENOMEM;
 	size_t i;
 
@@ -255,9 +305,12 @@ int tw_btf_fit(struct bpf_object *obj)
 	fd = types_fd();
 	if (fd < 0)
 		return fd;
-	f.nr_base = btf__type_cnt(btf__base_btf(f.from));
+	f.first = tw_types_first(f.from);
+	f.end = tw_types_end(f.from);
+	if (!f.end)
+		return -EINVAL;
 	take_names(&f, bpf_object__btf(obj));
-	f.id = calloc(btf__type_cnt(f.from), sizeof(*f.id));
+	f.id = calloc(f.end, sizeof(*f.id));
 	f.to = btf__new_empty();
 	if (f.id && f.to)
 		err = fit(&f, fd);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "host.h"
 
-#include <bpf/btf.h>
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdlib.h>
@@ -11,64 +10,23 @@
 #include <unistd.h>
 
 #include "text.h"
-
-const struct btf *tw_host_kvm_btf(void)
-{
-	static struct btf *btf;
-	struct btf *base;
-
-	if (btf)
-		return btf;
-	base = btf__parse("/sys/kernel/btf/vmlinux", NULL);
-	if (!base)
-		return NULL;
-	if (!access("/sys/kernel/btf/kvm", F_OK))
-		btf = btf__parse_split("/sys/kernel/btf/kvm", base);
-	else
-		btf = base;	/* KVM built in */
-	return btf;
-}
-
-int tw_host_own_type(const struct btf *btf, const char *name, unsigned int kind)
-{
-	const struct btf *base = btf ? btf__base_btf(btf) : NULL;
-	int id = base ? btf__type_cnt(base) : 1, n = btf ? btf__type_cnt(btf) : 0;
-
-	for (; id < n; id++) {
-		const struct btf_type *t = btf__type_by_id(btf, id);
-
-		if (btf_kind(t) == kind && !strcmp(btf__name_by_offset(btf, t->name_off), name))
-			return id;
-	}
-	return -1;
-}
+#include "types.h"
 
 bool tw_host_knows(const char *type, const char *member)
 {
-	const struct btf *btf = tw_host_kvm_btf();
-	int id = tw_host_own_type(btf, type, BTF_KIND_STRUCT), i;
-	const struct btf_type *t = id < 0 ? NULL : btf__type_by_id(btf, id);
-
-	for (i = 0; t && i < btf_vlen(t); i++)
-		if (!strcmp(btf__name_by_offset(btf, btf_members(t)[i].name_off), member))
-			return true;
-	return false;
+	return tw_types_member(tw_types_of_kvm(), type, member);
 }
 
 int tw_host_abi(void)
 {
-	const struct btf *btf = tw_host_kvm_btf();
-	const struct btf_type *t;
-	int id, i;
+	struct tw_types *kvm = tw_types_of_kvm();
+	int id = tw_types_find(kvm, BTF_KIND_ENUM, "kvm_timewarp_abi"), i;
+	const struct btf_type *t = id < 0 ? NULL : tw_types_own(kvm, id);
 
-	if (tw_host_own_type(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) < 0)
+	if (tw_types_find(kvm, BTF_KIND_STRUCT, "kvm_timewarp_ops") < 0)
 		return -1;
-	id = tw_host_own_type(btf, "kvm_timewarp_abi", BTF_KIND_ENUM);
-	if (id < 0)
-		return -1;
-	t = btf__type_by_id(btf, id);
-	for (i = 0; i < btf_vlen(t); i++)
-		if (!strcmp(btf__name_by_offset(btf, btf_enum(t)[i].name_off), "KVM_TIMEWARP_ABI"))
+	for (i = 0; t && i < btf_vlen(t); i++)
+		if (!strcmp(tw_types_name(kvm, btf_enum(t)[i].name_off), "KVM_TIMEWARP_ABI"))
 			return btf_enum(t)[i].val;
 	return -1;
 }

@@ -6,8 +6,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct btf;
-
 #define TW_KVM_DEBUGFS "/sys/kernel/debug/kvm"
 #define TW_BPFFS "/sys/fs/bpf"
 #define TW_SECURITYFS "/sys/kernel/security"
@@ -17,24 +15,6 @@ struct btf;
  * tw_host_has_hook - whether the running KVM is a patched one, found out cheaply
  */
 bool tw_host_has_hook(void);
-
-/**
- * tw_host_kvm_btf - KVM's type information
- *
- * Return: BTF to be freed by nobody (it lives until the program ends), or NULL
- */
-const struct btf *tw_host_kvm_btf(void);
-
-/**
- * tw_host_own_type - the type of a module's own that has a name
- * @btf: of the module, or NULL
- * @kind: BTF_KIND_...
- *
- * btf__find_by_name_kind() goes through all of vmlinux's types first, four million instructions each time.
- *
- * Return: its id, or -1
- */
-int tw_host_own_type(const struct btf *btf, const char *name, unsigned int kind);
 
 /* Whether a type of the hook's has a member of that name: what came later than its version */
 bool tw_host_knows(const char *type, const char *member);

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "constant.skel.h"
-#include "host.h"
 #include "policy_priv.h"
 #include "print.h"
 #include "text.h"
+#include "types.h"
 
 #define OPS_TYPE "kvm_timewarp_ops"
 #define OPS_VALUE_TYPE "bpf_struct_ops_kvm_timewarp_ops"
@@ -405,16 +405,10 @@ int tw_policy_attach(struct tw_policy *p, const struct tw_vm *vm, struct bpf_lin
 
 long tw_ops_offset(const char *member)
 {
-	const struct btf *btf = tw_host_kvm_btf();
-	const struct btf_member *data, *m;
-	int value, ops;
+	struct tw_types *kvm = tw_types_of_kvm();
+	const struct btf_member *data = tw_types_member(kvm, OPS_VALUE_TYPE, "data");
+	const struct btf_member *m = tw_types_member(kvm, OPS_TYPE, member);
 
-	value = tw_host_own_type(btf, OPS_VALUE_TYPE, BTF_KIND_STRUCT);
-	ops = tw_host_own_type(btf, OPS_TYPE, BTF_KIND_STRUCT);
-	if (value < 0 || ops < 0)
-		return -1;
-	data = find_member(btf, btf__type_by_id(btf, value), "data");
-	m = find_member(btf, btf__type_by_id(btf, ops), member);
 	return data && m ? (long)(data->offset + m->offset) / 8 : -1;
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "readiness.h"
 
-#include <bpf/btf.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdarg.h>
@@ -21,6 +20,7 @@
 #include "timewarp.h"
 #include "trace_names.h"
 #include "trace_places.h"
+#include "types.h"
 
 #define DEBUGFS_MAGIC 0x64626720
 #define BPF_FS_MAGIC 0xcafe4a11
@@ -245,15 +245,12 @@ static bool patched_is_installed(void)
 
 static void check_hook(struct tw_check *c)
 {
-	const struct btf *btf;
-
 	if (!exists("/sys/module/kvm")) {
 		fact(c, TW_MISSING, "kvm is not loaded");
 		cure(c, LOAD);
 		return;
 	}
-	btf = tw_host_kvm_btf();
-	if (tw_host_own_type(btf, "kvm_timewarp_ops", BTF_KIND_STRUCT) >= 0) {
+	if (tw_types_find(tw_types_of_kvm(), BTF_KIND_STRUCT, "kvm_timewarp_ops") >= 0) {
 		fact(c, TW_PRESENT, "kvm has struct kvm_timewarp_ops");
 		return;
 	}

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "trace_places.h"
 
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
 #include "trace_unit.h"
 #include "trace.skel.h"
+#include "types.h"
 
 static bool module_param_on(const char *path)
 {
@@ -29,33 +28,17 @@ bool tw_places_have_apicv(void)
 /* Functions of all modules of KVM, by name */
 static bool kernel_has_func(const char *name)
 {
-	static const char *const modules[] = { "kvm_amd", "kvm_intel" };
-	static struct btf *btf[2];
-	const struct btf *kvm = tw_host_kvm_btf();
-	struct btf *base = (struct btf *)(kvm ? btf__base_btf(kvm) : NULL);
-	size_t i;
-
-	if (tw_host_own_type(kvm, name, BTF_KIND_FUNC) >= 0)
-		return true;
-	for (i = 0; base && i < 2; i++) {
-		char path[64];
-
-		snprintf(path, sizeof(path), "/sys/kernel/btf/%s", modules[i]);
-		if (!btf[i])
-			btf[i] = btf__parse_split(path, base);
-		if (tw_host_own_type(btf[i], name, BTF_KIND_FUNC) >= 0)
-			return true;
-	}
-	return false;
+	return tw_types_find(tw_types_of_kvm(), BTF_KIND_FUNC, name) >= 0 ||
+	       tw_types_find(tw_types_of(TW_PART_KVM_AMD), BTF_KIND_FUNC, name) >= 0 ||
+	       tw_types_find(tw_types_of(TW_PART_KVM_INTEL), BTF_KIND_FUNC, name) >= 0;
 }
 
 static bool kernel_has_tracepoint(const char *name)
 {
-	const struct btf *kvm = tw_host_kvm_btf();
 	char type[64];
 
 	snprintf(type, sizeof(type), "btf_trace_%s", name);
-	return tw_host_own_type(kvm, type, BTF_KIND_TYPEDEF) >= 0;
+	return tw_types_find(tw_types_of_kvm(), BTF_KIND_TYPEDEF, type) >= 0;
 }
 
 void tw_places_leave_out(struct tw_strings *missing, const char *name)

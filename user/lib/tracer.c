@@ -12,7 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "host.h"
 #include "policy_priv.h"
 #include "proc.h"
 #include "readiness.h"
@@ -22,6 +21,7 @@
 #include "trace_places.h"
 #include "trace_unit.h"
 #include "trace.skel.h"
+#include "types.h"
 
 /* For each program; a page of it is there only once the kernel writes to it */
 #define LOG_SIZE (1024 * 1024)
@@ -46,24 +46,23 @@ struct tw_vmms {
 /* The type that a function of KVM's takes a pointer to as its first argument */
 static bool kernel_func_takes(const char *func, const char *type)
 {
-	const struct btf *btf = tw_host_kvm_btf();
-	int id = tw_host_own_type(btf, func, BTF_KIND_FUNC);
-	const struct btf_type *t = id > 0 ? btf__type_by_id(btf, id) : NULL;
+	struct tw_types *kvm = tw_types_of_kvm();
+	int own = tw_types_find(kvm, BTF_KIND_FUNC, func);
+	const struct btf_type *t = own < 0 ? NULL : tw_types_by_id(kvm, tw_types_own(kvm, own)->type);
 
-	t = t ? btf__type_by_id(btf, t->type) : NULL;
-	if (!t || !btf_vlen(t))
+	if (!t || !btf_is_func_proto(t) || !btf_vlen(t))
 		return false;
-	t = btf__type_by_id(btf, btf_params(t)[0].type);
-	t = t && btf_is_ptr(t) ? btf__type_by_id(btf, t->type) : NULL;
-	return t && !strcmp(btf__name_by_offset(btf, t->name_off), type);
+	t = tw_types_by_id(kvm, btf_params(t)[0].type);
+	t = t && btf_is_ptr(t) ? tw_types_by_id(kvm, t->type) : NULL;
+	return t && !strcmp(tw_types_name(kvm, t->name_off), type);
 }
 
 static uint32_t vmlinux_struct(const char *name)
 {
-	const struct btf *kvm = tw_host_kvm_btf(), *base = kvm ? btf__base_btf(kvm) : NULL;
-	int id = kvm ? btf__find_by_name_kind(base ? base : kvm, name, BTF_KIND_STRUCT) : 0;
+	struct tw_types *vmlinux = tw_types_of(TW_PART_VMLINUX);
+	int own = tw_types_find(vmlinux, BTF_KIND_STRUCT, name);
 
-	return id > 0 ? id : 0;
+	return own < 0 ? 0 : tw_types_first(vmlinux) + own;
 }
 
 /*
