@@ -2,6 +2,9 @@
 /* Where a program calls a library's function: found in this very program. */
 #include "tap.h"
 
+#include <elf.h>
+#include <stdio.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,12 +83,51 @@ static void is_what_it_is(void **state)
 	assert_false(tw_code_open(&other, "/nowhere"));
 }
 
+/* A file that says what is not so of its sections and symbols: whatever is found in it, nothing beyond it is read */
+static void lies(void **state)
+{
+	static const uint32_t said[] = { 0, 1, 7, 0x7fffffff, 0x80000000, 0xffffffff };
+	const Elf64_Ehdr *eh = (const Elf64_Ehdr *)code.image;
+	const Elf64_Shdr *sh = (const Elf64_Shdr *)(code.image + eh->e_shoff);
+	size_t at, i, k, n;
+	struct tw_code other;
+	struct tw_call c[4];
+	uint64_t addr;
+	char path[32];
+	int fd = memfd_create("program", 0);
+
+	(void)state;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(write(fd, code.image, code.size), code.size);
+	for (i = 0; i < eh->e_shnum; i++) {
+		if (sh[i].sh_type != SHT_DYNSYM && sh[i].sh_type != SHT_SYMTAB && sh[i].sh_type != SHT_STRTAB &&
+		    sh[i].sh_type != SHT_RELA)
+			continue;
+		/* each number of the section's header, and of the first entries */
+		for (n = 0; n < sizeof(*sh) / 4 + 18; n++) {
+			at = n < sizeof(*sh) / 4 ? eh->e_shoff + i * sizeof(*sh) + 4 * n :
+						   sh[i].sh_offset + 4 * (n - sizeof(*sh) / 4);
+			for (k = 0; k < ARRAY_SIZE(said); k++) {
+				assert_int_equal(pwrite(fd, &said[k], 4, at), 4);
+				if (!tw_code_open(&other, path))
+					continue;
+				tw_code_symbol(&other, "no_such_symbol", &addr, NULL);
+				tw_code_calls(&other, "calls_clock_twice", "clock_gettime", c, 4);
+				tw_code_close(&other);
+			}
+			assert_int_equal(pwrite(fd, code.image + at, 4, at), 4);
+		}
+	}
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(finds_calls),
 		cmocka_unit_test(finds_variables),
 		cmocka_unit_test(is_what_it_is),
+		cmocka_unit_test(lies),
 	};
 	struct timespec ts[2] = { { 0 } };
 	struct timeval tv = { 0 };

@@ -55,35 +55,61 @@ static Elf_Scn *next_section(const struct tw_code *c, Elf_Scn *scn, unsigned int
 			     GElf_Shdr *sh)
 {
 	while ((scn = elf_nextscn(c->elf, scn)))
-		if (gelf_getshdr(scn, sh) && sh->sh_type == type && sh->sh_entsize)
+		if (gelf_getshdr(scn, sh) && sh->sh_type == type)
 			return scn;
 	return NULL;
 }
 
-static bool find_symbol(const struct tw_code *c, unsigned int type, const char *name, GElf_Sym *sym)
+/*
+ * What a section holds, entries of a size.  libelf's functions take them one by one, which for QEMU's 20,000 symbols and
+ * 100,000 relocations is most of what a verb does.
+ */
+static const void *entries(Elf_Scn *scn, size_t size, size_t *n)
 {
+	Elf_Data *d = scn ? elf_getdata(scn, NULL) : NULL;
+
+	*n = d && d->d_buf ? d->d_size / size : 0;
+	return *n ? d->d_buf : NULL;
+}
+
+/* Names that a section of symbols links to, the last with its end; NULL */
+static const char *names(const struct tw_code *c, unsigned int section, size_t *len)
+{
+	const char *text = entries(elf_getscn(c->elf, section), 1, len);
+
+	return text && !text[*len - 1] ? text : NULL;
+}
+
+static bool is_called(const Elf64_Sym *sym, const char *names, size_t len, const char *name)
+{
+	const char *s = names + sym->st_name;
+
+	return sym->st_name < len && *s == *name && !strcmp(s, name);
+}
+
+static bool find_symbol(const struct tw_code *c, unsigned int type, const char *name, Elf64_Sym *sym)
+{
+	const Elf64_Sym *symbols;
 	Elf_Scn *scn = NULL;
+	size_t n, len, i;
+	const char *text;
 	GElf_Shdr sh;
-	Elf_Data *d;
-	const char *s;
-	size_t i;
 
 	while ((scn = next_section(c, scn, type, &sh))) {
-		d = elf_getdata(scn, NULL);
-		for (i = 0; d && i < sh.sh_size / sh.sh_entsize; i++) {
-			if (!gelf_getsym(d, i, sym) || sym->st_shndx == SHN_UNDEF)
-				continue;
-			s = elf_strptr(c->elf, sh.sh_link, sym->st_name);
-			if (s && !strcmp(s, name))
+		symbols = entries(scn, sizeof(*symbols), &n);
+		text = names(c, sh.sh_link, &len);
+		for (i = 0; text && i < n; i++)
+			if (symbols[i].st_shndx != SHN_UNDEF && is_called(&symbols[i], text, len, name)) {
+				*sym = symbols[i];
 				return true;
-		}
+			}
 	}
 	return false;
 }
 
 bool tw_code_symbol(const struct tw_code *c, const char *name, uint64_t *addr, uint64_t *size)
 {
-	GElf_Sym sym;
+	Elf64_Sym sym;
 
 	if (!find_symbol(c, SHT_DYNSYM, name, &sym) && !find_symbol(c, SHT_SYMTAB, name, &sym))
 		return false;
@@ -133,26 +159,21 @@ static uint64_t relative(uint64_t next, const unsigned char *disp)
 /* Whether an entry of the global offset table is a function's */
 static bool is_slot_of(const struct tw_code *c, uint64_t slot, const char *name)
 {
-	GElf_Shdr sh, symsh;
+	size_t n, nr_symbols, len, i, k;
+	const Elf64_Sym *symbols;
+	const Elf64_Rela *relas;
 	Elf_Scn *scn = NULL, *symscn;
-	GElf_Rela rela;
-	GElf_Sym sym;
-	Elf_Data *d;
-	const char *s;
-	size_t i;
+	GElf_Shdr sh, symsh;
+	const char *text;
 
 	while ((scn = next_section(c, scn, SHT_RELA, &sh))) {
-		d = elf_getdata(scn, NULL);
+		relas = entries(scn, sizeof(*relas), &n);
 		symscn = elf_getscn(c->elf, sh.sh_link);
-		if (!d || !symscn || !gelf_getshdr(symscn, &symsh))
-			continue;
-		for (i = 0; i < sh.sh_size / sh.sh_entsize; i++) {
-			if (!gelf_getrela(d, i, &rela) || rela.r_offset != slot)
-				continue;
-			if (!gelf_getsym(elf_getdata(symscn, NULL), GELF_R_SYM(rela.r_info), &sym))
-				continue;
-			s = elf_strptr(c->elf, symsh.sh_link, sym.st_name);
-			if (s && !strcmp(s, name))
+		symbols = entries(symscn, sizeof(*symbols), &nr_symbols);
+		text = symbols && gelf_getshdr(symscn, &symsh) ? names(c, symsh.sh_link, &len) : NULL;
+		for (i = 0; text && i < n; i++) {
+			k = ELF64_R_SYM(relas[i].r_info);
+			if (relas[i].r_offset == slot && k < nr_symbols && is_called(&symbols[k], text, len, name))
 				return true;
 		}
 	}
