@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "kick.h"
 #include "policy_priv.h"
 #include "text.h"
 
@@ -96,7 +97,7 @@ bool tw_group_ask(const volatile struct timewarp_group *map)
 {
 	unsigned int id = tw_group_leader(map);
 
-	return id && !tw_live_ask(id);
+	return id && !tw_ask(id);
 }
 
 /* Asking again is for an ask that was not heard */

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "group.h"
-#include "kick.skel.h"
+#include "kick.h"
 #include "policy_priv.h"
 #include "qemu/probes.h"
 #include "text.h"
@@ -325,41 +325,6 @@ void tw_live_close(struct tw_live *l)
 	l->link_fd = -1;
 }
 
-static int run_kick(const struct bpf_program *prog, unsigned int id)
-{
-	struct timewarp_kick_args args = { .id = id };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &args, .ctx_size_in = sizeof(args));
-	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
-
-	return err ? err : (int)opts.retval;
-}
-
-/* Loaded once: a stepper kicks a thousand times */
-static const struct tw_kick_bpf *load_kick(void)
-{
-	static const struct tw_kick_bpf *loaded;
-
-	if (!loaded)
-		loaded = tw_kick_bpf__open_and_load();
-	return loaded;
-}
-
-/* Has the kernel ask the policy of a timeline; 0, or -errno of the policy or the kernel */
-static int kick(unsigned int id, bool *loaded)
-{
-	const struct tw_kick_bpf *skel = load_kick();
-
-	*loaded = skel;
-	return skel ? run_kick(skel->progs.kick, id) : -errno;
-}
-
-int tw_live_ask(unsigned int id)
-{
-	const struct tw_kick_bpf *skel = load_kick();
-
-	return skel ? run_kick(skel->progs.ask, id) : -errno;
-}
-
 /* The same for all VMs of a group: who leads it may be busy with a plan, or be another by then */
 static int kick_group(const volatile struct timewarp_group *group, bool *loaded)
 {
@@ -372,7 +337,7 @@ static int kick_group(const volatile struct timewarp_group *group, bool *loaded)
 		id = tw_group_leader(group);
 		if (!id)
 			return -ENOENT;
-		err = kick(id, loaded);
+		err = tw_kick(id, loaded);
 		if (err != -EAGAIN && err != -ENOENT)
 			break;
 		nanosleep(&pause, NULL);
@@ -419,7 +384,7 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e)
 		tw_fact(e, "%s", strerror(-err));
 		return tw_cure(e, "run twctl as root");
 	}
-	err = l->group ? kick_group(l->group, &loaded) : kick(id, &loaded);
+	err = l->group ? kick_group(l->group, &loaded) : tw_kick(id, &loaded);
 	if (!err) {
 		memcpy(l->old, l->data, l->size);
 		tw_vmm_wake_all();

@@ -165,9 +165,6 @@ int tw_live_update(struct tw_live *l, unsigned int id, struct tw_err *e);
 /* Ends the attachment that a VM's state names; 0 or an exit status */
 int tw_live_detach(const struct tw_state *st, struct tw_err *e);
 
-/* Has the program of a timeline's policy called soon; 0 or -errno */
-int tw_live_ask(unsigned int id);
-
 /* The end of a link, for a file descriptor of it: 0 or -errno */
 int tw_link_detach(int link_fd);
 
