@@ -5,7 +5,6 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "readiness.h"
 #include "btf.h"
 #include "qemu/cmdline.h"
+#include "symbol.skel.h"
 #include "trace_math.h"
 #include "trace_places.h"
 #include "trace_unit.h"
@@ -66,30 +66,21 @@ static uint32_t vmlinux_struct(const char *name)
 }
 
 /*
- * Where the kernel has a variable; 0 if it does not tell.  libbpf would find it, too, and take a
- * second for it.
+ * Where the kernel has a variable; 0 if it does not tell.  To read /proc/kallsyms up to it, as libbpf does as well, takes
+ * more than a second on a test host.
  */
 static uint64_t kernel_variable(const char *name)
 {
-	char buf[16384], *line, *end;
-	int fd = open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
+	struct tw_symbol_bpf *s = tw_symbol_bpf__open_and_load();
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
 	uint64_t address = 0;
-	size_t have = 0;
-	ssize_t n;
 
-	while (fd >= 0 && !address && (n = read(fd, buf + have, sizeof(buf) - have)) > 0) {
-		have += n;
-		for (line = buf; (end = memchr(line, '\n', buf + have - line)); line = end + 1) {
-			*end = 0;
-			/* "ffffffff81000000 D name" */
-			if (end - line > 19 && !strcmp(line + 19, name))
-				address = strtoull(line, NULL, 16);
-		}
-		have = buf + have - line;
-		memmove(buf, line, have);
-	}
-	if (fd >= 0)
-		close(fd);
+	if (!s)
+		return 0;
+	snprintf(s->bss->name, sizeof(s->bss->name), "%s", name);
+	if (!bpf_prog_test_run_opts(bpf_program__fd(s->progs.find), &opts) && !opts.retval)
+		address = s->bss->address;
+	tw_symbol_bpf__destroy(s);
 	return address;
 }
 
