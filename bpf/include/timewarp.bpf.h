@@ -156,7 +156,8 @@ struct kvm_timewarp_exit {
 /**
  * struct kvm_timewarp_ops - a policy; write it with TIMEWARP_OPS()
  * @decide: chooses the next segment: returns 0 having answered, or -errno to keep the
- *	    segment in force (at attach or swap: to refuse that with the errno).  Called at the
+ *	    segment in force (at attach or swap: to refuse that with the errno, or with a
+ *	    TIMEWARP_REFUSAL()).  Called at the
  *	    events above, at most once a millisecond but for KVM_TIMEWARP_IDLE, and never concurrently
  *	    for one VM; never for a clock read or a timer of the guest, never after @exit.
  * @exit: optional; the last call that the policy gets.  Not called if the attach failed.
@@ -215,8 +216,9 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
  * @name: of an enumerator, for decide() to return as -name
  * @text: what is wrong, with the name of the parameter: "'until' is never: say when, such as until=30d"
  *
- * Stands before TIMEWARP_SUMMARY(). "twctl attach", "swap", "set" and "policy run" show the words. An error of Linux
- * refuses as well, and is shown as what strerror() makes of it.
+ * Stands before TIMEWARP_SUMMARY(), to which the words belong: behind it, clang drops them without a warning.
+ * "twctl attach", "swap", "set" and "policy run" show them. An error of Linux refuses as well, and is shown as what
+ * strerror() makes of it.
  */
 #define TIMEWARP_REFUSAL(name, text) __TIMEWARP_REFUSAL(name, __COUNTER__, text)
 #define __TIMEWARP_REFUSAL(name, nr, text) __TIMEWARP_REFUSAL_NR(name, nr, text)

@@ -71,6 +71,9 @@ int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
 	struct bpf_program *p;
 	size_t size;
 
+	/* the tracer asks the kernel for a variable first, and does without the answer */
+	if (strstr(s->name, "symbol"))
+		return -EPERM;
 	loads++;
 	bpf_object__for_each_program(p, *s->obj)
 		if (refused && bpf_program__autoload(p) && !strcmp(bpf_program__name(p), refused)) {

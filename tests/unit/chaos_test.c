@@ -152,12 +152,15 @@ static void refuses(void **state)
 	(void)state;
 	begin();
 	fastest.num = 1;
-	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), -ERANGE);
+	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), -NOT_FAST);
 	fastest.num = 20000;
-	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), -ERANGE);
+	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), -NOT_FAST);
 	begin();
 	ppm = 500000;
 	jitter = 250001;
+	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), -TOO_MUCH);
+	begin();
+	period = 0;
 	assert_int_equal(ask(KVM_TIMEWARP_ATTACH), -ERANGE);
 }
 

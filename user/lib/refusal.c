@@ -103,20 +103,28 @@ bool tw_explain_code(struct tw_err *e, int code)
 	return false;
 }
 
-/* What the policy itself says of it; NULL if that is no reason of its own, or it has no words */
-static const char *words_of(const struct btf *btf, int code)
+/*
+ * What the policy itself says of it; NULL if that is an error of Linux. One whose object has no words for it, as
+ * TIMEWARP_REFUSAL() stands behind TIMEWARP_SUMMARY(), is told by its number.
+ */
+static const char *words_of(const struct btf *btf, int code, char *none, size_t size)
 {
+	const char *words = NULL;
 	char key[32];
 
-	if (!btf || code < TIMEWARP_REFUSAL_FIRST || code > TIMEWARP_REFUSAL_LAST)
+	if (code < TIMEWARP_REFUSAL_FIRST || code > TIMEWARP_REFUSAL_LAST)
 		return NULL;
 	snprintf(key, sizeof(key), TIMEWARP_TAG_REFUSAL "%d=", code - TIMEWARP_REFUSAL_FIRST);
-	return tw_btf_tag(btf, key);
+	snprintf(none, size, "reason %d, for which its object has no words", code - TIMEWARP_REFUSAL_FIRST);
+	if (btf)
+		words = tw_btf_tag(btf, key);
+	return words ? words : none;
 }
 
 int tw_explain_refusal(struct tw_err *e, int code, const struct tw_refused *r)
 {
-	const char *words = words_of(r->btf, code);
+	char none[64];
+	const char *words = words_of(r->btf, code, none, sizeof(none));
 
 	/* a policy's own number is nobody else's business */
 	e->code = words ? 0 : code;
