@@ -164,20 +164,19 @@ need_kernel() {
 }
 
 # tw_tmp DIR: makes a directory in DIR for what is not whole yet; sets TW_TMP. It is locked for as long as this process, or
-# one that it has started, is at it. What those have left that were killed is removed.
+# one that it has started, is at it. What is a day old and held by nobody was left by one that was killed, and is removed:
+# younger, it may be another machine's, whose lock is not seen through NFS or 9p, or have no lock yet.
+# Older versions of the project call theirs .tmp.PID, without a lock, and remove all of that name whose PID is none.
 tw_tmp() {
 	local t
 	mkdir -p "$1" || return 1
-	for t in "$1"/.tmp.*; do
-		[ ! -d "$t" ] || (flock -n 9 && rm -rf --one-file-system "$t") 2>/dev/null 9<"$t" || :
-	done
-	# Before it has its lock it may be taken for a left-over by another
-	while :; do
-		TW_TMP=$(mktemp -d "$1/.tmp.XXXXXX") || return 1
-		{ exec {TW_TMP_FD}<"$TW_TMP"; } 2>/dev/null || continue
-		flock "$TW_TMP_FD" && [ ! -d "$TW_TMP" ] || return 0
-		exec {TW_TMP_FD}<&-
-	done
+	find "$1" -maxdepth 1 -type d \( -name '.new.*' -o -name '.tmp.*' \) -mmin +1440 -print0 2>/dev/null |
+		while IFS= read -r -d '' t; do
+			{ flock -n 9 && rm -rf --one-file-system "$t"; } 2>/dev/null 9<"$t" || :
+		done || :
+	TW_TMP=$(mktemp -d "$1/.new.XXXXXX") || return 1
+	{ exec {TW_TMP_FD}<"$TW_TMP"; } 2>/dev/null || { rmdir "$TW_TMP"; return 1; }
+	flock "$TW_TMP_FD" 2>/dev/null || :
 }
 TW_TMP='' TW_TMP_FD=''
 
