@@ -15,7 +15,7 @@ use TwHost;
 
 my $seed = $ENV{TW_SEED} // 4711;
 my $samples = $ENV{TW_SAMPLES} // 600;
-my %modes = map { $_ => 1 } split ' ', $ENV{TW_MODES} // 'trapped offset';
+my %modes = map { $_ => 1 } chosen('TW_MODES', 'trapped offset');
 my $limit_ns = 2;
 my @table;
 

@@ -23,7 +23,7 @@ my %kinds = (
 	busy => [ 21, 'busy', '--smp', 1, '--append', 'nohz=off tsc=nowatchdog' ],
 	serves => [ 2, 'serves', '--smp', 1, '--append', 'tsc=nowatchdog' ],
 );
-my @kinds = split ' ', $ENV{TW_BEARERS} // 'tickless periodic serves';
+my @kinds = chosen('TW_BEARERS', 'tickless periodic serves');
 my $before = left_behind();
 
 # What the guest's log says of watchdogs; "clocksource: ... unstable" and the like too

@@ -14,7 +14,7 @@ use lib 'tests/host/lib';
 use Test::More;
 use TwHost;
 
-my @factors = split ' ', $ENV{TW_FACTORS} // '0.1 1 2 10 50 100';
+my @factors = chosen('TW_FACTORS', '0.1 1 2 10 50 100');
 my $seconds = $ENV{TW_SECONDS} // 10;
 my @table;
 
@@ -90,7 +90,7 @@ for my $g (@guests) {
 	ok(abs($base->{$g}{tsc}{rate} - 1) < 1e-6, "$g: unattached, the TSC is the host's");
 }
 
-for my $mode (split ' ', $ENV{TW_MODES} // 'trapped offset') {
+for my $mode (chosen('TW_MODES', 'trapped offset')) {
 	# In offset mode the TSC keeps the host's rate: such a guest must use kvm-clock.
 	my @which = grep { $mode ne 'offset' || /^k/ } @guests;
 	for my $factor (@factors) {

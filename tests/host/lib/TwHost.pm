@@ -22,7 +22,7 @@ our @EXPORT = qw(
 	samples_of page_steps steps continuous
 	rtc_guest rtc_ticks
 	left_behind same_as_before wait_until run slurp qmp save_to_file
-	parts @guests
+	chosen parts @guests
 );
 
 my $twctl = $ENV{TWCTL} // 'build/twctl';
@@ -36,12 +36,22 @@ my %kinds = (
 	t1 => [ '--smp', 1, '--clocksource', 'tsc' ],
 	t2 => [ '--smp', 2, '--clocksource', 'tsc' ],
 );
-our @guests = split ' ', $ENV{TW_GUESTS} // 'k1 k2 t1 t2';
+our @guests = chosen('TW_GUESTS', 'k1 k2 t1 t2');
 
-# parts(ALL): those of a test that are to run, as keys: all of them, or those in TW_PARTS. A name that is none is no part that passes
+# chosen(VARIABLE, ALL): the words of that variable of the environment; of one without any, those of ALL. A test of nothing
+# would pass.
+sub chosen {
+	my ($variable, $all) = @_;
+	my @words = split ' ', $ENV{$variable} // '';
+	return @words ? @words : split ' ', $all;
+}
+
+# parts(ALL): those of a test that are to run, as keys: all of them, or those in TW_PARTS. One that the test does not have
+# is an error.
 sub parts {
-	my %all = map { $_ => 1 } split ' ', shift;
-	my @wanted = split ' ', $ENV{TW_PARTS} // join ' ', keys %all;
+	my ($all) = @_;
+	my %all = map { $_ => 1 } split ' ', $all;
+	my @wanted = chosen('TW_PARTS', $all);
 	my @no = grep { !$all{$_} } @wanted;
 	die "TW_PARTS: no part of this test: @no; it has: @{[sort keys %all]}\n" if @no;
 	return map { $_ => 1 } @wanted;
