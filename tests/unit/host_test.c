@@ -88,9 +88,9 @@ static void test_preempted(void **unused)
 	}
 }
 
-/* The file that says it, if there is one; what is mounted where it would be */
+/* The file that says it, if there is one; what is mounted where it would be, 0 if there is nothing; and above that */
 static const char *lockdown_file;
-static long security_magic;
+static long security_magic, kernel_magic;
 
 bool __wrap_tw_read_line(const char *path, char *buf, size_t size);
 int __wrap_statfs(const char *path, struct statfs *fs);
@@ -105,18 +105,29 @@ bool __wrap_tw_read_line(const char *path, char *buf, size_t size)
 
 int __wrap_statfs(const char *path, struct statfs *fs)
 {
-	assert_string_equal(path, "/sys/kernel/security");
 	memset(fs, 0, sizeof(*fs));
 	fs->f_type = security_magic;
-	return 0;
+	if (strcmp(path, "/sys/kernel/security")) {
+		assert_string_equal(path, "/sys/kernel");
+		fs->f_type = kernel_magic;
+	}
+	errno = ENOENT;
+	return fs->f_type ? 0 : -1;
 }
 
-/* A file that is not there says that the kernel knows no lockdown only where securityfs is mounted */
+/* A file that is not there says that the kernel knows no lockdown only where securityfs is mounted, or not in the kernel */
 static void test_lockdown(void **unused)
 {
 	(void)unused;
-	security_magic = SYSFS_MAGIC;
+	security_magic = kernel_magic = SYSFS_MAGIC;
 	lockdown_file = NULL;
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_UNKNOWN);
+	security_magic = 0;
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_NONE);
+	/* in a container, or without any sysfs */
+	kernel_magic = TMPFS_MAGIC;
+	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_UNKNOWN);
+	kernel_magic = 0;
 	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_UNKNOWN);
 	security_magic = SECURITYFS_MAGIC;
 	assert_int_equal(tw_host_lockdown(), TW_LOCKDOWN_NONE);

@@ -36,16 +36,23 @@ bool tw_host_has_hook(void)
 	return !access(TW_SWITCH, F_OK);
 }
 
-enum tw_lockdown tw_host_lockdown(void)
+/* Whether a kernel that shows no lockdown file has no lockdown: its securityfs is mounted, or it has not even that */
+static bool knows_no_lockdown(void)
 {
 	struct statfs fs;
+
+	if (!statfs(TW_SECURITYFS, &fs))
+		return fs.f_type == SECURITYFS_MAGIC;
+	/* the kernel makes that directory in sysfs for it */
+	return errno == ENOENT && !statfs("/sys/kernel", &fs) && fs.f_type == SYSFS_MAGIC;
+}
+
+enum tw_lockdown tw_host_lockdown(void)
+{
 	char line[64];
 
-	if (!tw_read_line(TW_SECURITYFS "/lockdown", line, sizeof(line))) {
-		bool none = errno == ENOENT && !statfs(TW_SECURITYFS, &fs) && fs.f_type == SECURITYFS_MAGIC;
-
-		return none ? TW_LOCKDOWN_NONE : TW_LOCKDOWN_UNKNOWN;
-	}
+	if (!tw_read_line(TW_SECURITYFS "/lockdown", line, sizeof(line)))
+		return errno == ENOENT && knows_no_lockdown() ? TW_LOCKDOWN_NONE : TW_LOCKDOWN_UNKNOWN;
 	if (strstr(line, "[confidentiality]"))
 		return TW_LOCKDOWN_CONFIDENTIALITY;
 	return strstr(line, "[integrity]") ? TW_LOCKDOWN_INTEGRITY : TW_LOCKDOWN_NONE;

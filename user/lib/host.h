@@ -26,8 +26,8 @@ int tw_host_abi(void);
 int64_t tw_host_epoch_ns(void);
 
 enum tw_lockdown {
-	TW_LOCKDOWN_UNKNOWN,	/* securityfs is not mounted */
-	TW_LOCKDOWN_NONE,	/* also of a kernel that knows no lockdown */
+	TW_LOCKDOWN_UNKNOWN,	/* the kernel has securityfs, which is not mounted; or there is no sysfs */
+	TW_LOCKDOWN_NONE,	/* also of a kernel that knows no lockdown, or no securityfs */
 	TW_LOCKDOWN_INTEGRITY,		/* no BPF program writes to a process */
 	TW_LOCKDOWN_CONFIDENTIALITY,	/* nor reads the kernel's memory */
 };
