@@ -38,7 +38,8 @@ shift
 out=build/out
 mkdir -p $out
 common=$({
-	cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/host/lib/Tw{Host,QemuClocks}.pm bpf/vmm.bpf.c user/lib/{code.c,qemu/*.c,session/*.c}
+	cat tests/guest/*.[ch] tests/vmm/{shared.h,{vmm,guest}.c} tests/trace/rtc-guest.S tests/twctl/idle_vm.c tests/host/lib/Tw{Host,QemuClocks}.pm \
+		bpf/{vmm.bpf.c,include/*.h,policies/*.c} user/lib/{{code,vm}.c,qemu/*.[ch],session/*.[ch]}
 	find kernel-patch -type f ! -name "*.md" -print0 | sort -z | xargs -0 cat
 } | sha256sum)
 n=0 failed=0
