@@ -18,6 +18,7 @@
 #include "qemu/image.h"
 #include "qemu/probes.h"
 #include "readiness.h"
+#include "trace_places.h"
 #include "trace_unit.h"
 #include "timewarp.h"
 #include "tracer.h"
@@ -30,7 +31,7 @@ static struct btf *kernel;
 static struct tw_types *types;
 /* A function that is not found; a program that does not load */
 static const char *absent, *refused;
-static int fits, loads;
+static int absent_err, fits, loads;
 
 struct tw_types *__wrap_tw_types_of_kvm(void);
 int __wrap_bpf_program__set_attach_target(struct bpf_program *p, int fd, const char *func);
@@ -63,7 +64,7 @@ struct tw_types *__wrap_tw_types_of_kvm(void)
 int __wrap_bpf_program__set_attach_target(struct bpf_program *p, int fd, const char *func)
 {
 	(void)p, (void)fd;
-	return absent && !strcmp(func, absent) ? -ESRCH : 0;
+	return absent && !strcmp(func, absent) ? -absent_err : 0;
 }
 
 int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s)
@@ -115,13 +116,14 @@ static void begin(void)
 	kernel = btf__new_empty();
 	assert_non_null(kernel);
 	absent = refused = NULL;
+	absent_err = ESRCH;
 	fits = loads = 0;
 }
 
 static void test_aim(void **unused)
 {
 	struct tw_vmm_bpf *skel = tw_vmm_bpf__open();
-	const char *lacks = "nothing yet";
+	struct bpf_program *lacks = skel->progs.vmm_site;
 
 	(void)unused;
 	begin();
@@ -130,7 +132,11 @@ static void test_aim(void **unused)
 	assert_null(lacks);
 	absent = "kvm_arch_vcpu_ioctl_run";
 	assert_int_equal(tw_btf_aim(skel->obj, &lacks), -ESRCH);
-	assert_string_equal(lacks, "vmm_enter");
+	assert_ptr_equal(lacks, skel->progs.vmm_enter);
+	/* what else goes wrong is no function that is lacking */
+	absent_err = ENOMEM;
+	assert_int_equal(tw_btf_aim(skel->obj, &lacks), -ENOMEM);
+	assert_null(lacks);
 	bpf_program__set_autoload(skel->progs.vmm_enter, false);
 	assert_int_equal(tw_btf_aim(skel->obj, &lacks), 0);
 	tw_vmm_bpf__destroy(skel);
@@ -162,12 +168,14 @@ static void test_probes(void **unused)
 	tw_vmm_close(&v);
 }
 
-static void trace(struct tw_tracer *t)
+static void trace(struct tw_tracer *t, int status)
 {
 	const struct tw_tracer_opts opts = { .doing = "trace", .none_yet = true, .vcpu = -1 };
 	struct tw_err e = { 0 };
 
-	assert_int_equal(tw_tracer_start(t, &opts, &e), TW_OK);
+	assert_int_equal(tw_tracer_start(t, &opts, &e), status);
+	if (status)
+		assert_int_equal(e.code, absent_err);
 	tw_err_free(&e);
 }
 
@@ -181,11 +189,27 @@ static void test_tracer(void **unused)
 	has_function("kvm_destroy_vm");
 	has_function("pit_timer_fn");
 	absent = "pit_timer_fn";
-	trace(&t);
+	trace(&t, TW_OK);
 	assert_true(bpf_program__autoload(t.skel->progs.vm_ending));
 	assert_false(bpf_program__autoload(t.skel->progs.pit_fired));
 	assert_string_equal(t.missing.v[t.missing.n - 1], "pit_fired");
 	assert_int_equal(loads, 1);
+	tw_tracer_stop(&t);
+}
+
+/* For want of memory none is left out */
+static void test_tracer_fails(void **unused)
+{
+	struct tw_tracer t;
+
+	(void)unused;
+	begin();
+	has_function("pit_timer_fn");
+	absent = "pit_timer_fn";
+	absent_err = ENOMEM;
+	trace(&t, TW_UNSUPPORTED);
+	assert_false(tw_places_left_out(&t.missing, "pit_fired"));
+	assert_int_equal(loads, 0);
 	tw_tracer_stop(&t);
 }
 
@@ -199,7 +223,7 @@ static void test_once(void **unused)
 	has_function("kvm_destroy_vm");
 	has_function("pit_timer_fn");
 	refused = "pit_fired";
-	trace(&t);
+	trace(&t, TW_OK);
 	assert_int_equal(loads, 2);
 	assert_int_equal(fits, 1);
 	tw_tracer_stop(&t);
@@ -211,6 +235,7 @@ int main(void)
 		cmocka_unit_test(test_aim),
 		cmocka_unit_test(test_probes),
 		cmocka_unit_test(test_tracer),
+		cmocka_unit_test(test_tracer_fails),
 		cmocka_unit_test(test_once),
 	};
 	int failed = RUN_TAP(tests);

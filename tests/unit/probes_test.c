@@ -54,8 +54,8 @@ int __wrap_tw_btf_fit(struct bpf_object *obj)
 	return 0;
 }
 
-int __wrap_tw_btf_aim(struct bpf_object *obj, const char **program);
-int __wrap_tw_btf_aim(struct bpf_object *obj, const char **program)
+int __wrap_tw_btf_aim(struct bpf_object *obj, struct bpf_program **program);
+int __wrap_tw_btf_aim(struct bpf_object *obj, struct bpf_program **program)
 {
 	(void)obj;
 	*program = NULL;

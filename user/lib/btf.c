@@ -273,23 +273,25 @@ const char *tw_btf_path(void)
 	return path;
 }
 
-int tw_btf_aim(struct bpf_object *obj, const char **program)
+int tw_btf_aim(struct bpf_object *obj, struct bpf_program **program)
 {
 	struct bpf_program *p;
 
 	*program = NULL;
+	if (kvm_has_types())
+		return 0;
 	/* For libbpf kvm: is any module that begins so, kvm_amd as well; vmlinux is none of them */
 	bpf_object__for_each_program(p, obj) {
-		const char *func = kvm_has_types() ? NULL : strstr(bpf_program__section_name(p), "/kvm:");
+		const char *func = strstr(bpf_program__section_name(p), "/kvm:");
 		int err;
 
 		if (!func || !bpf_program__autoload(p))
 			continue;
 		err = bpf_program__set_attach_target(p, 0, func + strlen("/kvm:"));
-		if (err) {
-			*program = bpf_program__name(p);
+		if (err == -ESRCH)
+			*program = p;
+		if (err)
 			return err;
-		}
 	}
 	return 0;
 }

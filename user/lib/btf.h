@@ -4,6 +4,7 @@
 #define TW_BTF_H
 
 struct bpf_object;
+struct bpf_program;
 
 /**
  * tw_btf_path - where tw_btf_fit() writes types, for bpf_object_open_opts.btf_custom_path
@@ -30,13 +31,13 @@ int tw_btf_fit(struct bpf_object *obj);
 /**
  * tw_btf_aim - has the programs of an object find KVM's functions where KVM is built in
  * @obj: opened, not loaded
- * @program: result: the program whose function this kernel lacks; else NULL. Lives as long as @obj
+ * @program: result: the program whose function this kernel lacks, if it fails for that; else NULL
  *
  * Those whose section is NAME/kvm:FUNCTION, and that are to be loaded, are aimed at vmlinux's FUNCTION. Nothing is done where
  * KVM is a module.
  *
  * Return: 0 or -errno
  */
-int tw_btf_aim(struct bpf_object *obj, const char **program);
+int tw_btf_aim(struct bpf_object *obj, struct bpf_program **program);
 
 #endif /* TW_BTF_H */

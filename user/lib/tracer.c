@@ -142,10 +142,22 @@ static bool blame(struct tw_tracer *t)
 	return false;
 }
 
+/* Those whose function this kernel lacks are left out; else -errno */
+static int aim(struct tw_tracer *t)
+{
+	struct bpf_program *lacks;
+	int err;
+
+	while ((err = tw_btf_aim(t->skel->obj, &lacks)) && lacks) {
+		tw_places_leave_out(&t->missing, bpf_program__name(lacks));
+		bpf_program__set_autoload(lacks, false);
+	}
+	return err;
+}
+
 static int load(struct tw_tracer *t, struct tw_err *e)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_path());
-	const char *lacks;
 	int err = -1, tries;
 
 	t->tk_fast = kernel_variable("tk_fast_mono");
@@ -161,13 +173,10 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 		configure(t);
 		give_logs(t);
 		err = tries ? 0 : tw_btf_fit(t->skel->obj);
+		if (!err)
+			err = aim(t);
 		if (err)
 			break;
-		err = tw_btf_aim(t->skel->obj, &lacks);
-		if (err) {
-			tw_places_leave_out(&t->missing, lacks);
-			continue;
-		}
 		err = tw_trace_bpf__load(t->skel);
 		if (err && (err == -EPERM || err == -ENOMEM || !blame(t)))
 			break;

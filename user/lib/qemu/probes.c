@@ -80,7 +80,7 @@ static void set_stood(struct vmm_state *s)
 
 /* @lacks: the program whose function of KVM's this kernel has not */
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
-		unsigned int nr, int view_fd, const char **lacks)
+		unsigned int nr, int view_fd, struct bpf_program **lacks)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = tw_btf_path());
 	struct bpf_map *view;
@@ -185,7 +185,7 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 		  unsigned int nr, int view_fd, struct tw_err *e)
 {
 	static const char other[] = "does not run the program any more that was looked at";
-	const char *lacks = NULL;
+	struct bpf_program *lacks = NULL;
 	int program, err;
 
 	memset(v, 0, sizeof(*v));
@@ -197,7 +197,8 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 		close(program);
 		explain(e, "the probes do not load", err);
 		if (lacks)
-			tw_fact(e, "the KVM that is built into this kernel has no function for probe %s: %s", lacks, strerror(-err));
+			tw_fact(e, "the KVM that is built into this kernel has no function for probe %s: %s",
+				bpf_program__name(lacks), strerror(-err));
 		return e->status;
 	}
 	err = attach_all(v, vm, look, program);
