@@ -98,7 +98,7 @@ struct vmm_state {
 	unsigned long long rtc_periodic; /* where it points to its periodic timer */
 	unsigned long long start;	/* of the process, in ticks since boot: PIDs come round again */
 	unsigned long long program_dev;	/* of the file that it runs, to know whether it still does */
-	unsigned long long program_ino;	/* 0: not known */
+	unsigned long long program_ino;
 	unsigned long long exec;	/* of its execve(2): another has other clocks, at other places. See tw_image_exec() */
 	struct vmm_fold fold[VMM_NR_FOLDS];
 	unsigned int nr_moves;		/* that are still to be made, or may have been */

@@ -531,10 +531,14 @@ static void test_program_unseen(void **unused)
 	assert_int_equal(stat("/proc/self/exe", &st), 0);
 	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino), 1);
 	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino + 1), 0);
+	assert_int_equal(tw_image_exec(getpid(), &exec), 0);
+	assert_int_equal(tw_image_still_runs(getpid(), st.st_dev, st.st_ino, exec), 1);
+	assert_int_equal(tw_image_still_runs(getpid(), st.st_dev, st.st_ino, exec + 1), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
 	none = (struct rlimit){ 0, was.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	assert_int_equal(tw_image_runs(getpid(), st.st_dev, st.st_ino), -EMFILE);
+	assert_int_equal(tw_image_still_runs(getpid(), st.st_dev, st.st_ino, exec), -EMFILE);
 	assert_int_equal(tw_image_exec(getpid(), &exec), -EMFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 }

@@ -6,12 +6,14 @@
 #include "tap.h"
 
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,7 +156,32 @@ static void test_exec(void **unused)
 	refused(&vm, &look, other_program, 0, 0);
 	end(pid);
 	/* and one that has ended */
-	refused(&vm, &look, other_program, 0, 0);
+	refused(&vm, &look, "has ended", 0, 0);
+}
+
+/* Whoever cannot look has not seen another program */
+static void test_unseen(void **unused)
+{
+	struct tw_vmm_look look;
+	struct rlimit was, none;
+	struct tw_err e = { 0 };
+	struct tw_vmm v;
+	struct tw_vm vm;
+	pid_t pid = idle_process(&vm, &look);
+	char expected[96];
+
+	(void)unused;
+	snprintf(expected, sizeof(expected), "what process %d runs cannot be seen: Too many open files", pid);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(tw_vmm_attach(&v, &vm, &look, 0, -1, &e), TW_UNSUPPORTED);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_string_equal(e.fact, expected);
+	assert_int_equal(e.code, EMFILE);
+	tw_err_free(&e);
+	tw_vmm_close(&v);
+	end(pid);
 }
 
 /* It does so while they are loaded: they are put on the file that was looked at all the same, and are taken off again */
@@ -260,9 +287,13 @@ static void test_wake(void **unused)
 {
 	struct vmm_state s = { 0 };
 	struct tw_proc p;
+	struct stat exe;
 	pid_t pid = sleeper(true);
 
 	(void)unused;
+	assert_int_equal(stat("/proc/self/exe", &exe), 0);
+	s.program_dev = exe.st_dev;
+	s.program_ino = exe.st_ino;
 	assert_true(tw_proc_read(pid, &p));
 	s.pid = pid;
 	/* probes of a VMM that has ended, whose PID is a process's that blocks the signal, too */
@@ -270,6 +301,11 @@ static void test_wake(void **unused)
 	tw_vmm_wake(&s);
 	assert_false(is_pending(pid));
 	s.start = p.start;
+	/* nor one that runs another program, of which nothing is known */
+	s.program_ino++;
+	tw_vmm_wake(&s);
+	assert_false(is_pending(pid));
+	s.program_ino--;
 	tw_vmm_wake(&s);
 	assert_true(is_pending(pid));
 	end(pid);
@@ -291,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_exec),
 		cmocka_unit_test(test_exec_meanwhile),
 		cmocka_unit_test(test_exec_same),
+		cmocka_unit_test(test_unseen),
 		cmocka_unit_test(test_itself),
 		cmocka_unit_test(test_reused_pid),
 		cmocka_unit_test(test_wake),

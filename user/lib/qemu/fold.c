@@ -209,20 +209,11 @@ bool tw_fold_held(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 	return fold_virtual(s, lead->mono_ns, why) && fold_rtc(s, lead->wall_ns - s->stood_ns, why);
 }
 
-/*
- * What is written is the clocks of the program that was looked at, and no word of another's, nor of the same one that was
- * executed anew: those are gone
- */
-static bool runs_what_was_looked_at(const struct vmm_state *s, struct tw_hold *hold)
+/* Only the program that was looked at has these clocks. In another, or the same one executed anew, there is nothing to write */
+static bool has_its_clocks(const struct vmm_state *s, struct tw_hold *hold)
 {
-	int runs = tw_image_runs(s->pid, s->program_dev, s->program_ino), err;
-	uint64_t exec;
+	int runs = tw_image_still_runs(s->pid, s->program_dev, s->program_ino, s->exec);
 
-	/* the memory of another program is not read either, which may keep whoever does waiting */
-	if (runs == 1) {
-		err = tw_image_exec(s->pid, &exec);
-		runs = err ? err : exec == s->exec;
-	}
 	if (!runs)
 		hold->gone = true;
 	else if (runs < 0)
@@ -241,7 +232,7 @@ bool tw_fold_here(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 		memset(&hold, 0, sizeof(hold));
 		if (!tw_hold_take(&hold, s->pid, s->start))
 			break;
-		if (!runs_what_was_looked_at(s, &hold))
+		if (!has_its_clocks(s, &hold))
 			break;
 		if (tries == QUIET_TRIES || !needs_quiet(s, lead) || tw_hold_is_quiet(&hold)) {
 			done = tw_fold_held(s, lead, why);

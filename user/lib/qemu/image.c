@@ -102,10 +102,22 @@ int tw_image_exec(pid_t pid, uint64_t *exec)
 	/* one of 32 bits has another vector, in which there is no such entry */
 	if (entry.a_type != AT_RANDOM)
 		return len ? 0 : -ESRCH;
+	errno = EFAULT;		/* a read that is short says nothing */
 	if (!tw_mem_read(pid, entry.a_un.a_val, random, sizeof(random)))
 		return -errno;
 	*exec = random[0] ^ random[1];
 	return 0;
+}
+
+int tw_image_still_runs(pid_t pid, uint64_t dev, uint64_t ino, uint64_t exec)
+{
+	int runs = tw_image_runs(pid, dev, ino), err;
+	uint64_t is;
+
+	if (runs != 1)
+		return runs;
+	err = tw_image_exec(pid, &is);
+	return err ? err : is == exec;
 }
 
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size)

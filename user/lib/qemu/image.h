@@ -30,7 +30,20 @@ int tw_image_is(int fd, uint64_t dev, uint64_t ino);
 int tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino);
 
 /**
- * tw_image_exec - tell one execve(2) of a process from each other, also of the same program
+ * tw_image_still_runs - whether a process runs what was looked at: that file, and since that execve(2)
+ * @pid: the process
+ * @dev: the file's device
+ * @ino: its inode
+ * @exec: as of tw_image_exec()
+ *
+ * Reads memory of the process, which may keep whoever does waiting, but none of another program's.
+ *
+ * Return: 1, 0 if it does not, or -errno if that cannot be known
+ */
+int tw_image_still_runs(pid_t pid, uint64_t dev, uint64_t ino, uint64_t exec);
+
+/**
+ * tw_image_exec - a number that each execve(2) of a process gives it anew, of the same program as well
  * @pid: the process
  * @exec: result; 0 if it has none, as one of 32 bits
  *

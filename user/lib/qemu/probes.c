@@ -35,11 +35,21 @@ static int explain(struct tw_err *e, const char *doing, int err)
 	return tw_cure(e, "leave them on host time: --vmm off");
 }
 
-static int fail_other(const struct tw_vm *vm, const char *what, struct tw_err *e)
+/* @program: as of open_program() */
+static int fail_program(const struct tw_vm *vm, int program, struct tw_err *e)
 {
 	tw_fail(e, TW_UNSUPPORTED, "cannot have the VMM's clocks follow");
-	tw_fact(e, "process %d %s", vm->pid, what);
-	return tw_cure(e, "attach again");
+	tw_cure(e, "attach again");
+	switch (program) {
+	case -ESTALE:
+		return tw_fact(e, "process %d does not run the program any more that was looked at", vm->pid);
+	case -ENOENT:
+	case -ESRCH:
+		return tw_fact(e, "process %d has ended", vm->pid);
+	}
+	e->code = -program;
+	tw_fact(e, "what process %d runs cannot be seen: %s", vm->pid, strerror(-program));
+	return tw_cure(e, "leave them on host time: --vmm off");
 }
 
 /*
@@ -121,9 +131,13 @@ static void wake(pid_t pid, unsigned long long start)
 	close(pidfd);
 }
 
+/*
+ * One that has executed the same program anew is woken as well, which does no harm. To know it, its memory would be read: the
+ * owner of one VM could keep whoever changes the timeline of another waiting.
+ */
 void tw_vmm_wake(const struct vmm_state *s)
 {
-	if (!s->program_ino || tw_image_runs(s->pid, s->program_dev, s->program_ino) == 1)
+	if (tw_image_runs(s->pid, s->program_dev, s->program_ino) == 1)
 		wake(s->pid, s->start);
 }
 
@@ -136,35 +150,29 @@ static bool has_ended(const struct tw_vm *vm)
 	return pidfd < 0;
 }
 
-/* The program that was looked at, and no other that the process may run by now, nor the same one anew; -1 */
+/* A descriptor of the program that was looked at; -ESTALE if the process runs another by now, or the same one anew; -errno */
 static int open_program(const struct tw_vm *vm, const struct tw_vmm_look *look)
 {
 	const struct stat *was = &look->program;
 	struct stat is;
-	uint64_t exec;
 	char path[48];
-	int fd;
+	int fd, same;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", vm->pid);
 	/* not opened: what it may have become can lie where its owner keeps whoever opens it waiting */
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd < 0)
-		return -1;
-	if (tw_image_is(fd, was->st_dev, was->st_ino) == 1 && !fstat(fd, &is) &&
-	    is.st_ctim.tv_sec == was->st_ctim.tv_sec && is.st_ctim.tv_nsec == was->st_ctim.tv_nsec &&
-	    !tw_image_exec(vm->pid, &exec) && exec == look->state.exec)
+		return -errno;
+	same = tw_image_is(fd, was->st_dev, was->st_ino);
+	if (same == 1)
+		same = fstat(fd, &is) ? -errno : is.st_ctim.tv_sec == was->st_ctim.tv_sec &&
+						 is.st_ctim.tv_nsec == was->st_ctim.tv_nsec;
+	if (same == 1)
+		same = tw_image_still_runs(vm->pid, was->st_dev, was->st_ino, look->state.exec);
+	if (same == 1)
 		return fd;
 	close(fd);
-	return -1;
-}
-
-static bool runs_other(const struct tw_vm *vm, const struct tw_vmm_look *look)
-{
-	int fd = open_program(vm, look);
-
-	if (fd >= 0)
-		close(fd);
-	return fd < 0;
+	return same ? same : -ESTALE;
 }
 
 static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look, int program)
@@ -184,14 +192,13 @@ static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_
 int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		  unsigned int nr, int view_fd, struct tw_err *e)
 {
-	static const char other[] = "does not run the program any more that was looked at";
 	struct bpf_program *lacks = NULL;
-	int program, err;
+	int program, now, err;
 
 	memset(v, 0, sizeof(*v));
 	program = open_program(vm, look);
 	if (program < 0)
-		return fail_other(vm, other, e);
+		return fail_program(vm, program, e);
 	err = load(v, vm, look, nr, view_fd, &lacks);
 	if (err) {
 		close(program);
@@ -203,15 +210,17 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	}
 	err = attach_all(v, vm, look, program);
 	close(program);
-	/* the kernel went by the PID, which may have been another's by then; what it found, it holds to */
-	if (!err && has_ended(vm))
-		return fail_other(vm, "has ended", e);
-	/* nor is there any in another program that it may have become */
-	if (!err && runs_other(vm, look))
-		return fail_other(vm, other, e);
 	if (err)
 		return explain(e, v->skel->links.vmm_site ? "the probes on KVM do not attach" : "the probes do not attach",
 			       err);
+	/* the kernel went by the PID, which may have been another's by then; what it found, it holds to */
+	if (has_ended(vm))
+		return fail_program(vm, -ESRCH, e);
+	/* nor is there any in another program that it may have become */
+	now = open_program(vm, look);
+	if (now < 0)
+		return fail_program(vm, now, e);
+	close(now);
 	/* its sleep, if it sleeps, was not looked at */
 	wake(vm->pid, vm->start);
 	return TW_OK;
