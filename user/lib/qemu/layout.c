@@ -331,7 +331,7 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 	else if (tw_host_lockdown() >= TW_LOCKDOWN_INTEGRITY)
 		no(look, "the kernel is locked down");
 	else if ((err = tw_vms_of(vm->pid, &vms)))
-		no(look, "its descriptors cannot be read: %s", strerror(-err));
+		no(look, "its VMs cannot be counted: %s", strerror(-err));
 	else if (vms > 1)
 		no(look, "its process has %zu VMs, and clocks follow one timeline only", vms);
 	else if ((program = tw_image_program(vm->pid, &look->foreign)) < 0)
