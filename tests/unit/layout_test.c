@@ -196,7 +196,7 @@ static char *copy(const char *where, const char *name)
 /* Who may mount, in a namespace of its own; others skip this */
 static bool alone(void)
 {
-	return !geteuid() && !unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	return !geteuid() && !unshare(CLONE_NEWNS) && !mount("none", "/", "", MS_REC | MS_PRIVATE, NULL);
 }
 
 static void test_owners(void **unused)
@@ -213,10 +213,10 @@ static void test_owners(void **unused)
 	assert_false(shared->look.foreign);
 	assert_string_equal(shared->look.why, "qemu is not QEMU, or has no symbols");
 	/* a file system that says of itself that its owners are not to be believed */
-	assert_int_equal(mount("none", dir, NULL, MS_REMOUNT | MS_BIND | MS_NOSUID, NULL), 0);
+	assert_int_equal(mount("none", dir, "", MS_REMOUNT | MS_BIND | MS_NOSUID, NULL), 0);
 	assert_true(looks(vm, false, &stuck));
 	assert_true(shared->look.foreign);
-	assert_int_equal(mount("none", dir, NULL, MS_REMOUNT | MS_BIND, NULL), 0);
+	assert_int_equal(mount("none", dir, "", MS_REMOUNT | MS_BIND, NULL), 0);
 	assert_int_equal(chmod(path, 0775), 0);
 	assert_true(looks(vm, false, &stuck));
 	assert_true(shared->look.foreign);
