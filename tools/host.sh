@@ -139,8 +139,8 @@ host_pass_on() {
 	if [ -n "$host_child" ]; then host_signal "$1"; else host_pending=$1; fi
 }
 # shellcheck disable=SC2317 # as above
-# What a shell starts in the background is that shell at first, then ignores SIGINT until it says otherwise: what comes
-# before it does would be lost. Nor is it waited for for ever
+# What a shell starts in the background is the shell itself at first, and then ignores SIGINT until it has set a handler. A
+# signal would be lost until then: it is sent once there is a handler, or after five seconds
 host_signal() {
 	local bit=$((1 << ($(kill -l "$1") - 1))) key caught _
 	for _ in {1..500}; do

@@ -163,10 +163,10 @@ need_kernel() {
 	die "kernel ${1:-$TIMEWARP_KERNEL} is not in $TW_CACHE" "run: tools/setup --kernel ${1:-$TIMEWARP_KERNEL}"
 }
 
-# tw_tmp DIR: makes a directory in DIR for what is not whole yet; sets TW_TMP. It is locked for as long as this process, or
-# one that it has started, is at it. What is a day old and held by nobody was left by one that was killed, and is removed:
-# younger, it may be another machine's, whose lock is not seen through NFS or 9p, or have no lock yet.
-# Older versions of the project call theirs .tmp.PID, without a lock, and remove all of that name whose PID is none.
+# tw_tmp DIR: makes a directory in DIR for what is not whole yet; sets TW_TMP. It is locked until this process, and all that it
+# has started, have ended. Those of processes that were killed are removed: they are a day old, and nobody holds their lock.
+# A younger one may be another machine's, whose lock is not seen through NFS or 9p, or not be locked yet.
+# Older versions of the project name theirs .tmp.*, do not lock them, and remove whatever else has such a name.
 tw_tmp() {
 	local t
 	mkdir -p "$1" || return 1

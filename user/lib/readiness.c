@@ -125,7 +125,7 @@ static void check_bpf_read(struct tw_check *c)
 {
 	switch (tw_host_lockdown()) {
 	case TW_LOCKDOWN_UNKNOWN:
-		fact(c, TW_UNKNOWN, "not if the kernel is locked down for confidentiality: see lockdown");
+		fact(c, TW_UNKNOWN, "BPF programs may read the kernel's memory unless it is locked down for confidentiality");
 		break;
 	case TW_LOCKDOWN_CONFIDENTIALITY:
 		fact(c, TW_MISSING, "locked down for confidentiality: BPF programs may not read the kernel's memory, and so nothing can be traced");

@@ -92,7 +92,7 @@ void tw_channels_find(const char *argv, size_t len, struct tw_channels *c)
 		if (!o.arg)
 			continue;
 		if (!c->monitor && !strcmp(o.option, "qmp") && !strncmp(o.arg, "unix:", 5)) {
-			/* its path is what a name is missing for */
+			/* the path is the first value, and has no name: it gets one */
 			list = tw_asprintf("path=%s", o.arg + 5);
 			c->monitor = value_of(list, "path");
 			free(list);

@@ -72,7 +72,7 @@ static void set_bases(const struct tw_vm *vm, struct vmm_state *s, struct vmm_se
 	segments->slot[0].wall_ahead_ns = st.wall_ahead_ns;
 }
 
-/* Where the virtual clock is to CLOCK_MONOTONIC; both are the host's still */
+/* The virtual clock minus CLOCK_MONOTONIC; neither follows the timeline yet */
 static void set_stood(struct vmm_state *s)
 {
 	struct timespec ts;
@@ -88,7 +88,7 @@ static void set_stood(struct vmm_state *s)
 	s->stood_from_ns = offset - (enabled ? 0 : ts.tv_sec * 1000000000LL + ts.tv_nsec);
 }
 
-/* @lacks: the program whose function of KVM's this kernel has not */
+/* @lacks: the program whose function the KVM of this kernel lacks, if it fails for that; else left as it is, or NULL */
 static int load(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_look *look,
 		unsigned int nr, int view_fd, struct bpf_program **lacks)
 {
