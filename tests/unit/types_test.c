@@ -406,6 +406,41 @@ static void test_endless(void **unused)
 	tw_types_close(base);
 }
 
+/* A later format: a header of more fields is read, types of a form that is not known are not */
+static void test_later(void **unused)
+{
+	const size_t header = sizeof(struct btf_header);
+	struct file f = vmlinux_file;
+	struct tw_types *t;
+
+	(void)unused;
+	f.size += 8;
+	f.data = calloc(f.size, 1);
+	memcpy(f.data, vmlinux_file.data, header);
+	memcpy(f.data + header + 8, vmlinux_file.data + header, f.size - header - 8);
+	((struct btf_header *)f.data)->hdr_len += 8;
+	put(&f, f.size);
+	t = tw_types_open(f.path, NULL);
+	assert_int_equal(tw_types_end(t), btf__type_cnt(vmlinux));
+	tw_types_close(t);
+
+	((struct btf_type *)(f.data + header + 8))->info |= 0x00010000;
+	put(&f, f.size);
+	t = tw_types_open(f.path, NULL);
+	assert_int_equal(tw_types_end(t), 0);
+	tw_types_close(t);
+	free(f.data);
+	put(&vmlinux_file, vmlinux_file.size);
+}
+
+/* KVM's types are there and cannot be read: vmlinux's do not serve */
+static void test_unreadable(void **unused)
+{
+	(void)unused;
+	running = NULL;
+	assert_true(tw_btf_fit(NULL) < 0);
+}
+
 static void test_no_file(void **unused)
 {
 	(void)unused;
@@ -425,6 +460,8 @@ int main(void)
 		cmocka_unit_test(test_cut_off),
 		cmocka_unit_test(test_lies),
 		cmocka_unit_test(test_endless),
+		cmocka_unit_test(test_later),
+		cmocka_unit_test(test_unreadable),
 		cmocka_unit_test(test_no_file),
 	};
 

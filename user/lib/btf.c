@@ -29,8 +29,8 @@ struct fit {
 	bool begins[256][256];		/* any of them, with these two characters */
 };
 
-/* The kernel nests no deeper: MAX_RESOLVE_DEPTH */
-#define MAX_DEPTH 32
+/* Against types within themselves. struct kvm_vcpu is 14 deep, the deepest of a kernel 33 */
+#define MAX_DEPTH 64
 
 static bool has_name(const struct btf_type *t)
 {
@@ -302,6 +302,9 @@ int tw_btf_fit(struct bpf_object *obj)
 	int fd, err = -ENOMEM;
 	size_t i;
 
+	/* a file that says nothing: vmlinux's would be taken in its place, and have other fields */
+	if (!f.from)
+		return -EINVAL;
 	if (!kvm_has_types())
 		return 0;
 	fd = types_fd();

@@ -167,6 +167,7 @@ static int load(struct tw_tracer *t, struct tw_err *e)
 	for (tries = 0; err && tries < 24; tries++) {
 		tw_trace_bpf__destroy(t->skel);
 		t->skel = tw_trace_bpf__open_opts(&opts);
+		err = -errno;
 		if (!t->skel)
 			break;
 		tw_places_choose(t->skel, t->opts.armed, &t->missing);

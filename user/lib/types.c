@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,12 +45,17 @@ static bool see(struct tw_types *t, size_t from, size_t to)
 	return true;
 }
 
+/* Up to here of any header: later ones have more fields, and say so in hdr_len */
+#define HEADER_LEN (offsetof(struct btf_header, str_len) + sizeof(((struct btf_header *)0)->str_len))
+/* Bits of btf_type.info that are known: vlen, kind, kind_flag. A format with others has other lengths */
+#define INFO_BITS 0x9f00ffffu
+
 static bool read_header(struct tw_types *t)
 {
 	const struct btf_header *h = (const struct btf_header *)t->data;
 
-	if (t->size < sizeof(*h) || !see(t, 0, sizeof(*h)) || h->magic != BTF_MAGIC || h->version != BTF_VERSION ||
-	    h->hdr_len < sizeof(*h))
+	if (t->size < HEADER_LEN || !see(t, 0, HEADER_LEN) || h->magic != BTF_MAGIC || h->version != BTF_VERSION ||
+	    h->hdr_len < HEADER_LEN)
 		return false;
 	t->types = (size_t)h->hdr_len + h->type_off;
 	t->types_end = t->types + h->type_len;
@@ -145,6 +151,8 @@ static size_t size_of_type(const struct btf_type *type)
 {
 	size_t n = btf_vlen(type), size = sizeof(*type);
 
+	if (type->info & ~INFO_BITS)
+		return 0;
 	switch (btf_kind(type)) {
 	case BTF_KIND_PTR:
 	case BTF_KIND_FWD:
