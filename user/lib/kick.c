@@ -13,9 +13,10 @@
 #include "timewarp.h"
 #include "types.h"
 
-/* By which the kernel knows the types of module kvm */
+/* By which the kernel knows the types of module kvm; -ENOSYS if it has none, or -errno */
 static int kvm_btf_fd(void)
 {
+	int err = -ENOSYS;
 	__u32 id = 0;
 
 	while (!bpf_btf_get_next_id(id, &id)) {
@@ -24,13 +25,16 @@ static int kvm_btf_fd(void)
 		struct bpf_btf_info info = { .name = (uintptr_t)name, .name_len = sizeof(name) };
 		__u32 len = sizeof(info);
 
-		if (fd < 0)
+		if (fd < 0) {
+			/* one that has just gone is nobody's fault */
+			err = errno == ENOENT ? err : -errno;
 			continue;
+		}
 		if (!bpf_btf_get_info_by_fd(fd, &info, &len) && info.kernel_btf && !strcmp(name, "kvm"))
 			return fd;
 		close(fd);
 	}
-	return -ENOENT;
+	return errno == ENOENT ? err : -errno;
 }
 
 /*

@@ -338,7 +338,7 @@ static int kick_group(const volatile struct timewarp_group *group, bool *loaded)
 		if (!id)
 			return -ENOENT;
 		err = tw_kick(id, loaded);
-		if (err != -EAGAIN && err != -ENOENT)
+		if (!*loaded || (err != -EAGAIN && err != -ENOENT))
 			break;
 		nanosleep(&pause, NULL);
 	}
