@@ -63,6 +63,9 @@ if command -v systemd-analyze >/dev/null; then
 		# BPF and the processes of others are what they are for, which counts as exposure.
 		ok "$u is confined: an exposure below 4" awk -v e="${exposure:-10}" 'BEGIN { exit !(e < 4) }'
 	done
+	# ProtectKernelLogs= would take that away
+	sees_the_clock() { grep -q '^CapabilityBoundingSet=.*CAP_SYSLOG' "$dir/timewarp-exporter.service" && ! grep -q '^ProtectKernelLogs=yes' "$dir/timewarp-exporter.service"; }
+	ok "the exporter may be told where the kernel keeps its clock, by which TSC deadlines are late" sees_the_clock
 else
 	skip "units" "no systemd-analyze"
 fi

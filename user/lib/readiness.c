@@ -173,7 +173,7 @@ static void check_kptr(struct tw_check *c)
 {
 	if (read_sysctl("/proc/sys/kernel/kptr_restrict") == 2) {
 		fact(c, TW_LIMITED, "addresses are hidden from root, too (kptr_restrict=2)");
-		cure(c, "sysctl kernel.kptr_restrict=1: the tracer then dates ticks more cheaply");
+		cure(c, "sysctl kernel.kptr_restrict=1: the tracer then knows how late a TSC deadline is that KVM finds past");
 		return;
 	}
 	fact(c, TW_PRESENT, "the tracer may see where the kernel keeps its clock");
