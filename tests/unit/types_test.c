@@ -373,36 +373,37 @@ static void test_lies(void **unused)
 	lie(&vmlinux_file, 97);
 }
 
+/* A module with these types has none that fit */
+static void is_refused(struct btf *module, struct tw_types *base)
+{
+	struct file f = file_of(module);
+
+	running = tw_types_open(f.path, base);
+	assert_true(tw_btf_fit(NULL) < 0);
+	tw_types_close(running);
+	close_file(&f);
+	btf__free(module);
+}
+
 /* A structure that is its own member, and one of many in one another */
 static void test_endless(void **unused)
 {
 	struct btf *deep = btf__new_empty_split(vmlinux);
 	struct tw_types *base = tw_types_open(vmlinux_file.path, NULL);
 	int id = of_int, i;
-	struct file f;
 
 	(void)unused;
 	for (i = 0; i < 100000; i++)
 		id = btf__add_const(deep, id);
 	btf__add_struct(deep, "both", 8);
 	btf__add_field(deep, "deep", id, 0, 0);
-	f = file_of(deep);
-	running = tw_types_open(f.path, base);
-	assert_true(tw_btf_fit(NULL) < 0);
-	tw_types_close(running);
-	close_file(&f);
-	btf__free(deep);
+	is_refused(deep, base);
 
 	deep = btf__new_empty_split(vmlinux);
 	id = btf__add_struct(deep, "both", 8);
 	btf__add_field(deep, "itself", id, 0, 0);
 	btf__add_field(deep, "and_again", id, 0, 0);
-	f = file_of(deep);
-	running = tw_types_open(f.path, base);
-	assert_true(tw_btf_fit(NULL) < 0);
-	tw_types_close(running);
-	close_file(&f);
-	btf__free(deep);
+	is_refused(deep, base);
 	tw_types_close(base);
 }
 

@@ -247,9 +247,7 @@ static int fit(struct fit *f, int memfd)
 
 static bool kvm_has_types(void)
 {
-	const struct tw_types *kvm = tw_types_of_kvm();
-
-	return kvm && tw_types_base(kvm);
+	return tw_types_base(tw_types_of_kvm());
 }
 
 /* -errno; made once */

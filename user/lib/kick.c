@@ -44,7 +44,7 @@ static int kvm_btf_fd(void)
 static int load(const struct bpf_program *prog)
 {
 	struct tw_types *kvm = tw_types_of_kvm();
-	bool module = kvm && tw_types_base(kvm);
+	bool module = tw_types_base(kvm);
 	struct bpf_insn insns[8];
 	size_t n = bpf_program__insn_cnt(prog), i;
 	int fds[2] = { -1, -1 }, function, fd;

@@ -125,7 +125,7 @@ struct tw_types *tw_types_of_kvm(void)
 
 struct tw_types *tw_types_base(const struct tw_types *t)
 {
-	return t->base;
+	return t ? t->base : NULL;
 }
 
 static unsigned int names_before(const struct tw_types *t)

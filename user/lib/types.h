@@ -42,7 +42,7 @@ struct tw_types *tw_types_of_kvm(void);
 struct tw_types *tw_types_open(const char *path, struct tw_types *base);
 void tw_types_close(struct tw_types *t);
 
-/* vmlinux's, if these are a module's; or NULL */
+/* vmlinux's, if these are a module's; NULL of others, and of NULL */
 struct tw_types *tw_types_base(const struct tw_types *t);
 
 /**
