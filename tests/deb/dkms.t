@@ -22,9 +22,9 @@ if tw_kernel_env && [ -d "$TW_MODULES/kernel/arch/x86/kvm" ]; then
 		depmod -b "$dir/tree" -C "$dir/conf" "$k"
 		sed -n 's#^\([a-z]*\)/.*/\(kvm[a-z-]*\)\.ko[.xz]*:.*#\1#p' "$m/modules.dep" | sort -u | paste -sd' '
 	}
-	begin() { TIMEWARP_DEPMOD_D=$dir/conf debian/dkms/dkms-begin "$1"; }
+	begin() { TIMEWARP_DEPMOD_D=$dir/conf debian/dkms/dkms-begin "$@"; }
 	ok "what is in updates is preferred, and so some of ours are mixed with the kernel's" test "$(arrive kvm; kinds)" = "kernel updates"
-	ok "DKMS asks before it copies" grep -q '^PRE_INSTALL="tools/dkms-begin $kernelver"' debian/dkms/dkms.conf
+	ok "DKMS asks before it copies" grep -q '^PRE_INSTALL="tools/dkms-begin $kernelver ' debian/dkms/dkms.conf
 	ok "for this kernel" begin "$k"
 	for one in kvm kvm-intel kvm-amd; do
 		arrive $one
@@ -34,7 +34,13 @@ if tw_kernel_env && [ -d "$TW_MODULES/kernel/arch/x86/kvm" ]; then
 	mkdir -p "$dir/src/tools"
 	cp debian/dkms/dkms-{begin,installed} "$dir/src/tools/"
 	cp debian/dkms/dkms.conf "$dir/src/"
-	begin 0.0-none
+	begin 0.0-none "$dir/link"
+	ok "what says that modules are installed is there, and leads nowhere: DKMS does not move the kernel's own away" test "$(readlink "$dir/link")" = none
+	ln -sfn 9/0.0-none/x86_64 "$dir/link"
+	begin 0.0-none "$dir/link"
+	ok "where some are installed it stays" test "$(readlink "$dir/link")" = 9/0.0-none/x86_64
+	# shellcheck disable=SC2016 # as DKMS reads it
+	ok "DKMS says where it is" test "$(bash -c 'kernelver=1-a arch=x86_64 dkms_tree=/tree; . debian/dkms/dkms.conf; echo "$PRE_INSTALL"')" = "tools/dkms-begin 1-a /tree/timewarp/kernel-1-a-x86_64"
 	TIMEWARP_DEPMOD_D=$dir/conf "$dir/src/tools/dkms-installed" 0.0-none >/dev/null 2>&1
 	ok "at the end it is taken back" test ! -e "$dir/conf/timewarp-0.0-none.conf" -a -e "$dir/conf/timewarp-$k.conf"
 	rm "$dir/conf/"*
