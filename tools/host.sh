@@ -78,7 +78,7 @@ host_words+=" i8042.noaux i8042.nokbd i8042.nopnp audit=0 apparmor=0 selinux=0 r
 # descriptors above 7 are the caller's own.
 host_boot() {
 	# As in host_fs
-	local kernel=$1 initrd=$2 words=$3 run=${host_run//,/,,} _
+	local kernel=$1 initrd=$2 words=$3 run=${host_run//,/,,}
 	shift 3
 	"${host_qemu[@]}" -name "$host_me,debug-threads=on" -d cpu_reset -D "$host_run/resets" \
 		-nodefaults -no-user-config -display none -no-reboot -machine q35,usb=off,vmport=off,hpet=off \
@@ -87,9 +87,10 @@ host_boot() {
 		-chardev "socket,id=c0,path=$run/agent.0,server=on,wait=off" -device virtserialport,chardev=c0,name=tw.0 \
 		"$@" </dev/null >"$host_run/qemu.log" 2>&1 8>&- 9>&- &
 	host_pid=$!
-	for _ in {1..500}; do
-		[ ! -S "$host_run/agent.0" ] || return 0
+	# On an emulated host, where each of its libraries is waited for, that takes a minute by the clock there
+	until [ -S "$host_run/agent.0" ]; do
 		host_alive || host_failed "QEMU did not start" 125
+		[ "$host_end" = 0 ] || [ "$SECONDS" -lt "$host_end" ] || host_failed "the host was not up within $SECONDS s" 124
 		sleep 0.02
 	done
 }
