@@ -96,7 +96,7 @@ if [[ $parts == *" directory "* ]]; then
 	cat >"$work/typed" <<-END
 		stty rows 33 cols 111; tty >$work/tty; chmod 666 \$(tty)
 		setpriv --reuid 65534 --regid 65534 --clear-groups env TMPDIR=$work/tmp $host run --accel tcg --timeout $limit --share $work/share -- bash ./terminal
-		echo "status \$?"; stty -a | grep -o ' icanon'
+		printf '\nstatus %s\n' "\$?"; stty -a | grep -o ' icanon'
 	END
 	script -qfec "bash $work/typed" "$work/typescript" <"$work/in" >/dev/null 2>&1 &
 	run=$!
