@@ -64,7 +64,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	find "$root/etc/apparmor.d" -maxdepth 1 -type f ! -name '*libvirt*' -delete
 	root_leave
 	echo "# Subtest: $suite as a host"
-	tools/testhost --root "$root" --systemd --smp 1 --memory 3072 --append "apparmor=1 security=apparmor audit=1" --timeout "${TW_TIMEOUT:-4800}" -- tests/deb/on-installed | tee "$work/host.log" | sed -u 's/^/    /'
+	tools/testhost --root "$root" --systemd --smp 1 --memory 3072 --append "apparmor=1 security=apparmor audit=1" --timeout "${TW_TIMEOUT:-7200}" -- tests/deb/on-installed | tee "$work/host.log" | sed -u 's/^/    /'
 	rc=${PIPESTATUS[0]}
 	grep '^not ok' "$work/host.log" | sed "s/^/# $suite: /"
 	grep -E '^# (.*systemd is|the guest lives|[0-9]+ samples|systemd-analyze)' "$work/host.log" | sed "s/^# /# $suite: /"
