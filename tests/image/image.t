@@ -26,7 +26,8 @@ else
 	image=$(tools/image --suite "$suite") || exit 1
 fi
 work=$(mktemp -d) || exit 1
-trap 'rm -rf --one-file-system "$work"' EXIT
+# The image first: it is of the same file system
+trap 'umount -l "$work/image" 2>/dev/null; mountpoint -q "$work/image" || rm -rf --one-file-system "$work"' EXIT
 chmod 755 "$work"
 mkdir "$work/image"
 for d in tmp share bundles; do mkdir "$work/$d" && chown 65534:65534 "$work/$d"; done
