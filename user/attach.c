@@ -572,6 +572,8 @@ const struct tw_verb tw_verb_attach = {
 		"on the VMM, each clock. Nothing is attached, and nothing left. The status is\n"
 		"what attach's would be, but that the policy itself is not asked: it may refuse.\n"
 		"\n"
+		"A service of Type=notify is ready when it is attached: systemd is told then.\n"
+		"\n"
 		"Ctrl-C, SIGTERM and SIGHUP detach, and so does a pipe that nobody reads any\n"
 		"more, at the next line that would go into it. nohup keeps its meaning.\n"
 		"\n"

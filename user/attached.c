@@ -8,6 +8,7 @@
 
 #include "clocks.h"
 #include "host.h"
+#include "notify.h"
 #include "parse.h"
 #include "qemu/cmdline.h"
 #include "qemu/date.h"
@@ -270,6 +271,7 @@ void tw_tell_attached(const struct attachment *a)
 		report_json(a, &st, known);
 	else
 		report(a, &st, known);
+	tw_notify_ready("attached %s to %s", a->policy, a->name);
 	for (i = 0; known && st.asked.num != st.asked.den && i < a->made.nr_vms; i++)
 		if (has_network(a->made.session[i].vm))
 			tw_fprintf(stderr, "twctl: VM %s has a network: an NTP client in it works against the factor; "

@@ -40,7 +40,7 @@ void tw_tell_date(const struct attachment *a);
 /* What would be attached, and how its clocks would go */
 void tw_tell_planned(const struct attachment *a, unsigned int mode);
 
-/* That it is attached, and which clocks do not follow */
+/* That it is attached, and which clocks do not follow; a service's manager hears that it is ready */
 void tw_tell_attached(const struct attachment *a);
 
 /* That another command has put a->policy in the place of the old one */

@@ -75,9 +75,9 @@ cat >"$dir/bin/twctl" <<END
 #!/bin/sh
 echo "\$*" >>$dir/asked
 [ "\$1" != status ] || { [ ! -f $dir/stands ] || echo '"stopped":true'; [ -f $dir/vm ] && exit 0; exit 4; }
+[ "\$1" != attach ] || echo "\$\$ \$NOTIFY_SOCKET" >$dir/attacher
 echo "attached constant to 1-1 (\$3): factor 50"
 END
-printf '#!/bin/sh\necho "$*" >>%s/notified\n' "$dir" >"$dir/bin/systemd-notify"
 printf '#!/bin/sh\necho "$*" >>%s/systemctl\n[ ! -f %s/broken ]\n' "$dir" "$dir" >"$dir/bin/systemctl"
 chmod +x "$dir"/bin/*
 unit() { env PATH="$dir/bin:$PATH" TWCTL="$dir/bin/twctl" NOTIFY_SOCKET=/x "$@" "$root/debian/timewarp-unit" my-guest; }
@@ -87,7 +87,11 @@ ok "so is a WAIT that is no number" says 2 "WAIT is not a number" unit FACTOR=2 
 ok "it waits for the VM to come" says 0 "attached" unit FACTOR=50 WAIT=10
 sleep 0.2
 ok "and attaches it when it is there" grep -qx 'attach --vm my-guest --factor 50' "$dir/asked"
-ok "whoever waits for the unit is told when it is attached" grep -q -- '--ready --status=attached constant' "$dir/notified"
+# What twctl says there: tests/unit/attached_test.c
+PATH="$dir/bin:$PATH" TWCTL="$dir/bin/twctl" NOTIFY_SOCKET=/x FACTOR=50 WAIT=0 "$root/debian/timewarp-unit" my-guest >/dev/null &
+main=$!
+wait $main
+ok "twctl is the unit's main process, and has the socket by which it says when it is attached" test "$(cat "$dir/attacher")" = "$main /x"
 : >"$dir/asked"
 ok "parameters come in their order, as they are" unit VM=other POLICY=schedule PARAM10=z=1 'PARAM2=plan=100 until 2038-01-19T03:13:00, 1' EXEC='echo $x'
 ok "to twctl" grep -qxF -- 'attach --vm other --policy schedule --exec echo $x --exit-when-done --param plan=100 until 2038-01-19T03:13:00, 1 --param z=1' "$dir/asked"

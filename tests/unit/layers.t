@@ -33,7 +33,7 @@ none 'the library includes nothing of the verbs' < <(
 layers='
 code examples exec parse terminal text trace_names types qemu/keeper
 age/talk judge/* host json print proc qemu/cmdline qemu/image when
-btf err kick qemu/hold session/lock trace_places vm_dir
+btf err kick notify qemu/hold session/lock trace_places vm_dir
 command dry/machine params search state threshold vm whole
 author bare dry/object journal kvmstat launch policy qemu/layout rate selector warps
 awake dry/timeline session/dir world
