@@ -84,10 +84,11 @@ none 'a verb knows the others by the table alone' < <(
 none 'only policies are opened, and looked into, by name: what is of twctl itself has a skeleton' < <(
 	grep -rnE 'bpf_object__(open_mem|open_file|find_)' user | grep -vE '^user/lib/(policy|group)\.c:')
 
-# What these print is their own (help, completion), goes to files of a format of its own, or is the one function itself
-own='user/(help|completion)\.c|user/lib/(metrics|perfetto|print|json|text)\.c'
+# What these print is their own (help, completion), goes to files of a format of its own, or is the one function itself; a report on
+# aging is broken into lines, of words that tw_printable() has been over
+own='user/(help|completion)\.c|user/lib/(metrics|perfetto|print|json|text|age/(chart|record|report|report_html))\.c'
 none 'whatever is printed for people goes through tw_fprintf(), which escapes' < <(
-	grep -nE '(^|[^a-z_])(v?f?printf|f?puts|v?dprintf|putchar|fputc|putc) ?\(' user/*.c user/lib/*.c |
+	grep -nE '(^|[^a-z_])(v?f?printf|f?puts|v?dprintf|putchar|fputc|putc) ?\(' user/*.c user/lib/*.c user/lib/*/*.c |
 		grep -vE "^($own):" | grep -v 'dprintf(fd, skeleton' |
 		grep -vE '^user/hist\.c:[0-9]+:.*(fprintf|fputs|fputc)\((f, |.*, f\))')
 

@@ -16,6 +16,7 @@
 #include "age/recording.h"
 #include "age/source.h"
 #include "host.h"
+#include "print.h"
 #include "proc.h"
 #include "qemu/date.h"
 #include "state.h"
@@ -101,8 +102,8 @@ static void tell_progress(const struct life *f)
 
 	if (!isatty(2))
 		return;
-	fprintf(stderr, "\r%s  %s guest seconds a host second  %s left\033[K", TW_MINUTE_OF(f->now),
-		TW_AMOUNT(rate, ""), rate > 0 ? TW_PERIOD((f->end - f->now) / rate) : "?");
+	tw_fprintf(stderr, "\r%s  %s guest seconds a host second  %s left\033[K", TW_MINUTE_OF(f->now),
+		   TW_AMOUNT(rate, ""), rate > 0 ? TW_PERIOD((f->end - f->now) / rate) : "?");
 	fflush(stderr);
 }
 
@@ -270,7 +271,7 @@ int tw_live_run(struct tw_live_age *l, struct tw_err *e)
 			tw_record_event(&f.rec, f.now, "failure", "guest", f.reason);
 		tw_record_end(&f.rec, f.now, f.reason);
 		if (isatty(2))
-			fprintf(stderr, "\r\033[K");
+			tw_fprintf(stderr, "\r\033[K");
 	}
 	tw_drive_end(&f.drive);
 	tw_sources_close(&f.sources);
