@@ -540,6 +540,22 @@ static void test_pins(void **unused)
 	rmdir("notes");
 }
 
+/* What is left of a VM that is gone goes with the next attach, to whichever VM */
+static void test_next_attach_sweeps(void **unused)
+{
+	struct tw_err e = { 0 };
+	struct tw_session s;
+	struct tw_vm vm, gone;
+
+	(void)unused;
+	make_vm(&gone, "4194303-2", 4194303, 1);
+	assert_int_equal(take(&s, &vm, false, NULL, &e), TW_OK);
+	assert_int_equal(tw_session_clear(&s, &e), TW_OK);
+	assert_false(tw_session_is_others(&s));
+	assert_false(there(&gone));
+	tw_session_close(&s);
+}
+
 static void flat(const char *name, bool is_there)
 {
 	char *path = tw_asprintf("%s/%s", tw_pin_root, name);
@@ -671,6 +687,7 @@ int main(void)
 		cmocka_unit_test(test_no_keeper),
 		cmocka_unit_test(test_pin_without_keeper),
 		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_next_attach_sweeps),
 		cmocka_unit_test(test_flat_pins),
 		cmocka_unit_test(test_planted_link),
 		cmocka_unit_test(test_foreign_owner),
