@@ -147,9 +147,12 @@ const struct tw_verb tw_verb_jump = {
 		"    twctl jump --vm my-guest 2038-01-19T03:14:00Z\n"
 		"\n"
 		"It is the policy 'jump', attached until it is there, so no other may be; for its\n"
-		"parameters: twctl attach --policy jump --param to=30d --exit-when-done. Status\n"
-		"5 if the moment has passed, unless --allow-backward is given, to see what the\n"
-		"guest does when its clocks go back:\n"
+		"parameters: twctl attach --policy jump --param to=30d --exit-when-done. With\n"
+		"--param leap=30m a year is 30 times as fast, where nothing in the guest has a\n"
+		"watchdog to pet.\n"
+		"\n"
+		"Status 5 if the moment has passed, unless --allow-backward is given, to see what\n"
+		"the guest does when its clocks go back:\n"
 		"\n"
 		"    twctl jump --vm my-guest --allow-backward -- -10s\n",
 	.options = options,

@@ -54,6 +54,9 @@ says 0 ' 1 +1h +[0-9.]*ms, 60 leaps of ' run skip-idle --span 1h
 says 0 ' 1 +1h +1h$' run skip-idle --span 1h --busy
 # A guest that runs in between and reads no counter is leapt a minute at a time
 says 0 'tells: done 1[0-9]{3}$' run jump --param to=24h --span 25h
+# A year of it, and where nothing in the guest is to be petted
+says 0 'tells: done 52[0-9]{4}$' run jump --param to=365d --span 8761h
+says 0 'tells: done 17[0-9]{3}$' run jump --param to=365d --param leap=30m --span 8761h
 says 2 'more than a hundred years' run constant --span 1752000h
 says 0 'stands from here on 10ms ' run freeze --param budget=10ms
 says 0 '"event":"segment","policy":"mine","guest_date":"2038-01-18T00:00:00.000Z","factor":.*"guest_span_ns":"3600000000000","host_span_ns":"360000000000"' \
