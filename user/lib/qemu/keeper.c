@@ -70,7 +70,8 @@ int tw_keeper_start(struct tw_keeper *k, const int *keep, size_t n, void (*run)(
 	if (parent >= 0 && !pipe2(fds, O_CLOEXEC))
 		k->pid = fork();
 	if (!k->pid) {
-		memcpy(all, keep, n * sizeof(*keep));
+		if (n)
+			memcpy(all, keep, n * sizeof(*keep));
 		all[n] = parent;
 		all[n + 1] = up = fds[1];
 		leave_parent();
