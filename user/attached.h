@@ -55,6 +55,15 @@ void tw_tell_awake(const struct attachment *a, const char *why);
 /* That it has ended */
 void tw_tell_ended(const struct attachment *a, const struct timewarp_exit_record *rec, const char *text);
 
+/* From here on it is told what the policy tells, by a descriptor of its ring */
+void tw_attached_listen(struct attachment *a, int fd);
+
+/* The policy's map, by its number, and the first VM that still has one: what one of a group has, all have. 0: none has */
+unsigned int tw_attached_map(const struct attachment *a, const struct tw_vm **vm);
+
+/* Stays until a signal, another command, the policy or the VM's end is the end of it; returns the status */
+int tw_attached_stay(struct attachment *a, int signals, struct tw_err *e);
+
 /* How its VMs stand; one that is not attached has nothing for the journal */
 void tw_attached_states(const struct attachment *a, struct tw_state st[TIMEWARP_MAX_VMS]);
 
