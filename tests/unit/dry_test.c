@@ -2,6 +2,7 @@
 /* The interpreter of dry runs: what objects of a stranger's can make of it. */
 #include "dry/machine.h"
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,32 @@ static void a_broken_object_harms_nobody_else(void **state)
 	assert_true(refused);
 }
 
+/* The first relocation of each section of code is of a place that is in no file */
+static void a_relocation_far_out_is_refused(void **state)
+{
+	size_t size, i, n = 0;
+	char *elf = object("constant", &size);
+	const Elf64_Ehdr *eh = (const void *)elf;
+	const Elf64_Shdr *sh = (const void *)(elf + eh->e_shoff);
+
+	(void)state;
+	for (i = 0; i < eh->e_shnum; i++) {
+		Elf64_Addr was;
+		Elf64_Rel *rel;
+
+		if (sh[i].sh_type != SHT_REL || !(sh[sh[i].sh_info].sh_flags & SHF_EXECINSTR))
+			continue;
+		rel = (void *)(elf + sh[i].sh_offset);
+		was = rel->r_offset;
+		rel->r_offset = 1ULL << 63;
+		assert_int_equal(decide(elf, size), -2000);
+		rel->r_offset = was;
+		n++;
+	}
+	assert_true(n);
+	free(elf);
+}
+
 /* Programs by hand, in place of decide()'s first instructions */
 static long decide_as(const struct bpf_insn *code, size_t n)
 {
@@ -177,6 +204,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decides_as_on_the_kernel),
 		cmocka_unit_test(a_cut_object_is_refused),
+		cmocka_unit_test(a_relocation_far_out_is_refused),
 		cmocka_unit_test(a_broken_object_harms_nobody_else),
 		cmocka_unit_test(arithmetic_is_that_of_bpf),
 		cmocka_unit_test(what_is_not_its_own_is_a_fault),

@@ -148,13 +148,13 @@ static bool relocate(struct tw_machine *m, const struct object *o, const Elf64_S
 	if (!s->code)
 		return true;
 	for (i = 0; rel && i < r->sh_size / sizeof(*rel); i++) {
-		size_t at = rel[i].r_offset / sizeof(struct bpf_insn);
-		struct bpf_insn *insn = m->code + s->first + at;
 		uint32_t which = ELF64_R_SYM(rel[i].r_info);
+		struct bpf_insn *insn;
 		bool done = false;
 
 		if (rel[i].r_offset >= s->size || which >= o->nr_sym)
 			return false;
+		insn = m->code + s->first + rel[i].r_offset / sizeof(*insn);
 		if (ELF64_R_TYPE(rel[i].r_info) == RELOC_CALL)
 			done = insn->code == (BPF_JMP | BPF_CALL) && relocate_call(m, o, &o->sym[which], insn);
 		else if (ELF64_R_TYPE(rel[i].r_info) == RELOC_IMM64)
