@@ -185,6 +185,12 @@ extern __u64 kvm_timewarp_host_tsc(void) __ksym;
 /* Has the policy of the VM with that timeline be called with KVM_TIMEWARP_ASKED; 0 or -ENOENT */
 extern int kvm_timewarp_ask(__u32 id) __ksym;
 
+/*
+ * Of a function that takes numbers, no pointers, and returns one: the verifier looks at it once, for any arguments, and not
+ * again from each state in which it is called.
+ */
+#define __timewarp_once __attribute__((weak)) __noinline
+
 #include "timewarp_group.bpf.h"
 
 #define __TIMEWARP_TAG(key, value) __attribute__((btf_decl_tag(TIMEWARP_TAG_PREFIX key "=" value)))
@@ -356,8 +362,7 @@ static volatile __u64 timewarp_task;
 	/* When a VMM's timer is due next, in guest time: 0 while one is awake, U64_MAX	\
 	 * if none is armed, or nothing is known of them				\
 	 */										\
-	__attribute__((unused)) static __always_inline __u64				\
-	timewarp_vmm_due_ns(__attribute__((unused)) const struct kvm_timewarp_view *view)	\
+	__timewarp_once __u64 __timewarp_vmm_due_ns(void)				\
 	{										\
 		__u64 due = ~0ULL, one;							\
 											\
@@ -373,10 +378,15 @@ static volatile __u64 timewarp_task;
 		}									\
 		return due;								\
 	}										\
+	__attribute__((unused)) static __always_inline __u64				\
+	timewarp_vmm_due_ns(__attribute__((unused)) const struct kvm_timewarp_view *view)	\
+	{										\
+		return __timewarp_vmm_due_ns();						\
+	}										\
 	/* How often there was something to do for a device of their VMMs': a guest has	\
 	 * turned to it, or the VMM itself has; U64_MAX if that is not known of each	\
 	 */										\
-	__attribute__((unused)) static __always_inline __u64 timewarp_vmm_kicks(void)	\
+	__timewarp_once __u64 timewarp_vmm_kicks(void)				\
 	{										\
 		__u64 sum = 0;								\
 											\
@@ -389,7 +399,7 @@ static volatile __u64 timewarp_task;
 		return sum;								\
 	}										\
 	/* How often of that no guest had turned to it: something was ready, or due */	\
-	__attribute__((unused)) static __always_inline __u64 timewarp_vmm_own_kicks(void)	\
+	__timewarp_once __u64 timewarp_vmm_own_kicks(void)			\
 	{										\
 		__u64 sum = 0;								\
 											\
@@ -398,7 +408,7 @@ static volatile __u64 timewarp_task;
 		return sum;								\
 	}										\
 	/* How often a change of the timeline has woken one of their VMMs */		\
-	__attribute__((unused)) static __always_inline __u64 timewarp_vmm_wakes(void)	\
+	__timewarp_once __u64 timewarp_vmm_wakes(void)				\
 	{										\
 		__u64 sum = 0;								\
 											\

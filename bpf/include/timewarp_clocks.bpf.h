@@ -32,8 +32,7 @@ static volatile __u64 timewarp_leapt_ns;
 /* A guest that idled was seen; and one with a timer further ahead than a tick */
 static volatile _Bool timewarp_idled, timewarp_tickless;
 
-/* Not inlined: unrolled beside each other these two take most of the stack that a group's decision has */
-static __attribute__((noinline)) __u64 timewarp_hpet_reads(void)
+__timewarp_once __u64 timewarp_hpet_reads(void)
 {
 	__u64 sum = 0;
 
@@ -42,7 +41,7 @@ static __attribute__((noinline)) __u64 timewarp_hpet_reads(void)
 	return sum;
 }
 
-static __attribute__((noinline)) __u64 timewarp_pm_reads(void)
+__timewarp_once __u64 timewarp_pm_reads(void)
 {
 	__u64 sum = 0;
 

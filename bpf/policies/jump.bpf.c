@@ -196,7 +196,6 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 TIMEWARP_DECIDE(jump_decide, view, answer)
 {
 	_Bool first = view->event <= KVM_TIMEWARP_PARAMS;
-	/* Asked for once: of a group each time is as many ways more for the verifier as it has VMs */
 	__u64 at = at_ns, vmm = timewarp_vmm_due_ns(view);
 
 	if (first) {

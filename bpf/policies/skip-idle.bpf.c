@@ -199,7 +199,6 @@ static __always_inline void skip(const struct kvm_timewarp_view *view,
 
 TIMEWARP_DECIDE(skip_decide, view, answer)
 {
-	/* Asked for once: of a group each time is as many ways more for the verifier as it has VMs */
 	__u64 kind = until.kind, end = until_ns, vmm = timewarp_vmm_due_ns(view);
 
 	if (view->event <= KVM_TIMEWARP_PARAMS) {

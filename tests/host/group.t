@@ -143,6 +143,22 @@ for my $tsc ('auto', 'offset') {
 	is(join(' ', map { counter($_, 'attached') } @g), '0 0 0', 'nobody is attached');
 }
 
+# ---- what it takes: two programs for the verifier, whose ways are not to multiply
+
+for my $policy ([ 'constant', '--factor', 2 ], [ 'freeze' ], [ 'skip-idle' ], [ 'ramp' ], [ 'backoff' ], [ 'chaos', '--chaos' ],
+	[ 'jump', '--param', 'to=30d' ], [ 'until', '--param', 'until=30d' ], [ 'catchup', '--param', 'behind=1s' ],
+	[ 'schedule', '--param', 'plan=2 for 1h, 1' ]) {
+	my ($name, @options) = @$policy;
+	my $cpu_s = sub { my (undef, undef, $user, $system) = times; return $user + $system };
+	my $s = $cpu_s->();
+	my ($rc, $out) = twctl('attach', '--vm', $ga, '--vm', $gb, '--vmm', 'off', '--policy', $name, @options, '--pin');
+	$s = $cpu_s->() - $s;
+	is($rc, 0, "$name: attached to two") or diag($out);
+	cmp_ok($s, '<', 0.6, sprintf '%s: that takes %d ms of the processor', $name, 1000 * $s);
+	($rc, $out) = twctl('detach', '--vm', $ga);
+	is($rc, 0, "$name: detached") or diag($out);
+}
+
 # ---- pinned, and detached by another one's name
 
 {
