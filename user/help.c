@@ -196,7 +196,7 @@ static int print_man(void)
 	     ".TP\n.B TIMEWARP_INCLUDE\nwhere timewarp.bpf.h is, for\n.B twctl policy build\n"
 	     ".TP\n.B NO_COLOR\nno colours on a terminal\n"
 	     ".SH FILES\n.TP\n.I /sys/fs/bpf/timewarp\nwhat is pinned, a directory a VM\n"
-	     ".TP\n.I /run/timewarp\nlocks, one a VM, and keepers\n"
+	     ".TP\n.I /run/timewarp\nlocks, one a VM, keepers, and what status saw last\n"
 	     ".TP\n.I /sys/kernel/debug/kvm/PID\\-FD/timewarp\nhow the time of a VM stands\n"
 	     ".TP\n.I /usr/local/lib/timewarp/policies\nwhere policies are installed\n"
 	     ".SH SEE ALSO\n.BR bpftrace (8),\n.BR perf\\-kvm (1),\n.BR virsh (1)");

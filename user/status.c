@@ -9,6 +9,7 @@
 #include "clocks.h"
 #include "group.h"
 #include "host.h"
+#include "looks.h"
 #include "parse.h"
 #include "qemu/date.h"
 #include "qemu/layout.h"
@@ -28,22 +29,91 @@ static bool open_live(const struct tw_vm *vm, const struct tw_state *st, struct 
 	return ok;
 }
 
-static void print_rate(const struct tw_state *st, const struct tw_live *l)
-{
-	struct tw_rate r;
+/* With --every: a VM as it was seen last, by this command */
+struct seen {
+	char id[32];
+	unsigned int link_id;
+	struct tw_rate_look look;
+	bool again;			/* in this round */
+};
 
-	tw_rate_judge(st, &l->counters, l->counts, l->counts_size, &r);
-	tw_printf("  %-13s %.5g guest seconds a host second %s, bounded %s\n", "rate", r.rate,
-		  r.lately ? "in the last minute" : "since it was attached", tw_rate_bound_text(r.bound));
+struct round {
+	const struct tw_args *args;
+	bool stream;			/* a line a VM */
+	bool silent;			/* seen, and not shown */
+	struct seen *v;
+	size_t n;
+};
+
+static struct seen *seen_before(const struct round *round, const struct tw_vm *vm, const struct tw_state *st)
+{
+	size_t i;
+
+	for (i = 0; i < round->n; i++)
+		if (!strcmp(round->v[i].id, vm->id) && round->v[i].link_id == st->link_id)
+			return &round->v[i];
+	return NULL;
 }
 
-static void print_params(const struct tw_vm *vm, const struct tw_state *st)
+/* Since the look before: with --every this command's own, if it has had one */
+static void rate_of(struct round *round, const struct tw_vm *vm, const struct tw_state *st, const struct tw_live *l,
+		    struct tw_rate *r)
 {
+	struct seen *before = seen_before(round, vm, st);
+	struct tw_rate_look now, from;
+	bool known = true;
+
+	tw_rate_look(st, l ? &l->counters : NULL, l ? l->counts : NULL, l ? l->counts_size : 0, &now);
+	if (before)
+		from = before->look;
+	else
+		known = tw_looks_from(vm->id, st, &now, &from);
+	tw_rate_judge(st, known ? &from : NULL, &now, r);
+	if (!round->stream)
+		return;
+	if (!before) {
+		round->v = tw_grow(round->v, round->n + 1, sizeof(*round->v));
+		before = &round->v[round->n++];
+		snprintf(before->id, sizeof(before->id), "%s", vm->id);
+		before->link_id = st->link_id;
+	}
+	before->look = now;
+	before->again = true;
+}
+
+/* Those that were not seen in it have gone */
+static void end_round(struct round *round)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < round->n; i++) {
+		if (!round->v[i].again)
+			continue;
+		round->v[n] = round->v[i];
+		round->v[n++].again = false;
+	}
+	round->n = n;
+}
+
+static void print_rate(const struct tw_rate *r)
+{
+	char span[48];
+
+	tw_printf("%.5g guest seconds a host second %s %s", r->rate, r->since_attach ? "since it was attached, for" : "over the last",
+		  tw_format_span(span, sizeof(span), r->span_ns) + 1);
+}
+
+static void print_params(struct round *round, const struct tw_vm *vm, const struct tw_state *st)
+{
+	struct tw_rate r;
 	struct tw_live l;
 
 	if (!open_live(vm, st, &l))
 		return;
-	print_rate(st, &l);
+	rate_of(round, vm, st, &l, &r);
+	tw_printf("  %-13s ", "rate");
+	print_rate(&r);
+	tw_printf(", bounded %s\n", tw_rate_bound_text(r.bound));
 	if (l.group)
 		tw_printf("  %-13s of %u VMs\n", "group", tw_group_count(l.group));
 	tw_print_values("parameters", &l.params, l.data, l.size);
@@ -135,24 +205,27 @@ static void print_stuck(const struct tw_vm *vm)
 		tw_printf("  %-13s %s\n", "left over", why);
 }
 
-static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
+static void print_vm(struct round *round, const struct tw_vm *vm, const struct tw_state *st)
 {
 	int64_t ahead = (int64_t)(st->guest_ns - st->host_ns);
 	char title[40], span[48], factor[48];
 	struct tw_clock clocks[TW_CLOCKS_MAX];
+	struct tw_rate r;
 
 	tw_printable(title, sizeof(title), tw_vm_title(vm));
-	if (stream && st->attached) {
-		tw_printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64
-			  "\n", vm->id, title,
+	if (round->stream && st->attached) {
+		rate_of(round, vm, st, NULL, &r);
+		tw_printf("%s (%s): factor %s, guest - host %s (%" PRId64 " ns), clamps %" PRIu64 ", ", vm->id, title,
 			  tw_format_factor(factor, sizeof(factor), st->force.num, st->force.den),
 			  tw_format_span(span, sizeof(span), ahead), ahead, st->clamps);
+		print_rate(&r);
+		tw_printf("\n");
 		return;
 	}
 	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
 		tw_printf("not attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it" : "");
-		if (!stream) {
+		if (!round->stream) {
 			print_lead(st);
 			print_date(vm, st);
 			print_exit(st);
@@ -163,28 +236,29 @@ static void print_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_printf("attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it: its clocks part by that time" : "");
 	print_stuck(vm);
 	print_attached(vm, st);
-	print_params(vm, st);
+	print_params(round, vm, st);
 	tw_print_clocks(clocks, tw_clocks_list(vm, st, clocks));
 }
 
-static void write_rate(struct tw_json *j, const struct tw_state *st, const struct tw_live *l)
+static void write_rate(struct tw_json *j, const struct tw_rate *r)
 {
-	struct tw_rate r;
 	char text[32];
 
-	tw_rate_judge(st, &l->counters, l->counts, l->counts_size, &r);
-	snprintf(text, sizeof(text), "%.6g", r.rate);
+	snprintf(text, sizeof(text), "%.6g", r->rate);
 	tw_json_str(j, "guest_per_host", text);
-	tw_json_str(j, "bounded_by", tw_rate_bound_name(r.bound));
+	tw_json_u64(j, "rate_span_ns", r->span_ns);
 }
 
-static void write_params(struct tw_json *j, const struct tw_vm *vm, const struct tw_state *st)
+static void write_params(struct tw_json *j, struct round *round, const struct tw_vm *vm, const struct tw_state *st)
 {
+	struct tw_rate r;
 	struct tw_live l;
 
 	if (!open_live(vm, st, &l))
 		return;
-	write_rate(j, st, &l);
+	rate_of(round, vm, st, &l, &r);
+	write_rate(j, &r);
+	tw_json_str(j, "bounded_by", tw_rate_bound_name(r.bound));
 	tw_json_int(j, "group_vms", l.group ? tw_group_count(l.group) : 1);
 	tw_json_values(j, "parameters", &l.params, l.data, l.size);
 	tw_json_values(j, "counters", &l.counters, l.counts, l.counts_size);
@@ -241,12 +315,14 @@ static void write_date(struct tw_json *j, const struct tw_vm *vm, const struct t
 	tw_json_s64(j, "behind_rtc_ns", tw_date_behind_ns(&d));
 }
 
-static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool stream)
+static void write_vm(struct round *round, const struct tw_vm *vm, const struct tw_state *st)
 {
 	bool stopped = tw_vmm_is_stopped(vm);
 	struct tw_clock clocks[TW_CLOCKS_MAX];
 	struct tw_json j = { .f = stdout };
+	bool stream = round->stream;
 	char why[TW_WHY_MAX];
+	struct tw_rate r;
 
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, vm);
@@ -261,8 +337,11 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 		tw_json_str(&j, "left_over", why);
 	if (st->attached) {
 		write_attached(&j, st);
-		if (!stream) {
-			write_params(&j, vm, st);
+		if (stream) {
+			rate_of(round, vm, st, NULL, &r);
+			write_rate(&j, &r);
+		} else {
+			write_params(&j, round, vm, st);
 			tw_json_clocks(&j, clocks, tw_clocks_list(vm, st, clocks));
 		}
 	}
@@ -272,14 +351,18 @@ static void write_vm(const struct tw_vm *vm, const struct tw_state *st, bool str
 	tw_json_end(&j);
 }
 
-static int show(const struct tw_args *args, const struct tw_vm *vm, const struct tw_state *st)
+static int show(struct round *round, const struct tw_vm *vm, const struct tw_state *st)
 {
-	bool stream = args->every;
+	struct tw_rate r;
 
-	if (args->json)
-		write_vm(vm, st, stream);
+	if (round->silent && st->attached)
+		rate_of(round, vm, st, NULL, &r);
+	if (round->silent)
+		return TW_OK;
+	if (round->args->json)
+		write_vm(round, vm, st);
 	else
-		print_vm(vm, st, stream);
+		print_vm(round, vm, st);
 	return fflush(stdout) ? TW_FAILED : TW_OK;
 }
 
@@ -317,15 +400,15 @@ static int read_state(const struct tw_vm *vm, struct tw_state *st, struct tw_err
 	return status == TW_NO_VM ? tw_what(e, "cannot tell the status of %s", vm->id) : status;
 }
 
-static int show_vm(const struct tw_args *args, const struct tw_vm *vm, struct tw_err *e)
+static int show_vm(struct round *round, const struct tw_vm *vm, struct tw_err *e)
 {
 	struct tw_state st;
 
 	if (!tw_host_has_hook())
-		return show_stock(args, vm);
+		return round->silent ? TW_OK : show_stock(round->args, vm);
 	if (read_state(vm, &st, e))
 		return e->status;
-	return show(args, vm, &st);
+	return show(round, vm, &st);
 }
 
 /* None to show is told as well: a line of JSON each time, whatever there is */
@@ -349,8 +432,9 @@ static void show_none(const struct tw_args *args, size_t others)
 }
 
 /* One that goes, or that cannot be read, hides no other: told at the end, the first of them */
-static int show_all(const struct tw_args *args, struct tw_err *e)
+static int show_all(struct round *round, struct tw_err *e)
 {
+	const struct tw_args *args = round->args;
 	size_t i, shown = 0, others = 0;
 	struct tw_err first = { 0 };
 	struct tw_vms vms;
@@ -362,21 +446,21 @@ static int show_all(const struct tw_args *args, struct tw_err *e)
 		if (!tw_host_has_hook()) {
 			others++;
 			shown += args->all;
-			if (args->all)
+			if (args->all && !round->silent)
 				show_stock(args, &vms.v[i]);
 		} else if (read_state(&vms.v[i], &st, e)) {
 			if (!first.status && e->status != TW_NO_VM)
 				first = *e;
 		} else if (st.attached || args->all) {
 			shown++;
-			show(args, &vms.v[i], &st);
+			show(round, &vms.v[i], &st);
 		} else {
 			others++;
 		}
 	}
-	if (!shown && !first.status)
+	if (!shown && !first.status && !round->silent)
 		show_none(args, others);
-	if (!args->json && !args->all && others)
+	if (!args->json && !args->all && others && !round->silent)
 		tw_printf("%zu VM%s not attached: twctl status --all\n", others, others == 1 ? " is" : "s are");
 	fflush(stdout);
 	tw_vms_free(&vms);
@@ -384,19 +468,45 @@ static int show_all(const struct tw_args *args, struct tw_err *e)
 	return first.status;
 }
 
-static int show_one(const struct tw_args *args, struct tw_err *e)
+static int show_one(struct round *round, struct tw_err *e)
 {
 	struct tw_target t;
-	int status = tw_target_find(args, "show the status of", &t, e);
+	int status = tw_target_find(round->args, "show the status of", &t, e);
 
 	if (!status)
-		status = show_vm(args, t.vm, e);
+		status = show_vm(round, t.vm, e);
 	tw_target_close(&t);
+	return status;
+}
+
+static int one_round(struct round *round, struct tw_err *e)
+{
+	int status = round->args->vm ? show_one(round, e) : show_all(round, e);
+
+	end_round(round);
+	return status;
+}
+
+/* Until it is to be shown again. Where that is long, there is a look a minute before, for the rate */
+static int sleep_long(struct round *round, uint64_t due, uint64_t every, struct tw_err *e)
+{
+	int status = TW_OK;
+
+	if (every > TW_LOOKS_SPAN_NS) {
+		tw_sleep_until(due - TW_LOOKS_SPAN_NS);
+		round->silent = true;
+		if (!tw_stop)
+			status = one_round(round, e);
+		round->silent = false;
+	}
+	if (!status)
+		tw_sleep_until(due);
 	return status;
 }
 
 static int run(const struct tw_args *args, struct tw_err *e)
 {
+	struct round round = { .args = args, .stream = args->every };
 	uint64_t every, times = UINT64_MAX, due;
 	int status;
 
@@ -409,14 +519,16 @@ static int run(const struct tw_args *args, struct tw_err *e)
 		tw_catch_stop();
 	due = tw_now_ns();
 	for (;;) {
-		status = args->vm ? show_one(args, e) : show_all(args, e);
+		status = one_round(&round, e);
 		if (status || !--times || tw_stop)
-			return status;
+			break;
 		due = due + every > tw_now_ns() ? due + every : tw_now_ns() + every;
-		tw_sleep_until(due);
-		if (tw_stop)
-			return TW_OK;
+		status = sleep_long(&round, due, every, e);
+		if (status || tw_stop)
+			break;
 	}
+	free(round.v);
+	return status;
 }
 
 static const struct tw_option options[] = {
@@ -435,8 +547,15 @@ const struct tw_verb tw_verb_status = {
 		"factor asked and the factor in force to 12 digits, the TSC mode, since when, how\n"
 		"long vCPUs were held, and what the kernel had to clamp; and for each clock that\n"
 		"is there, whether KVM warps it, the probes on the VMM do, or it is on host time,\n"
-		"and why. In JSON, nanoseconds and ticks are decimal strings, and each VM is an\n"
-		"object on a line of its own. With --every, a VM is one line of text.\n",
+		"and why.\n"
+		"\n"
+		"The rate is of the time since an earlier look within the last minute. Where\n"
+		"nobody had one, it is of all the time since the policy was attached. It is told\n"
+		"which of both, and how long that is.\n"
+		"\n"
+		"In JSON, nanoseconds and ticks are decimal strings, and each VM is an object on\n"
+		"a line of its own. With --every, a VM is one line of text, and the rate is of\n"
+		"the time since the line before, at most a minute.\n",
 	.options = options,
 	.vm_operand = true,
 	.run = run,

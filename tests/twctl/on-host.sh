@@ -125,6 +125,14 @@ check '... and of a swap' tells "swap of VM .*: from constant at factor 7.25 to 
 check 'set after swap' says 0 'factor 4 asked' set --vm web --factor 4
 check 'swap that is refused' says 5 'policy refuses' swap --vm web --policy "$here/refuses.bpf.o"
 check 'the old policy stays' says 0 'factor +4 asked, 4 in force' status --vm web
+check 'status of the first minute: the rate since the attach' says 0 'rate +[0-9.]+ guest seconds a host second since it was attached, for ' status --vm web
+sleep 61
+check '... and where nobody has looked for a minute' says 0 'since it was attached, for 1m .*, bounded by the factor' status --vm web
+sleep 5
+check '... else since that look, for whatever policy' says 0 'rate +4 guest seconds a host second over the last [5-9]\.[0-9]+s, bounded by the factor' status --vm web
+check '... -j' says 0 '"guest_per_host":"4","rate_span_ns":"[0-9]+","bounded_by":"factor"' status --vm web -j
+check '... --every: since the line before' says 0 'clamps [0-9]+, 4 guest seconds a host second over the last 2[0-9]{2}\.[0-9]+ms$' status --vm web --every 200ms --count 2
+check '... -j' says 0 '"guest_per_host":"4","rate_span_ns":"2[0-9]{8}"' status --vm web -j --every 200ms --count 2
 check 'detach' says 0 'keeps its time \(guest - host: \+[1-9]' detach --vm web
 check '... and of a detach' tells "detach of VM .*: from constant at factor 4 to the host's rate$by"
 check 'detach twice' says 1 'no policy is attached' detach --vm web

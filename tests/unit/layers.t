@@ -36,7 +36,7 @@ age/talk judge/* host json print proc qemu/cmdline qemu/image when
 btf err kick notify qemu/hold session/lock trace_places vm_dir
 command dry/machine params search state threshold vm whole
 author bare dry/object journal kvmstat launch policy qemu/layout rate selector warps
-awake dry/timeline session/dir world
+awake dry/timeline looks session/dir world
 clock_reads diagnose dry/check dry/drive group qemu/probes refusal roster
 clocks live qemu/date qemu/fold
 session/session

@@ -30,22 +30,40 @@ static enum tw_rate_bound most(uint64_t span, uint64_t guard, uint64_t vmm)
 	return guard > vmm ? TW_RATE_IDLE : TW_RATE_VMM;
 }
 
-void tw_rate_judge(const struct tw_state *st, const struct tw_params *counters, const void *counts, size_t size,
+void tw_rate_look(const struct tw_state *st, const struct tw_params *counters, const void *counts, size_t size,
+		  struct tw_rate_look *look)
+{
+	memset(look, 0, sizeof(*look));
+	look->host_ns = st->host_ns;
+	look->guest_ns = st->guest_ns;
+	look->leaps = st->leaps;
+	look->skips = counters && counter(counters, counts, size, "guard_ns", &look->guard_ns) &&
+		      counter(counters, counts, size, "vmm_ns", &look->vmm_ns);
+}
+
+void tw_rate_judge(const struct tw_state *st, const struct tw_rate_look *from, const struct tw_rate_look *now,
 		   struct tw_rate *r)
 {
-	uint64_t span = st->host_ns - st->since_host_ns, guard = 0, vmm = 0, rate = 0;
-	bool skips = counter(counters, counts, size, "guard_ns", &guard) &&
-		     counter(counters, counts, size, "vmm_ns", &vmm);
+	const struct tw_rate_look attach = {
+		.host_ns = st->since_host_ns, .guest_ns = st->since_host_ns + st->lead_ns,
+	};
+	uint64_t guard = now->guard_ns, vmm = now->vmm_ns;
 
 	memset(r, 0, sizeof(*r));
-	r->lately = skips && counter(counters, counts, size, "rate", &rate) && rate;
-	if (r->lately)
-		r->rate = rate;
-	else if (span)
-		r->rate = (double)(int64_t)(st->guest_ns - st->since_host_ns - st->lead_ns) / span;
-	if (skips)
-		r->bound = most(span, guard, vmm);
-	else if (st->force.den && r->rate > 1.01 * st->force.num / st->force.den && st->leaps)
+	r->since_attach = !from;
+	if (!from)
+		from = &attach;
+	r->span_ns = now->host_ns - from->host_ns;
+	if (r->span_ns)
+		r->rate = (double)(int64_t)(now->guest_ns - from->guest_ns) / r->span_ns;
+	/* less than by then: another policy was swapped in, and has counted since */
+	if (guard >= from->guard_ns && vmm >= from->vmm_ns) {
+		guard -= from->guard_ns;
+		vmm -= from->vmm_ns;
+	}
+	if (now->skips)
+		r->bound = most(r->span_ns, guard, vmm);
+	else if (st->force.den && r->rate > 1.01 * st->force.num / st->force.den && now->leaps > from->leaps)
 		r->bound = TW_RATE_LEAPS;
 	else if ((unsigned __int128)st->asked.num * st->force.den > (unsigned __int128)st->force.num * st->asked.den &&
 		 (unsigned __int128)st->force.num * st->max.den >= (unsigned __int128)st->max.num * st->force.den)

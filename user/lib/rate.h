@@ -18,21 +18,40 @@ enum tw_rate_bound {
 	TW_RATE_LEAPS,			/* of another that leaps, as jump does: more than by its factor, so by how it leaps */
 };
 
+/* How a guest's time stood at a moment */
+struct tw_rate_look {
+	uint64_t host_ns, guest_ns;	/* host_ns 0: there is none */
+	uint64_t leaps;
+	uint64_t skips;			/* 1: its policy counts what idle time it waited for, and why */
+	uint64_t guard_ns, vmm_ns;	/* ... host time by then */
+};
+
 struct tw_rate {
 	double rate;			/* guest seconds per host second */
-	bool lately;			/* in the last minute; else since the policy was attached */
+	uint64_t span_ns;		/* of the host, over which that is */
+	bool since_attach;		/* that is since the policy was attached; else up to now */
 	enum tw_rate_bound bound;
 };
 
 /**
- * tw_rate_judge - work it out
+ * tw_rate_look - how it stands
  * @st: the state of a VM that is attached
- * @counters: of its policy, of which some tell more: rate, guard_ns, vmm_ns; may be empty
+ * @counters: of its policy; may be empty, or NULL
  * @counts: their values
  * @size: of @counts
+ * @look: result
+ */
+void tw_rate_look(const struct tw_state *st, const struct tw_params *counters, const void *counts, size_t size,
+		  struct tw_rate_look *look);
+
+/**
+ * tw_rate_judge - work it out, between two moments of one attachment
+ * @st: the state of the VM
+ * @from: the earlier one; NULL: when it was attached
+ * @now: the later one, at which @st was read
  * @r: result
  */
-void tw_rate_judge(const struct tw_state *st, const struct tw_params *counters, const void *counts, size_t size,
+void tw_rate_judge(const struct tw_state *st, const struct tw_rate_look *from, const struct tw_rate_look *now,
 		   struct tw_rate *r);
 
 /* A word for programs, and a sentence for people */
