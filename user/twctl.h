@@ -28,7 +28,7 @@ struct tw_args {
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;
 	const char *duration, *vcpu, *perfetto, *action, *svg, *prometheus, *linear, *jump;
 	const char *timeout, *samples, *report, *baseline, *horizon, *span, *until, *workload;
-	const char *from, *date, *vm_name, *image, *memory, *smp, *ssh, *grace, *age;
+	const char *from, *date, *event, *vm_name, *image, *memory, *smp, *ssh, *grace, *age;
 	bool resume, snapshot, quick, busy;
 	struct tw_going *going;		/* of a guest that has not run yet: twctl run */
 	struct tw_strings params;	/* --param */

@@ -326,7 +326,7 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 static volatile __u64 timewarp_task;
 
 /**
- * TIMEWARP_EVENTS - have timewarp_tell() reach the "twctl attach" in the foreground
+ * TIMEWARP_EVENTS - have timewarp_tell() reach the "twctl attach" in the foreground, and "twctl wait"
  *
  * One in an object. twctl prints what is told, and can run a command or end when it is done.
  */
@@ -335,17 +335,26 @@ static volatile __u64 timewarp_task;
 		__uint(type, TIMEWARP_MAP_TYPE_RINGBUF);					\
 		__uint(max_entries, 4096);						\
 	} timewarp_events SEC(".maps");							\
-	/* Is in the object only where it is told somewhere, and so tells twctl: the task that is done */ \
+	/* Each is in the object only where it is told somewhere, and so tells twctl: the task that is done */ \
 	static volatile __u64 timewarp_told_done;					\
+	/* and of the others how often, in the upper half, and the last number, in the lower: one word, as it is read meanwhile */ \
+	static volatile __u64 timewarp_told_step, timewarp_told_leaps, timewarp_told_other;	\
 	static __always_inline void timewarp_tell(const struct kvm_timewarp_view *view,	\
 						  __u32 kind, __u32 number)		\
 	{										\
 		struct timewarp_event event = { kind, number, view->host_ns, view->guest_ns };	\
 											\
-		/* nobody may read for a while: half of the room is for words that it is done */ \
 		if (kind == TIMEWARP_EVENT_DONE)						\
 			timewarp_told_done = timewarp_task;				\
-		else if (bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048)	\
+		else if (kind == TIMEWARP_EVENT_STEP)					\
+			timewarp_told_step = ((timewarp_told_step >> 32) + 1) << 32 | number;	\
+		else if (kind == TIMEWARP_EVENT_LEAPS)					\
+			timewarp_told_leaps = ((timewarp_told_leaps >> 32) + 1) << 32 | number;	\
+		else									\
+			timewarp_told_other = ((timewarp_told_other >> 32) + 1) << 32 | number;	\
+		/* nobody may read for a while: half of the room is for words that it is done */ \
+		if (kind != TIMEWARP_EVENT_DONE &&					\
+		    bpf_ringbuf_query(&timewarp_events, TIMEWARP_RB_AVAIL_DATA) >= 2048) \
 			return;									\
 		bpf_ringbuf_output(&timewarp_events, &event, sizeof(event), 0);		\
 	}										\

@@ -244,6 +244,10 @@ struct timewarp_group {
 #define TIMEWARP_DONE_VAR "timewarp_told_done"
 /* And the one that says of what: it is done if the two are equal, and not 0 */
 #define TIMEWARP_TASK_VAR "timewarp_task"
+/* Likewise for other events, by their kind: how often it was told, and in the lower half the last one's number */
+#define TIMEWARP_STEP_VAR "timewarp_told_step"
+#define TIMEWARP_LEAPS_VAR "timewarp_told_leaps"
+#define TIMEWARP_OTHER_VAR "timewarp_told_other"
 
 /* A parameter's description travels in BTF declaration tags "timewarp.<key>=<value>" */
 #define TIMEWARP_TAG_PREFIX "timewarp."

@@ -116,7 +116,9 @@ for v in attach detach step trace hist stat top set swap jump doctor status; do
 done
 ok "detach takes a VM, --all or --stale, and not two of them" says "leave in one of them" detach --all a
 ok "nor both options" says "leave in one of them" detach --all --stale
-ok "wait takes a moment or done" says "both --until and --done" wait a --until 1d --done
+ok "wait takes a moment or done" says "of --until, --done and --event more than one" wait a --until 1d --done
+ok "... or an event" says "of --until, --done and --event more than one" wait a --event step --done
+ok "an event that no policy tells" says "the event 'steps'" wait a --event steps
 ok "a moment that is none is told" says "cannot wait until 'soon'" wait a --until soon
 ok "never is no moment" says "it is no moment" wait a --until never
 ok "a time-out of nothing is told" says "'0s' is not above zero" wait a --timeout 0s

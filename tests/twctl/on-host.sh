@@ -407,6 +407,7 @@ check '... and PID-FD' completes "$("$twctl" list --ids | grep "^$evil-")" detac
 check '... and obeys no name' test ! -e "$out/obeyed"
 check '... parameters of the policy that is attached' completes 'factor= after= until=' set web ''
 check '... with --vm, too' completes until= set --vm web u
+check '... words of what wait is to hear' completes leaps-ms wait web --event l
 "$twctl" detach web >"$out/text"
 kill -KILL "$evil"
 wait "$evil" 2>/dev/null
@@ -470,6 +471,29 @@ wait_killed --done
 check '... nor who waits for its policy to be done' test "$status-$(grep -c 'its attachment has ended before' "$out/wait")" = 1-1
 "$twctl" attach web --policy freeze --pin >"$out/text"
 check 'a policy that is never done' says 2 'does not tell when that is' wait web --done
+check '... nor by --event' says 2 'does not tell when that is' wait web --event done
+check 'wait --event: no such word' says 2 "'nosuch': no policy tells such" wait web --event nosuch
+check '... one that it never tells' says 2 'cannot wait for leaps-ms of freeze: it does not tell such' wait web --event leaps-ms
+check '... beside --done' says 2 'more than one is given' wait web --event step --done
+# hears WANT OPTION... -- COMMAND...: a wait hears of what a command does to a pinned policy
+hears() {
+	local want=$1 wait options=()
+	shift
+	while [ "$1" != -- ]; do options+=("$1"); shift; done
+	shift
+	"$twctl" wait web "${options[@]}" >"$out/wait" 2>&1 &
+	wait=$!
+	sleep 1
+	"$twctl" "$@" >"$out/text" 2>&1
+	wait $wait
+	[ "$?-$(grep -cE -- "$want" "$out/wait")" = 0-1 ] || { cat "$out/wait" >>"$out/text"; return 1; }
+}
+check '... what was told before does not count' says 10 'did not come within' wait web --event step --timeout 500ms
+check '... of a policy that is pinned' hears '\(web\): freeze tells: step [0-9]+, guest at [0-9]{4}-' --event step --timeout 60s -- step web 10ms
+check '... -j' hears '"event":"policy",.*"policy":"freeze","tells":"step","number":[0-9]+,"host_ns"' --event step --timeout 60s -j -- step web 10ms
+check '... of one that is swapped in, more than there is room for where nobody reads' \
+	hears ': talks tells: step [0-9]+,' --event step --timeout 60s -- swap web --policy "$here/talks.bpf.o"
+check '... its end' says 0 'the policy is done' wait web --event done --timeout 60s
 "$twctl" detach web >"$out/text"
 
 check 'attach --dry-run says what it would do' says 0 '^would attach until to .*\(web\), pinned; nothing was done$' \

@@ -361,6 +361,24 @@ static void whoever_says_how_far_it_may_go_knows_that_it_counts_no_ticks(void **
 	assert_int_equal(wait_ns(300 * MS), 60 * SECOND);
 }
 
+/* For those who were not there to hear it */
+static void notes_what_it_tells(void **state)
+{
+	(void)state;
+	timewarp_told_step = timewarp_told_leaps = timewarp_told_other = timewarp_told_done = 0;
+	timewarp_task = 3;
+	timewarp_tell(&now, TIMEWARP_EVENT_LEAPS, 5000);
+	timewarp_tell(&now, TIMEWARP_EVENT_LEAPS, 0);
+	timewarp_tell(&now, TIMEWARP_EVENT_STEP, ~0U);
+	timewarp_tell(&now, 77, 8);
+	assert_int_equal(timewarp_told_leaps, 2ULL << 32);
+	assert_int_equal(timewarp_told_step, 1ULL << 32 | ~0U);
+	assert_int_equal(timewarp_told_other, 1ULL << 32 | 8);
+	assert_int_equal(timewarp_told_done, 0);
+	timewarp_tell(&now, TIMEWARP_EVENT_DONE, 8);
+	assert_int_equal(timewarp_told_done, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_guest_that_turns_to_another_clock_is_seen_to),
 		cmocka_unit_test(a_guest_that_ticks_while_it_idles_goes_from_tick_to_tick),
 		cmocka_unit_test(whoever_says_how_far_it_may_go_knows_that_it_counts_no_ticks),
+		cmocka_unit_test(notes_what_it_tells),
 	};
 
 	return RUN_TAP(tests);

@@ -108,20 +108,40 @@ static void *read_section(int fd, size_t size)
 	return NULL;
 }
 
+/* A variable among those that note what it tells; 0 if it is not there */
+static uint64_t told(const char *section, long at)
+{
+	uint64_t value = 0;
+
+	if (section && at >= 0)
+		memcpy(&value, section + at, sizeof(value));
+	return value;
+}
+
 bool tw_live_is_done(const struct tw_live *l)
 {
 	/* not shared by mmap(): libbpf lets that be where all variables of a section are static */
-	char *section = l->done_fd < 0 ? NULL : read_section(l->done_fd, l->done_size);
-	__u64 done = 0, task = 0;
-
-	if (section)
-		memcpy(&done, section + l->done_at, sizeof(done));
+	char *section = l->told_fd < 0 ? NULL : read_section(l->told_fd, l->told_size);
+	uint64_t done = told(section, l->told_at[TIMEWARP_EVENT_DONE]);
 	/* built before there were tasks: it has told so ever */
-	task = done;
-	if (section && l->task_at >= 0)
-		memcpy(&task, section + l->task_at, sizeof(task));
+	uint64_t task = l->task_at < 0 ? done : told(section, l->task_at);
+
 	free(section);
 	return done && done == task;
+}
+
+bool tw_live_tells(const struct tw_live *l, unsigned int kind)
+{
+	return l->told_fd >= 0 && l->told_at[kind] >= 0;
+}
+
+uint64_t tw_live_told(const struct tw_live *l, unsigned int kind)
+{
+	char *section = l->told_fd < 0 ? NULL : read_section(l->told_fd, l->told_size);
+	uint64_t value = told(section, l->told_at[kind]);
+
+	free(section);
+	return value;
 }
 
 void tw_live_recount(struct tw_live *l)
@@ -151,13 +171,31 @@ static long find_var(const struct btf *btf, unsigned int section, const char *na
 	return -1;
 }
 
+/* Whether it is the section in which the policy notes what it tells, and where */
+static bool find_told(struct tw_live *l, const struct bpf_map_info *info)
+{
+	static const char *const names[TW_EVENT_KINDS] = {
+		TIMEWARP_OTHER_VAR, [TIMEWARP_EVENT_DONE] = TIMEWARP_DONE_VAR,
+		[TIMEWARP_EVENT_STEP] = TIMEWARP_STEP_VAR, [TIMEWARP_EVENT_LEAPS] = TIMEWARP_LEAPS_VAR,
+	};
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; i < TW_EVENT_KINDS; i++) {
+		l->told_at[i] = find_var(l->btf, info->btf_value_type_id, names[i], info->value_size);
+		found |= l->told_at[i] >= 0;
+	}
+	l->task_at = find_var(l->btf, info->btf_value_type_id, TIMEWARP_TASK_VAR, info->value_size);
+	l->told_size = info->value_size;
+	return found;
+}
+
 /* Takes what is behind the sections of parameters and of counters */
 static void take_map(struct tw_live *l, unsigned int map_id)
 {
 	struct bpf_map_info info = { 0 };
 	unsigned int len = sizeof(info);
 	int fd = bpf_map_get_fd_by_id(map_id);
-	long done_at;
 
 	if (fd < 0)
 		return;
@@ -180,12 +218,8 @@ static void take_map(struct tw_live *l, unsigned int map_id)
 		l->events_fd = fd;
 		return;
 	}
-	done_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_DONE_VAR, info.value_size);
-	if (l->done_fd < 0 && done_at >= 0) {
-		l->done_fd = fd;
-		l->done_size = info.value_size;
-		l->done_at = done_at;
-		l->task_at = find_var(l->btf, info.btf_value_type_id, TIMEWARP_TASK_VAR, info.value_size);
+	if (l->told_fd < 0 && find_told(l, &info)) {
+		l->told_fd = fd;
 		return;
 	}
 	/* each object has one; that of a VM alone is not used */
@@ -267,7 +301,7 @@ int tw_live_open(struct tw_live *l, const struct tw_state *st, struct tw_err *e)
 	l->data_fd = -1;
 	l->counts_fd = -1;
 	l->events_fd = -1;
-	l->done_fd = -1;
+	l->told_fd = -1;
 	snprintf(l->policy, sizeof(l->policy), "%s", st->policy);
 	l->link_id = st->link_id;
 	l->link_fd = bpf_link_get_fd_by_id(st->link_id);
@@ -313,15 +347,15 @@ void tw_live_close(struct tw_live *l)
 		close(l->counts_fd);
 	if (l->events_fd >= 0)
 		close(l->events_fd);
-	if (l->done_fd >= 0)
-		close(l->done_fd);
+	if (l->told_fd >= 0)
+		close(l->told_fd);
 	if (l->link_fd >= 0)
 		close(l->link_fd);
 	memset(l, 0, sizeof(*l));
 	l->data_fd = -1;
 	l->counts_fd = -1;
 	l->events_fd = -1;
-	l->done_fd = -1;
+	l->told_fd = -1;
 	l->link_fd = -1;
 }
 

@@ -19,6 +19,9 @@
 #include "timewarp.h"
 #include "vm.h"
 
+/* Of what a policy tells: enum timewarp_event_kind, and 0 for any other */
+#define TW_EVENT_KINDS (TIMEWARP_EVENT_LEAPS + 1)
+
 struct bpf_object;
 struct bpf_map;
 struct bpf_link;
@@ -112,9 +115,10 @@ struct tw_live {
 	int counts_fd;			/* counters; -1 if it has none */
 	void *counts;			/* values of the counters, as read; NULL if it has none */
 	size_t counts_size;
-	int done_fd;			/* of where it tells that it is done; -1 if it never does */
-	size_t done_size;
-	long done_at, task_at;		/* TIMEWARP_DONE_VAR and TIMEWARP_TASK_VAR in it; task_at may be -1 */
+	int told_fd;			/* of where it notes what it tells; -1 if it tells nothing */
+	size_t told_size;
+	long told_at[TW_EVENT_KINDS];	/* TIMEWARP_DONE_VAR and the like in it, by their kind; -1: it never tells that */
+	long task_at;			/* TIMEWARP_TASK_VAR; may be -1 */
 	int events_fd;			/* of what it tells; -1 if it tells nothing */
 	struct btf *btf;
 	struct tw_params params;
@@ -145,6 +149,12 @@ void tw_live_close(struct tw_live *l);
 
 /* Whether it has told that it is done with what its parameters have it do, as it stands now; false if it never tells */
 bool tw_live_is_done(const struct tw_live *l);
+
+/* Whether it tells events of a kind anywhere */
+bool tw_live_tells(const struct tw_live *l, unsigned int kind);
+
+/* How often it has told of a kind other than that it is done, in the upper half, and the last one's number, in the lower */
+uint64_t tw_live_told(const struct tw_live *l, unsigned int kind);
 
 /* Reads the counters again */
 void tw_live_recount(struct tw_live *l);
