@@ -160,12 +160,15 @@ static __always_inline _Bool may_leap(const struct kvm_timewarp_view *view, stru
 {
 	__u64 since_ns = view->host_ns - leapt_ns;
 	_Bool quiet = is_quiet(view, vmm);
+	/*
+	 * Not if something is due, as after the last leap: whoever has been woken waits for a CPU of the host yet. One who
+	 * would pet a watchdog by then misses his turn, and the next leap is the one too many.
+	 */
+	_Bool waits = view->idle_ns && timewarp_next_timer_ns(view, vmm) > view->guest_ns;
 
 	/* Whoever says how far it may go knows that it counts no ticks */
 	ticks = !leap && timewarp_clocks_tick();
-	if (quiet && view->idle_ns) {
-		if (ticks && timewarp_next_timer_ns(view, vmm) <= view->guest_ns)
-			return 0;
+	if (quiet && waits) {
 		answer->flags = KVM_TIMEWARP_IF_IDLE | (ticks ? 0 : KVM_TIMEWARP_PAST_TIMERS);
 		return 1;
 	}

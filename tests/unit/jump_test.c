@@ -21,6 +21,8 @@ static struct kvm_timewarp_answer said;
 static __u64 begun_ns;
 /* What a guest does after a leap: it runs, and reads these counters */
 static bool runs, reads_hpet, reads_pm;
+/* It has been woken, and got no CPU of the host yet: what is due stays so */
+static bool starves;
 
 static struct timewarp_vmm_view *vm(void)
 {
@@ -32,6 +34,8 @@ static void ask(__u32 event)
 {
 	unsigned long long args[2] = { (unsigned long long)&now, (unsigned long long)&said };
 
+	if (!starves && now.next_timer_ns < now.guest_ns)
+		now.next_timer_ns = now.guest_ns + SECOND;
 	now.event = event;
 	said = (struct kvm_timewarp_answer){ .factor_num = 1, .factor_den = 1 };
 	assert_int_equal(jump_decide(args), 0);
@@ -66,6 +70,7 @@ static void begin_for(bool vmm, __u64 span_ns)
 		.next_timer_ns = 5001 * SECOND, .state = KVM_TIMEWARP_TELLS, .idle_ns = MS,
 	};
 	runs = true;
+	starves = false;
 	reads_hpet = reads_pm = false;
 	ask(KVM_TIMEWARP_ATTACH);
 	begun_ns = now.host_ns;
@@ -133,6 +138,29 @@ static void leaps_at_once_when_the_guest_waits_again(void **state)
 		ask(KVM_TIMEWARP_IDLE);
 		assert_int_equal(now.guest_ns - before, 60 * SECOND);
 	}
+}
+
+static void no_leap_while_the_guest_has_not_had_its_turn(void **state)
+{
+	(void)state;
+	begin(true);
+	wait_ns(200 * MS);
+	/* the one that pets its watchdog is due, and QEMU's main loop sleeps again before it got a CPU */
+	starves = true;
+	runs = false;
+	now.next_timer_ns = now.guest_ns;
+	assert_int_equal(wait_ns(4 * MS), 0);
+	/* nor ever such a long one: what is due may be a timer of which the guest will hear nothing */
+	assert_int_equal(wait_ns(100 * MS), 10 * SECOND);
+	/* a timer of QEMU's own, likewise */
+	now.next_timer_ns = ~0ULL;
+	vm()->due_ns = now.guest_ns;
+	wait_ns(MS);
+	leapt_ns = now.host_ns;
+	assert_int_equal(wait_ns(4 * MS), 0);
+	vm()->due_ns = ~0ULL;
+	starves = false;
+	assert_int_equal(wait_ns(MS), 60 * SECOND);
 }
 
 static void no_leap_while_a_disk_of_100_ms_works(void **state)
@@ -384,6 +412,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(begins_when_no_device_can_be_at_work_any_more),
 		cmocka_unit_test(leaps_at_once_when_the_guest_waits_again),
+		cmocka_unit_test(no_leap_while_the_guest_has_not_had_its_turn),
 		cmocka_unit_test(no_leap_while_a_disk_of_100_ms_works),
 		cmocka_unit_test(a_fast_disk_is_waited_for_no_longer_than_it_needs),
 		cmocka_unit_test(a_guest_that_never_rests_goes_in_short_leaps),
