@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: GPL-2.0
 # jump beside devices that answer in ordinary time, which is slow: an NVMe, an AHCI and a virtio-scsi disk that take 100 ms a
-# request, a hardware watchdog, a service that systemd would watch over. Nothing gives up that would not have, had the guest
-# lived that time with its devices answering.
+# request, two hardware watchdogs, a service that systemd would watch over, an idle TCP connection that is kept alive. Nothing
+# gives up that would not have, had the guest lived that time with its devices answering; what would have does so.
 use strict;
 use warnings;
 use lib 'tests/host/lib';
@@ -35,17 +35,26 @@ sub drivers {
 	run('tar', '-C', $dir, '-cf', "$dir.tar", 'order', @order);
 	return "$dir.tar";
 }
-my $drivers = drivers(qw(nvme ahci sd_mod virtio_scsi i6300esb));
+my $drivers = drivers(qw(nvme ahci sd_mod virtio_scsi i6300esb lpc_ich iTCO_wdt));
 my $pid = guest($g, '--smp', 1, '--append', 'tsc=reliable', '--qemu', '-drive', '--qemu', "file=$drivers,format=raw,if=virtio,readonly=on",
 	disk('n'), device('nvme,drive=n,serial=1'), disk('a'), device('ide-hd,drive=a'),
-	device('virtio-scsi-pci'), disk('s'), device('scsi-hd,drive=s'), device('i6300esb'), '--qemu', '-action', '--qemu', 'watchdog=shutdown');
+	device('virtio-scsi-pci'), disk('s'), device('scsi-hd,drive=s'), device('i6300esb'),
+	'--qemu', '-global', '--qemu', 'ICH9-LPC.noreboot=false', '--qemu', '-action', '--qemu', 'watchdog=poweroff',
+	'--qemu', '-netdev', '--qemu', 'user,id=net,guestfwd=tcp:10.0.2.100:7-cmd:cat', device('virtio-net-pci,netdev=net,romfile='));
 my $before = left_behind();
 
 sub in_guest { return guest_exec($g, 'sh', '-c', shift) }
 in_guest('for m in $(cat /lib/modules/list); do insmod /lib/modules/$m.ko 2>/dev/null; done; mkdir /tmp/d; cd /tmp/d; tar -xf /dev/vda;'
-	. ' for m in $(cat order); do insmod $m; done');
-ok(wait_until(60, sub { my ($rc) = in_guest('[ -b /dev/nvme0n1 ] && [ -b /dev/sda ] && [ -b /dev/sdb ] && [ -c /dev/watchdog ]'); return !$rc }),
-	'the guest has three disks and a watchdog') or BAIL_OUT((in_guest('dmesg | tail -n 30; ls /dev'))[1]);
+	. ' for m in $(cat order); do insmod $m; done; ip addr add 10.0.2.15/24 dev eth0; ip link set eth0 up');
+# Which is which: by what their drivers call themselves
+my %watchdog;
+sub find_watchdogs {
+	%watchdog = (in_guest('for w in /sys/class/watchdog/*; do echo "${w##*/}" $(cat $w/identity); done'))[1] =~ /^(watchdog\d+) (i6300ESB|iTCO_wdt)/mg;
+	%watchdog = reverse %watchdog;
+	return keys %watchdog == 2;
+}
+ok(wait_until(60, sub { my ($rc) = in_guest('[ -b /dev/nvme0n1 ] && [ -b /dev/sda ] && [ -b /dev/sdb ]'); return !$rc && find_watchdogs() }),
+	'the guest has three disks and two watchdogs') or BAIL_OUT((in_guest('dmesg | tail -n 30; ls /dev /sys/class/watchdog'))[1]);
 my $read = 'dd if=/dev/$d of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null || echo $d failed >>/tmp/failed';
 my ($rc, $out) = in_guest("read a x </proc/uptime; d=nvme0n1; $read; read b x </proc/uptime; echo from \$a to \$b");
 my ($from, $to) = $out =~ /from ([\d.]+) to ([\d.]+)/;
@@ -63,7 +72,8 @@ sub jump {
 	my ($rc, $out) = twctl('jump', '--vm', $g, "+$span");
 	my $took_s = host_s() - $h0;
 	my ($u1) = (in_guest('cat /proc/uptime'))[1] =~ /^([\d.]+)/;
-	is($rc, 0, "$what: jump +$span") or diag($out);
+	# why QEMU has ended is in its last words, if it says
+	is($rc, 0, "$what: jump +$span") or $out =~ /the VM is gone/ ? BAIL_OUT("$out\n" . slurp("/run/timewarp/$g/qemu.err")) : diag($out);
 	my ($n, $unit) = $span =~ /^(\d+)(\w)$/;
 	my $span_s = $n * { m => 60, h => 3600, d => 86400 }->{$unit};
 	ok($u1 - $u0 >= $span_s && $u1 - $u0 < $span_s + $took_s + 20, sprintf '%s: it has passed, in %.2f s of the host', $what, $took_s);
@@ -82,9 +92,22 @@ sub stop {
 
 # A service is told to by its own timer, and its watcher waits twice as long
 start('service', 'while [ ! -e /tmp/end ]; do sleep 1; done | pet 180');
-start('hardware', 'exec 3>/dev/watchdog; while [ ! -e /tmp/end ]; do echo >&3; sleep 10; done; echo V >&3');
+start($_, "exec 3>/dev/$watchdog{$_}; while [ ! -e /tmp/end ]; do echo >&3; sleep 10; done; echo V >&3") for sort keys %watchdog;
+sub keep { my ($end) = @_; start("kept-$end", "while [ ! -e /tmp/$end ]; do sleep 60; done | kept 10.0.2.100 7 60 10 3") }
+sub kept { return (in_guest('cat /tmp/kept-' . shift . '.out'))[1] }
+# How often the guest's kernel has asked whether the other end is there
+sub probes {
+	my ($names, $values) = map { [ split ] } (in_guest('grep TcpExt /proc/net/netstat'))[1] =~ /(.+)/g;
+	my %of;
+	@of{ @$names } = @$values;
+	return $of{TCPKeepAlive};
+}
+keep('end');
+ok(wait_until(20, sub { kept('end') =~ /^up/ }), 'a connection is there') or diag(kept('end'));
 my $fast_s = jump('a guest that waits', '1d');
 cmp_ok($fast_s, '<', 60, 'a guest that waits goes fast');
+my $asked = probes();
+ok($asked >= 86400 / 120 && $asked <= 86400 / 60 + 60, "a connection that is idle for a day is asked after $asked times");
 
 my @disks = qw(nvme0n1 sda sdb);
 start($_, "d=$_; while [ ! -e /tmp/rare ]; do $read; sleep 60; done") for @disks;
@@ -98,6 +121,20 @@ stop('end');
 my ($pets) = (in_guest('cat /tmp/service.out'))[1];
 like($pets, qr/^pets \d{3}/m, 'the service was told to live');
 unlike($pets, qr/killed/, '... and never ended');
-is((in_guest('echo alive'))[1], "alive\n", 'the hardware watchdog, petted each third of its time, has not reset the guest');
+is((in_guest('echo alive'))[1], "alive\n", 'no hardware watchdog that is petted each third of its time has reset the guest');
+is(kept('end'), "up\nalive\n", 'the connection stands, and takes a word');
+
+# What would have given up
+keep('cut');
+ok(wait_until(20, sub { kept('cut') =~ /^up/ }), 'another connection is there') or diag(kept('cut'));
+qmp($g, '{"execute":"set_link","arguments":{"name":"net","up":false}}');
+$said = gave_up();
+jump('a cable that is drawn', '10m');
+my ($lived_s) = kept('cut') =~ /^ended: .* after ([\d.]+) s$/m;
+ok($lived_s && $lived_s >= 89 && $lived_s < 300, 'the connection ends after three questions, 90 s, and no sooner: ' . ($lived_s // '-')) or diag(kept('cut'));
+start('neglected', "exec 3>/dev/$watchdog{iTCO_wdt}; echo >&3; sleep 100000");
+sleep 1;
+my ($gone_rc, $gone) = twctl_within(300, 'jump', '--vm', $g, '+10m');
+ok($gone_rc == 1 && $gone =~ /the VM is gone/, 'a watchdog that nobody pets ends the guest') or diag("$gone_rc $gone");
 same_as_before($before, 'nothing is left');
 done_testing();
