@@ -10,6 +10,7 @@
 #include "host.h"
 #include "notify.h"
 #include "parse.h"
+#include "proc.h"
 #include "qemu/cmdline.h"
 #include "qemu/date.h"
 #include "when.h"

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/uio.h>
 
+#include "apart.h"
 #include "becomes.h"
 #include "fake_vmm.h"
 #include "qemu/fold.h"
@@ -27,7 +28,9 @@ static const struct tw_lead lead = { LEAD_NS, LEAD_NS };
 
 static void read_vmm(pid_t pid, struct fake_vmm *v)
 {
-	assert_true(tw_mem_read(pid, (uint64_t)&vmm, v, sizeof(*v)));
+	struct iovec l = { v, sizeof(*v) }, r = { &vmm, sizeof(vmm) };
+
+	assert_int_equal(process_vm_readv(pid, &l, 1, &r, 1, 0), sizeof(*v));
 }
 
 /* The virtual clock, as the process itself reads it, minus the host's */
@@ -86,6 +89,7 @@ static pid_t start_stepping(void)
 	int status;
 
 	if (!pid) {
+		tw_apart_here();
 		ptrace(PTRACE_TRACEME, 0, 0, 0);
 		raise(SIGSTOP);
 		tw_fold_held(&m->s, &lead, why);
@@ -113,16 +117,30 @@ static void check_moment(const struct fake_vmm *v)
 	assert_int_equal(rtc_ahead(v), LEAD_NS);
 }
 
+/* By one process, as tw_fold() has it done */
+static bool fold_held(void)
+{
+	char why[TW_WHY_MAX];
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		tw_apart_here();
+		_exit(!tw_fold_held(&m->s, &lead, why));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !status;
+}
+
 /* What a death at this moment leaves is completed, in a copy of the process */
 static void complete_copy(pid_t copy, const struct fake_vmm *v)
 {
 	struct iovec l = { (void *)v, sizeof(*v) }, r = { &vmm, sizeof(vmm) };
-	char why[TW_WHY_MAX];
 	struct vmm_state was = m->s;
 
 	assert_int_equal(process_vm_writev(copy, &l, 1, &r, 1, 0), sizeof(*v));
 	m->s.pid = copy;
-	assert_true(tw_fold_held(&m->s, &lead, why));
+	assert_true(fold_held());
 	check_folded(copy);
 	m->s = was;
 }
@@ -185,8 +203,10 @@ static bool fold_for(unsigned int us)
 	pid_t pid = fork();
 	int status;
 
-	if (!pid)
+	if (!pid) {
+		tw_apart_here();
 		_exit(!tw_fold_here(&m->s, &lead, why));
+	}
 	usleep(us);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -32,6 +32,7 @@ none 'the library includes nothing of the verbs' < <(
 # beside it or above. Those of a folder that stands as a whole may include each other, but not in a circle.
 layers='
 code examples exec parse terminal text trace_names types qemu/keeper
+apart
 age/talk judge/* host json print proc qemu/cmdline qemu/image when
 btf err kick notify qemu/hold session/lock trace_places vm_dir
 command dry/machine params search state threshold vm whole
@@ -83,6 +84,10 @@ none 'a verb knows the others by the table alone' < <(
 # Objects that users give are not known when twctl is compiled
 none 'only policies are opened, and looked into, by name: what is of twctl itself has a skeleton' < <(
 	grep -rnE 'bpf_object__(open_mem|open_file|find_)' user | grep -vE '^user/lib/(policy|group)\.c:')
+
+none "memory of other processes, and what the kernel reads there, is for lib/apart.h: its owner can have that take for ever" < <(
+	grep -rnE 'process_vm_(read|write)v|/proc/%d/(mem|cmdline|environ|maps|smaps|auxv)"' --include='*.c' user |
+		grep -v '^user/lib/qemu/image\.c:')
 
 # What these print is their own (help, completion), goes to files of a format of its own, or is the one function itself; a report on
 # aging is broken into lines, of words that tw_printable() has been over

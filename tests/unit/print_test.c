@@ -10,6 +10,7 @@
 
 #include "err.h"
 #include "print.h"
+#include "proc.h"
 #include "text.h"
 
 static char *printed;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "proc.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +10,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "text.h"
 
 /* include/linux/sched.h; part of the ABI of /proc/PID/stat in practice */
 #define PF_KTHREAD 0x00200000u
+#define CMDLINE_MAX (256 << 10)
 
 bool tw_proc_parse_stat(const char *text, struct tw_proc *p)
 {
@@ -106,4 +110,63 @@ int tw_proc_open(pid_t pid, unsigned long long start)
 		return pidfd;
 	close(pidfd);
 	return -1;
+}
+
+static ssize_t read_path(const void *path, void *out, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+	size_t used = 0;
+	ssize_t n = -1;
+
+	/* text of /proc comes in pieces */
+	while (fd >= 0 && used < size && (n = read(fd, (char *)out + used, size - used)) > 0)
+		used += n;
+	err = errno;
+	if (fd >= 0)
+		close(fd);
+	return n < 0 ? -err : (ssize_t)used;
+}
+
+static void read_texts(const char *name, size_t max, struct tw_proc_text *t, size_t n)
+{
+	struct tw_apart_job *jobs = tw_grow(NULL, n, sizeof(*jobs));
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		jobs[i] = (struct tw_apart_job) {
+			.pid = t[i].pid, .in = tw_asprintf("/proc/%d/%s", t[i].pid, name),
+			.out = tw_grow(NULL, max + 1, 1), .size = max,
+		};
+	tw_apart_each(jobs, n, read_path);
+	for (i = 0; i < n; i++) {
+		t[i].err = jobs[i].n < 0 ? -jobs[i].n : 0;
+		t[i].len = t[i].err ? 0 : jobs[i].n;
+		t[i].text = tw_grow(jobs[i].out, t[i].len + 1, 1);
+		t[i].text[t[i].len] = 0;
+		free((void *)jobs[i].in);
+	}
+	free(jobs);
+}
+
+char *tw_proc_text(pid_t pid, const char *name, size_t max, size_t *len)
+{
+	struct tw_proc_text t = { .pid = pid };
+
+	read_texts(name, max, &t, 1);
+	*len = t.len;
+	if (!t.err)
+		return t.text;
+	free(t.text);
+	errno = t.err;
+	return NULL;
+}
+
+void tw_read_cmdlines(struct tw_proc_text *t, size_t n)
+{
+	read_texts("cmdline", CMDLINE_MAX, t, n);
+}
+
+char *tw_read_cmdline(pid_t pid, size_t *len)
+{
+	return tw_proc_text(pid, "cmdline", CMDLINE_MAX, len);
 }

@@ -43,4 +43,32 @@ bool tw_proc_read(pid_t pid, struct tw_proc *p);
  */
 int tw_proc_open(pid_t pid, unsigned long long start);
 
+/**
+ * tw_proc_text - read a text of /proc/PID for which the kernel reads a process's memory, or locks that
+ * @name: of the file
+ * @max: no more is read than this
+ * @len: its length is stored here
+ *
+ * A process can keep whoever reads waiting: see apart.h.
+ *
+ * Return: the text with a NUL byte appended, to be freed; NULL with errno set, of which tw_apart_error() tells
+ */
+char *tw_proc_text(pid_t pid, const char *name, size_t max, size_t *len);
+
+/*
+ * The same of its command line: words, each with a NUL byte behind it. A process can make it as long as its memory, so no more
+ * than the first 256 KiB are read.
+ */
+char *tw_read_cmdline(pid_t pid, size_t *len);
+
+struct tw_proc_text {
+	pid_t pid;
+	char *text;			/* to be freed; empty on an error */
+	size_t len;
+	int err;			/* errno, or 0 */
+};
+
+/* The command lines of many, for a child each costs more than the rest of a scan */
+void tw_read_cmdlines(struct tw_proc_text *t, size_t n);
+
 #endif /* TW_PROC_H */

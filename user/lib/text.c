@@ -11,7 +11,6 @@
 
 #define QUOTE_BYTES 40
 #define READ_MAX (64 << 20)
-#define CMDLINE_MAX (256 << 10)
 
 size_t tw_utf8_len(const char *text)
 {
@@ -146,7 +145,7 @@ const char *tw_cell(char *buf, size_t size, const char *text, int width)
 	return buf;
 }
 
-static char *read_bounded(int fd, size_t max, bool cut, size_t *len)
+char *tw_read_fd(int fd, size_t *len)
 {
 	size_t used = 0, room = 4096;
 	char *buf = tw_grow(NULL, room, 1);
@@ -154,7 +153,7 @@ static char *read_bounded(int fd, size_t max, bool cut, size_t *len)
 	int err;
 
 	/* sizes of /proc and /sys files are not known beforehand */
-	while (used < max && (n = read(fd, buf + used, room - used - 1)) > 0) {
+	while (used < READ_MAX && (n = read(fd, buf + used, room - used - 1)) > 0) {
 		used += n;
 		if (used + 1 == room) {
 			room *= 2;
@@ -162,10 +161,9 @@ static char *read_bounded(int fd, size_t max, bool cut, size_t *len)
 		}
 	}
 	err = errno;
-	if (used >= max) {
-		used = max;
+	if (used >= READ_MAX) {
 		err = EFBIG;
-		n = cut ? 0 : -1;
+		n = -1;
 	}
 	if (n < 0) {
 		free(buf);
@@ -178,26 +176,16 @@ static char *read_bounded(int fd, size_t max, bool cut, size_t *len)
 	return buf;
 }
 
-static char *read_path(const char *path, size_t max, bool cut, size_t *len)
+char *tw_read_file(const char *path, size_t *len)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-	char *text = fd < 0 ? NULL : read_bounded(fd, max, cut, len);
+	char *text = fd < 0 ? NULL : tw_read_fd(fd, len);
 
 	err = errno;
 	if (fd >= 0)
 		close(fd);
 	errno = err;
 	return text;
-}
-
-char *tw_read_fd(int fd, size_t *len)
-{
-	return read_bounded(fd, READ_MAX, false, len);
-}
-
-char *tw_read_file(const char *path, size_t *len)
-{
-	return read_path(path, READ_MAX, false, len);
 }
 
 bool tw_read_line(const char *path, char *buf, size_t size)
@@ -256,12 +244,4 @@ void tw_strings_add(struct tw_strings *list, const char *s)
 {
 	list->v = tw_grow(list->v, list->n + 1, sizeof(*list->v));
 	list->v[list->n++] = s;
-}
-
-char *tw_read_cmdline(int pid, size_t *len)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	return read_path(path, CMDLINE_MAX, true, len);
 }

@@ -63,12 +63,6 @@ char *tw_read_fd(int fd, size_t *len);
 /* The first line of a file, without its end; false, and an empty one, if it cannot be read */
 bool tw_read_line(const char *path, char *buf, size_t size);
 
-/*
- * The command line of a process: words, each with a NUL byte behind it.  A process can make it as long
- * as its memory, so no more than the first 256 KiB are read.
- */
-char *tw_read_cmdline(int pid, size_t *len);
-
 /**
  * tw_asprintf - format into fresh memory; ends the program when there is none
  */

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "host.h"
 #include "proc.h"
 #include "text.h"
@@ -150,42 +151,81 @@ static void add_vm(struct tw_vms *vms, struct tw_vm *vm)
 	vms->v[vms->n++] = *vm;
 }
 
-/* 0, or -errno if it may have VMs that are not added */
-static int add_process(struct tw_vms *vms, pid_t pid)
-{
+/* A process that holds VMs */
+struct holder {
 	struct holdings h;
 	struct tw_proc p;
-	size_t i, len = 0;
-	char *argv = NULL;
+};
 
-	look_at(pid, &h);
-	vms->hidden += is_hidden(&h);
-	if (h.nr_vms && tw_proc_read(pid, &p))
-		argv = tw_read_cmdline(pid, &len);
-	if (h.nr_vms && !argv && !h.err)
-		h.err = errno ? errno : ESRCH;
-	for (i = 0; i < h.nr_vms && argv; i++) {
-		struct tw_vm vm = { .pid = pid, .fd = h.vm_fds[i], .start = p.start, .uid = p.uid };
+struct holders {
+	struct holder *v;
+	struct tw_proc_text *argv;	/* their command lines */
+	size_t n;
+};
 
-		snprintf(vm.id, sizeof(vm.id), "%d-%d", pid, vm.fd);
-		snprintf(vm.comm, sizeof(vm.comm), "%s", p.comm);
-		vm.vcpus = count_vcpus(&h);
-		tw_qemu_names(argv, len, &vm.names);
+/* 0, or -errno if it may have VMs that are not seen */
+static int note_process(struct tw_vms *vms, struct holders *all, pid_t pid)
+{
+	struct holder one;
+
+	look_at(pid, &one.h);
+	vms->hidden += is_hidden(&one.h);
+	if (!one.h.nr_vms || !tw_proc_read(pid, &one.p)) {
+		free(one.h.vm_fds);
+		return one.h.err ? -one.h.err : one.h.nr_vms ? -ESRCH : 0;
+	}
+	all->v = tw_grow(all->v, all->n + 1, sizeof(*all->v));
+	all->argv = tw_grow(all->argv, all->n + 1, sizeof(*all->argv));
+	all->argv[all->n] = (struct tw_proc_text) { .pid = pid };
+	all->v[all->n++] = one;
+	return -one.h.err;
+}
+
+static void add_vms(struct tw_vms *vms, const struct holder *one, const struct tw_proc_text *argv)
+{
+	size_t i;
+
+	for (i = 0; i < one->h.nr_vms; i++) {
+		struct tw_vm vm = { .pid = argv->pid, .fd = one->h.vm_fds[i], .start = one->p.start, .uid = one->p.uid };
+
+		snprintf(vm.id, sizeof(vm.id), "%d-%d", vm.pid, vm.fd);
+		snprintf(vm.comm, sizeof(vm.comm), "%s", one->p.comm);
+		vm.vcpus = count_vcpus(&one->h);
+		tw_qemu_names(argv->text, argv->len, &vm.names);
 		add_vm(vms, &vm);
 	}
-	free(argv);
-	free(h.vm_fds);
-	return -h.err;
+}
+
+/* 0, or -errno of one that may have VMs that are not added */
+static int add_holders(struct tw_vms *vms, struct holders *all)
+{
+	int err = 0;
+	size_t i;
+
+	tw_read_cmdlines(all->argv, all->n);
+	for (i = 0; i < all->n; i++) {
+		/* one whose names cannot be had, being mute or for what else, has VMs nevertheless */
+		if (all->argv[i].err == ENOENT || all->argv[i].err == ESRCH)
+			err = -all->argv[i].err;
+		else
+			add_vms(vms, &all->v[i], &all->argv[i]);
+		free(all->argv[i].text);
+		free(all->v[i].h.vm_fds);
+	}
+	free(all->argv);
+	free(all->v);
+	return err;
 }
 
 int tw_vms_of(pid_t pid, size_t *n)
 {
+	struct holders one = { 0 };
 	struct tw_vms vms = { 0 };
-	int err = add_process(&vms, pid);
+	int err = note_process(&vms, &one, pid), unread = add_holders(&vms, &one);
 
 	*n = vms.n;
 	tw_vms_free(&vms);
-	return err;
+	return err ? err : unread;
 }
 
 /* With two VMs in one process, its links do not tell whose vCPUs are whose; debugfs does */
@@ -209,6 +249,7 @@ static void settle_vcpus(struct tw_vms *vms)
 
 void tw_vms_scan(struct tw_vms *vms)
 {
+	struct holders all = { 0 };
 	struct dirent *entry;
 	size_t i;
 	DIR *dir;
@@ -221,9 +262,10 @@ void tw_vms_scan(struct tw_vms *vms)
 		pid_t pid = atoi(entry->d_name);
 
 		if (pid > 0 && pid != getpid())
-			add_process(vms, pid);
+			note_process(vms, &all, pid);
 	}
 	closedir(dir);
+	add_holders(vms, &all);
 	/* Of each VM once, however many descriptors of it there are */
 	for (i = 0; i < vms->n; i++)
 		find_dir(&vms->v[i]);
@@ -342,6 +384,15 @@ static int explain_pid(const struct tw_vms *vms, pid_t pid, struct tw_err *e)
 	return explain_process(pid, &p, e);
 }
 
+static size_t count_mute(const struct tw_vms *vms)
+{
+	size_t n = 0, i;
+
+	for (i = 0; i < vms->n; i++)
+		n += tw_is_mute(vms->v[i].pid);
+	return n;
+}
+
 static int explain_none(const struct tw_vms *vms, const struct tw_selector *sel, struct tw_err *e)
 {
 	e->status = TW_NO_VM;
@@ -352,6 +403,9 @@ static int explain_none(const struct tw_vms *vms, const struct tw_selector *sel,
 			sel->id ? "PID-FD" : sel->uuid ? "UUID" : "name");
 	else
 		tw_fact(e, "this host runs no VM that twctl can see");
+	if ((sel->name || sel->uuid) && count_mute(vms))
+		return tw_cure(e, "the memory of %zu of them does not answer, and has their names: name one as twctl list does, PID-FD",
+			       count_mute(vms));
 	if (vms->hidden)
 		return tw_cure(e, "%zu processes are hidden from you: run twctl as root",
 			       vms->hidden);

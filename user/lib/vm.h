@@ -33,7 +33,7 @@ struct tw_vms {
  * tw_vms_scan - find all VMs of this host
  *
  * A VM that several processes hold open, or one process twice, is listed once: under the process
- * which has its vCPUs.
+ * which has its vCPUs. One whose memory does not answer has no names: see tw_is_mute().
  */
 void tw_vms_scan(struct tw_vms *vms);
 

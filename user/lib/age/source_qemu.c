@@ -8,10 +8,13 @@
 
 #include "age/source.h"
 #include "kvmstat.h"
+#include "proc.h"
 #include "state.h"
 #include "text.h"
 
 #define ANSWER_MS 5000
+/* A thousand bytes a mapping, of which QEMU has hundreds */
+#define SMAPS_MAX (16 << 20)
 
 static void counter(struct tw_recorder *rec, const char *name, const char *unit, const char *title,
 		    int worse, double v)
@@ -176,12 +179,10 @@ static double count_entries(const char *path)
 static double largest_rss(int pid)
 {
 	double size = 0, largest = 0, rss = 0, v;
-	char path[64], line[512];
-	FILE *f;
+	size_t len;
+	char *text = tw_proc_text(pid, "smaps", SMAPS_MAX, &len), *rest = text, *line;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
+	while (rest && (line = strsep(&rest, "\n"))) {
 		if (sscanf(line, "Size: %lf kB", &v) == 1)
 			size = v;
 		if (sscanf(line, "Rss: %lf kB", &v) != 1 || size <= largest)
@@ -189,9 +190,10 @@ static double largest_rss(int pid)
 		largest = size;
 		rss = v;
 	}
-	if (f)
-		fclose(f);
-	return f ? rss : NAN;
+	if (!text)
+		rss = NAN;
+	free(text);
+	return rss;
 }
 
 static void sample_process(const struct tw_vm *vm, struct tw_recorder *rec)

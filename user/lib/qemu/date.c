@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "host.h"
 #include "proc.h"
 #include "qemu/cmdline.h"
@@ -156,8 +157,17 @@ static void look_at_rtc(const struct tw_vm *vm, const struct tw_qemu_time *q, st
 		d->base_ns = base - (now_ns(CLOCK_REALTIME) - age_ns(vm));
 }
 
-void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_date_look *d)
+struct subject {
+	const struct tw_vm *vm;
+	const struct tw_state *st;
+};
+
+static ssize_t look_apart(const void *in, void *out, size_t size)
 {
+	const struct subject *subject = in;
+	const struct tw_vm *vm = subject->vm;
+	const struct tw_state *st = subject->st;
+	struct tw_date_look *d = out;
 	struct tw_qemu_time q;
 	struct vmm_state s;
 	short enabled;
@@ -165,20 +175,29 @@ void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_d
 	bool follows;
 
 	memset(d, 0, sizeof(*d));
-	if (!vm->dir || !read_options(vm, &q))
-		return;
+	if (!read_options(vm, &q))
+		return size;
 	follows = tw_vmm_follows(vm, &s);
 	d->lead_ns = follows ? s.wall_base_ns : st->lead_ns;
 	d->ahead_ns = (int64_t)(st->guest_ns - st->host_ns);
 	look_at_rtc(vm, &q, d);
 	d->stood_ns = stood_ns(vm, &q, st, d);
 	if (!follows || !d->rtc || !s.stands)
-		return;
+		return size;
 	/* that a stop which is not over yet goes on is not in its offset; nothing is known of such */
 	if (tw_mem_read(vm->pid, s.enabled, &enabled, sizeof(enabled)) && enabled &&
 	    tw_mem_read(vm->pid, s.offset, &offset, sizeof(offset)))
 		d->rtc_stood_ns = s.stood_from_ns - offset;
 	d->rtc_ns -= d->rtc_stood_ns;
+	return size;
+}
+
+void tw_date_look(const struct tw_vm *vm, const struct tw_state *st, struct tw_date_look *d)
+{
+	struct subject subject = { vm, st };
+
+	if (!vm->dir || tw_apart(vm->pid, look_apart, &subject, d, sizeof(*d)) < 0)
+		memset(d, 0, sizeof(*d));
 }
 
 int64_t tw_dates_ahead_ns(const struct tw_vm *vm)

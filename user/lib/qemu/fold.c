@@ -33,11 +33,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "qemu/hold.h"
 #include "qemu/image.h"
 #include "qemu/layout.h"
@@ -47,6 +46,8 @@
 #define LEAP 256
 /* So often QEMU is let go in the hope that nobody reads the RTC the next time */
 #define QUIET_TRIES 20
+/* For all of them. Whoever holds QEMU's threads for longer goes on, and is waited for by the next that comes */
+#define FOLD_MS 10000
 
 #define barrier() __asm__ __volatile__("" ::: "memory")
 
@@ -217,7 +218,7 @@ static bool has_its_clocks(const struct vmm_state *s, struct tw_hold *hold)
 	if (!runs)
 		hold->gone = true;
 	else if (runs < 0)
-		snprintf(hold->why, sizeof(hold->why), "what it runs cannot be seen: %s", strerror(-runs));
+		snprintf(hold->why, sizeof(hold->why), "what it runs cannot be seen: %s", tw_apart_error(-runs));
 	return runs == 1;
 }
 
@@ -249,36 +250,37 @@ bool tw_fold_here(struct vmm_state *s, const struct tw_lead *lead, char why[TW_W
 	return done;
 }
 
-/* What the one that does it tells the one that waits for it */
+/* What the one that does it is given, and what it tells the one that waits for it */
+struct task {
+	struct vmm_state *s;
+	const struct tw_lead *lead;
+};
+
 struct word {
 	bool done;
 	char why[TW_WHY_MAX];
 };
 
+static ssize_t fold_apart(const void *in, void *out, size_t size)
+{
+	const struct task *t = in;
+	struct word *w = out;
+
+	*w->why = 0;
+	w->done = tw_fold_here(t->s, t->lead, w->why);
+	return size;
+}
+
 bool tw_fold(struct vmm_state *s, const struct tw_lead *lead, char why[TW_WHY_MAX])
 {
-	struct word *w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	bool done = false;
-	pid_t pid;
+	struct task task = { s, lead };
+	struct word w;
+	ssize_t n = tw_apart_for(s->pid, FOLD_MS, fold_apart, &task, &w, sizeof(w));
 
-	if (w == MAP_FAILED)
-		return later(why, "no memory");
-	snprintf(w->why, sizeof(w->why), "who was to do it was killed");
-	pid = fork();
-	if (!pid) {
-		w->done = tw_fold_here(s, lead, w->why);
-		_exit(0);
-	}
-	if (pid < 0) {
-		later(why, "no process can be started");
-	} else {
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-		done = w->done;
-		memcpy(why, w->why, TW_WHY_MAX);
-	}
-	munmap(w, sizeof(*w));
-	return done;
+	if (n < 0)
+		return later(why, "its memory cannot be reached: %s", tw_apart_error(-n));
+	memcpy(why, w.why, TW_WHY_MAX);
+	return w.done;
 }
 
 bool tw_vmm_finish(const struct tw_vm *vm, char why[TW_WHY_MAX])

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "text.h"
 
 /* The options of a mount, if it is one of the namespace of that process; ids are the kernel's, one in all namespaces */
@@ -84,14 +85,14 @@ int tw_image_program(pid_t pid, bool *foreign)
 	return fd;
 }
 
-int tw_image_exec(pid_t pid, uint64_t *exec)
+static ssize_t find_exec(const void *in, void *out, size_t size)
 {
+	pid_t pid = *(const pid_t *)in;
 	char path[48], *text;
 	Elf64_auxv_t entry;
 	uint64_t random[2];
 	size_t at, len;
 
-	*exec = 0;
 	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
 	text = tw_read_file(path, &len);
 	if (!text)
@@ -101,12 +102,21 @@ int tw_image_exec(pid_t pid, uint64_t *exec)
 	free(text);
 	/* one of 32 bits has another vector, in which there is no such entry */
 	if (entry.a_type != AT_RANDOM)
-		return len ? 0 : -ESRCH;
+		return len ? (ssize_t)size : -ESRCH;
 	errno = EFAULT;		/* a read that is short says nothing */
 	if (!tw_mem_read(pid, entry.a_un.a_val, random, sizeof(random)))
 		return -errno;
-	*exec = random[0] ^ random[1];
-	return 0;
+	*(uint64_t *)out = random[0] ^ random[1];
+	return size;
+}
+
+int tw_image_exec(pid_t pid, uint64_t *exec)
+{
+	ssize_t n;
+
+	*exec = 0;
+	n = tw_apart(pid, find_exec, &pid, exec, sizeof(*exec));
+	return n < 0 ? n : 0;
 }
 
 int tw_image_still_runs(pid_t pid, uint64_t dev, uint64_t ino, uint64_t exec)
@@ -120,11 +130,26 @@ int tw_image_still_runs(pid_t pid, uint64_t dev, uint64_t ino, uint64_t exec)
 	return err ? err : is == exec;
 }
 
+struct place {
+	pid_t pid;
+	uint64_t at;
+	void *value;
+};
+
+static ssize_t read_mem(const void *in, void *out, size_t size)
+{
+	const struct place *p = in;
+	struct iovec l = { out, size }, r = { (void *)p->at, size };
+	ssize_t n = process_vm_readv(p->pid, &l, 1, &r, 1, 0);
+
+	return n < 0 ? -errno : n;
+}
+
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size)
 {
-	struct iovec l = { to, size }, r = { (void *)from, size };
+	struct place p = { .pid = pid, .at = from };
 
-	return process_vm_readv(pid, &l, 1, &r, 1, 0) == (ssize_t)size;
+	return tw_apart(pid, read_mem, &p, to, size) == (ssize_t)size;
 }
 
 uint64_t tw_mem_u64(pid_t pid, uint64_t from)
@@ -134,21 +159,30 @@ uint64_t tw_mem_u64(pid_t pid, uint64_t from)
 	return tw_mem_read(pid, from, &v, sizeof(v)) ? v : 0;
 }
 
-static bool write_mem(pid_t pid, uint64_t to, void *from, size_t size)
+static ssize_t write_mem(const void *in, void *out, size_t size)
 {
-	struct iovec l = { from, size }, r = { (void *)to, size };
+	const struct place *p = in;
+	struct iovec l = { p->value, size }, r = { (void *)p->at, size };
+	ssize_t n = process_vm_writev(p->pid, &l, 1, &r, 1, 0);
 
-	return process_vm_writev(pid, &l, 1, &r, 1, 0) == (ssize_t)size;
+	(void)out;
+	return n < 0 ? -errno : n;
 }
 
 bool tw_mem_write_u32(pid_t pid, uint64_t to, uint32_t v)
 {
-	return write_mem(pid, to, &v, sizeof(v));
+	struct place p = { pid, to, &v };
+	uint32_t none;
+
+	return tw_apart(pid, write_mem, &p, &none, sizeof(v)) == sizeof(v);
 }
 
 bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
 {
-	return write_mem(pid, to, &v, sizeof(v));
+	struct place p = { pid, to, &v };
+	uint64_t none;
+
+	return tw_apart(pid, write_mem, &p, &none, sizeof(v)) == sizeof(v);
 }
 
 /* Where the program's first byte stands in the process: its mapping of file offset 0 */

@@ -36,9 +36,7 @@ int tw_image_runs(pid_t pid, uint64_t dev, uint64_t ino);
  * @ino: its inode
  * @exec: as of tw_image_exec()
  *
- * Reads memory of the process, which may keep whoever does waiting, but none of another program's.
- *
- * Return: 1, 0 if it does not, or -errno if that cannot be known
+ * Return: 1, 0 if it does not, or -errno if that cannot be known, of which tw_apart_error() tells
  */
 int tw_image_still_runs(pid_t pid, uint64_t dev, uint64_t ino, uint64_t exec);
 
@@ -49,12 +47,13 @@ int tw_image_still_runs(pid_t pid, uint64_t dev, uint64_t ino, uint64_t exec);
  *
  * Made of the 16 random bytes that the kernel gives each program (AT_RANDOM). Addresses would not do: without
  * address randomization (setarch -R) they are the same each time. Both halves in one word give away neither of the
- * secrets that the C library takes from them. Reads memory of the process, which may keep whoever does waiting.
+ * secrets that the C library takes from them.
  *
- * Return: 0, or -errno if it cannot be known
+ * Return: 0, or -errno if it cannot be known, of which tw_apart_error() tells
  */
 int tw_image_exec(pid_t pid, uint64_t *exec);
 
+/* Each by a child (apart.h): what reads much does so in one of its own. False if the process is mute, too */
 bool tw_mem_read(pid_t pid, uint64_t from, void *to, size_t size);
 
 /* 0 if it cannot be read */

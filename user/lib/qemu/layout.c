@@ -11,8 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "code.h"
 #include "host.h"
+#include "proc.h"
 #include "qemu/cmdline.h"
 #include "qemu/image.h"
 #include "text.h"
@@ -114,6 +116,7 @@ static bool find_virtual_clock(struct place *p)
 		return no(p->look, "its timers_state is laid out in a way that twctl does not know");
 	if (!tw_mem_read(p->vm->pid, s->enabled, &enabled, sizeof(enabled)) || enabled >> 1)
 		return no(p->look, "its memory is not what its symbols say");
+	p->look->stopped = !enabled;
 	return true;
 }
 
@@ -317,15 +320,28 @@ static bool note_exec(struct place *p)
 	return !err || no(p->look, "its memory cannot be read: %s", strerror(-err));
 }
 
-void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
+struct subject {
+	const struct tw_vm *vm;
+	bool foreign;			/* is no reason to look no further */
+};
+
+static void begin(const struct tw_vm *vm, struct tw_vmm_look *look)
 {
+	memset(look, 0, sizeof(*look));
+	look->state.pid = vm->pid;
+	look->state.start = vm->start;
+}
+
+static ssize_t look_apart(const void *in, void *out, size_t size)
+{
+	const struct subject *subject = in;
+	const struct tw_vm *vm = subject->vm;
+	struct tw_vmm_look *look = out;
 	struct place p = { .vm = vm, .look = look };
 	int program = -1, err;
 	size_t vms;
 
-	memset(look, 0, sizeof(*look));
-	look->state.pid = vm->pid;
-	look->state.start = vm->start;
+	begin(vm, look);
 	if (!vm->dir)
 		no(look, "KVM's state files are not to be seen");
 	else if (tw_host_lockdown() >= TW_LOCKDOWN_INTEGRITY)
@@ -336,7 +352,7 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 		no(look, "its process has %zu VMs, and clocks follow one timeline only", vms);
 	else if ((program = tw_image_program(vm->pid, &look->foreign)) < 0)
 		no(look, "its program cannot be read: %s", strerror(errno));
-	else if (look->foreign && !foreign)
+	else if (look->foreign && !subject->foreign)
 		no(look, "its program is not root's alone; --vmm on takes it nevertheless");
 	else
 		look->possible = open_program(&p, program) && note_exec(&p) && look_inside(&p);
@@ -344,6 +360,18 @@ void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
 		tw_code_close(&p.code);
 	if (program >= 0)
 		close(program);
+	return size;
+}
+
+void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look)
+{
+	struct subject subject = { vm, foreign };
+	ssize_t n = tw_apart(vm->pid, look_apart, &subject, look, sizeof(*look));
+
+	if (n >= 0)
+		return;
+	begin(vm, look);
+	no(look, "its memory cannot be read: %s", tw_apart_error(-n));
 }
 
 /* Whether the thread of the VM's first vCPU is in the kernel's KVM_RUN, or runs: quickly told, where it can be */
@@ -380,10 +408,9 @@ static bool is_new(const struct tw_vm *vm)
 bool tw_vmm_is_stopped(const struct tw_vm *vm)
 {
 	struct tw_vmm_look look;
-	short enabled = 1;
 
 	if (!vm->dir || runs(vm) || is_new(vm))
 		return false;
 	tw_vmm_look(vm, false, &look);
-	return look.possible && tw_mem_read(vm->pid, look.state.enabled, &enabled, sizeof(enabled)) && !enabled;
+	return look.possible && look.stopped;
 }

@@ -33,6 +33,7 @@ struct tw_vmm_look {
 	char why_rtc[160];		/* if the RTC's clock must stay the host's; else empty */
 	bool rtc_virtual;		/* the RTC runs by the virtual clock (-rtc clock=vm) */
 	bool foreign;			/* its program is not root's alone */
+	bool stopped;			/* by QEMU */
 	struct stat program;		/* as it was looked at */
 	unsigned int nr_sites;
 	unsigned long offset[TW_VMM_MAX_SITES];
@@ -46,7 +47,7 @@ struct tw_vmm_look {
  * @foreign: also if others than root may write its program: they choose then where root puts its probes
  * @look: result
  *
- * Reads the program and the process; changes nothing.
+ * Reads the program and the process, apart (apart.h); changes nothing.
  */
 void tw_vmm_look(const struct tw_vm *vm, bool foreign, struct tw_vmm_look *look);
 

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "btf.h"
 #include "host.h"
 #include "policy.h"
@@ -48,7 +49,7 @@ static int fail_program(const struct tw_vm *vm, int program, struct tw_err *e)
 		return tw_fact(e, "process %d has ended", vm->pid);
 	}
 	e->code = -program;
-	tw_fact(e, "what process %d runs cannot be seen: %s", vm->pid, strerror(-program));
+	tw_fact(e, "what process %d runs cannot be seen: %s", vm->pid, tw_apart_error(-program));
 	return tw_cure(e, "leave them on host time: --vmm off");
 }
 
