@@ -375,6 +375,7 @@ static void print_text(const struct tw_target *t, const struct tw_facts *f,
 	char name[TW_TARGET_NAME_MAX], clocks[128];
 	size_t i;
 
+	tw_tell_mute(t->vm);
 	tw_printf("%s: ", tw_target_name(t, name, sizeof(name)));
 	print_policy(f, st);
 	if (f->is_qemu)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apart.h"
 #include "host.h"
 #include "parse.h"
 #include "qemu/layout.h"
@@ -79,6 +80,8 @@ static void print_text(const struct tw_vms *vms)
 			   vms->n ? "twctl: " : " that twctl can see; ", vms->hidden);
 	if (!vms->n || vms->hidden)
 		tw_fprintf(stderr, "\n");
+	for (i = 0; i < vms->n; i++)
+		tw_tell_mute(&vms->v[i]);
 	tell_left();
 }
 
@@ -92,6 +95,7 @@ static void write_vm(struct tw_json *j, const struct tw_vm *vm)
 	tw_json_int(j, "uid", vm->uid);
 	tw_json_str(j, "owner", owner_of(vm, user, sizeof(user)));
 	tw_json_bool(j, "stopped", tw_vmm_is_stopped(vm));
+	tw_json_bool(j, "mute", tw_is_mute(vm->pid));
 	if (!read_state(vm, &st)) {
 		tw_json_null(j, "attached");
 	} else {
@@ -180,7 +184,8 @@ const struct tw_verb tw_verb_list = {
 		"(PID-FD), by PID, by guest name or by UUID. Digits alone are a PID and\n"
 		"nothing else; pid:, name:, uuid: or id: in front says which. Names and UUIDs\n"
 		"are what the VM's owner has given it: OWNER is who that is. A VM that QEMU has\n"
-		"stopped (its monitor's stop, virsh suspend) is told to be.\n",
+		"stopped (its monitor's stop, virsh suspend) is told to be. One whose memory\n"
+		"does not answer within seconds has no name, and a line of its own says so.\n",
 	.options = options,
 	.run = run,
 };

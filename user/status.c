@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "clocks.h"
 #include "group.h"
 #include "host.h"
@@ -347,6 +348,7 @@ static void write_vm(struct round *round, const struct tw_vm *vm, const struct t
 	}
 	if (st->exit_kind != KVM_TIMEWARP_EXIT_NONE)
 		write_exit(&j, st);
+	tw_json_bool(&j, "mute", tw_is_mute(vm->pid));
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 }
@@ -363,7 +365,11 @@ static int show(struct round *round, const struct tw_vm *vm, const struct tw_sta
 		write_vm(round, vm, st);
 	else
 		print_vm(round, vm, st);
-	return fflush(stdout) ? TW_FAILED : TW_OK;
+	if (fflush(stdout))
+		return TW_FAILED;
+	if (!round->args->json)
+		tw_tell_mute(vm);
+	return TW_OK;
 }
 
 /* On a stock kernel there is a plain answer: no VM of it can be attached */
@@ -375,12 +381,15 @@ static int show_stock(const struct tw_args *args, const struct tw_vm *vm)
 	if (!args->json) {
 		tw_printf("%s (%s): not attached: the kernel lacks the timewarp hook\n", vm->id,
 			  tw_printable(title, sizeof(title), tw_vm_title(vm)));
+		fflush(stdout);
+		tw_tell_mute(vm);
 		return TW_OK;
 	}
 	tw_json_open(&j, NULL, '{');
 	tw_json_vm(&j, vm);
 	tw_json_bool(&j, "attached", false);
 	tw_json_str(&j, "why", "the kernel lacks the timewarp hook");
+	tw_json_bool(&j, "mute", tw_is_mute(vm->pid));
 	tw_json_close(&j, '}');
 	tw_json_end(&j);
 	return TW_OK;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "apart.h"
 #include "group.h"
 #include "host.h"
 #include "journal.h"
@@ -166,6 +167,13 @@ const char *tw_target_name(const struct tw_target *t, char *buf, size_t size)
 	tw_printable(title, sizeof(title), tw_vm_title(t->vm));
 	snprintf(buf, size, "%s (%s)", t->vm->id, title);
 	return buf;
+}
+
+void tw_tell_mute(const struct tw_vm *vm)
+{
+	if (tw_is_mute(vm->pid))
+		tw_fprintf(stderr, "twctl: VM %s's name, date or clocks cannot be read: its memory does not answer; "
+			   "end process %d, or the file system that this lies in\n", vm->id, vm->pid);
 }
 
 void tw_json_vm(struct tw_json *j, const struct tw_vm *vm)

@@ -236,6 +236,9 @@ bool tw_args_factor_max(const struct tw_args *args);
 /* Refuses a factor that does not parse, before anything else is looked at; 0 or TW_USAGE */
 int tw_args_check_factor(const struct tw_args *args, struct tw_err *e);
 
+/* Says so on standard error if the memory of a VM's process does not answer; after what was read of it */
+void tw_tell_mute(const struct tw_vm *vm);
+
 /* Writes the keys by which all verbs name a VM in JSON */
 void tw_json_vm(struct tw_json *j, const struct tw_vm *vm);
 
