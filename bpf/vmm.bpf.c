@@ -406,12 +406,24 @@ static __always_inline bool is_due_soon(const struct vmm_segment *seg)
 	return host < LONGEST_WAIT;
 }
 
+/* Tell it whether the VM is stopped: the main loop is where that is done, and ended, before it sleeps again */
+static __always_inline void tell_stopped(void)
+{
+	u32 nr = vmm.nr;
+	short enabled = 1;
+
+	if (nr < TIMEWARP_MAX_VMS && vmm.enabled && !bpf_probe_read_user(&enabled, sizeof(enabled), (void *)vmm.enabled))
+		vmms.vm[nr].stopped = !enabled;
+}
+
 static __always_inline int sleeps(u64 timeout)
 {
 	u64 value[2], wait, guest_ns;
 	struct vmm_segment seg;
 	u32 awaits;
 
+	if (is_main_loop())
+		tell_stopped();
 	if (timeout && is_main_loop()) {
 		vmm.awaits = VMM_AWAITS_NOTHING;
 		/* A change from here on wakes it, whatever this comes to; a barrier as well. */
@@ -480,6 +492,7 @@ int vmm_site(struct pt_regs *ctx)
 		if ((s64)ctx->dx < 0 && is_main_loop()) {
 			vmm.awaits = VMM_AWAITS_NOTHING;
 			tell_due(~0ULL);
+			tell_stopped();
 		}
 		return 0;
 	case VMM_POLLED:

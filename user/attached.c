@@ -13,6 +13,7 @@
 #include "proc.h"
 #include "qemu/cmdline.h"
 #include "qemu/date.h"
+#include "qemu/layout.h"
 #include "when.h"
 
 const char *tw_event_word(unsigned int kind)
@@ -330,8 +331,9 @@ void tw_tell_progress(struct attachment *a)
 		return;
 	a->progress_ns = now;
 	if (!tw_state_read(a->t.vm->dir, &st, &ignored) && is_under_way(&st))
-		tw_fprintf(stderr, "twctl: %s is at %s\n", a->name,
-			   tw_format_date(date, sizeof(date), tw_guest_date_ns(&st, a->ahead_ns)));
+		tw_fprintf(stderr, "twctl: %s is at %s%s\n", a->name,
+			   tw_format_date(date, sizeof(date), tw_guest_date_ns(&st, a->ahead_ns)),
+			   tw_vmm_is_stopped(a->t.vm) ? "; QEMU has stopped it, and it goes on after cont, or virsh resume" : "");
 	tw_err_free(&ignored);
 }
 

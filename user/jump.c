@@ -88,7 +88,7 @@ static int run(const struct tw_args *args, struct tw_err *e)
 {
 	struct tw_args attach = *args;
 	const char *params[2];
-	bool done = false;
+	bool done = false, gone = false;
 	size_t n = 0;
 	char *to;
 	int status;
@@ -108,8 +108,11 @@ static int run(const struct tw_args *args, struct tw_err *e)
 	attach.operands = (struct tw_strings){ 0 };
 	attach.exit_when_done = true;
 	attach.was_done = &done;
+	attach.was_gone = &gone;
 	status = tw_find_verb("attach")->run(&attach, e);
 	free(to);
+	if (!status && !done && gone)
+		return refuse(e, TW_NO_VM, "the VM has gone before it was there", "start it, and jump again");
 	if (!status && !done)
 		return refuse(e, TW_FAILED, "it ended before the guest was there",
 			      "twctl list shows what there is; jump again");
@@ -139,7 +142,7 @@ const struct tw_verb tw_verb_jump = {
 		"device is at work for it, so that none is given up that answers in ordinary\n"
 		"time. How long they take is learnt; one that takes more than 200 ms needs the\n"
 		"policy's parameter 'patience'. A guest or device that never rests goes in\n"
-		"leaps of 10 seconds, with pauses.\n"
+		"leaps of 10 seconds, with pauses. While QEMU has the VM stopped it waits.\n"
 		"Then its clocks go on at the host's rate. Ctrl-C leaves it where it is by then;\n"
 		"each five seconds it is told where that is.\n"
 		"\n"

@@ -83,6 +83,8 @@ static int hung_up(struct attachment *a, struct tw_err *e)
 	tw_attachment_reason(&a->made, a->last, &rec);
 	switch (rec.kind) {
 	case KVM_TIMEWARP_EXIT_VM_GONE:
+		if (a->args->was_gone)
+			*a->args->was_gone = true;
 		tw_tell_ended(a, &rec, "the VM is gone; nothing is left to undo");
 		return status;
 	case KVM_TIMEWARP_EXIT_UNREG:

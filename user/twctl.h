@@ -22,7 +22,8 @@ struct tw_args {
 	bool json, verbose, help;
 	bool pin, ids, man, dry_run, await, done;
 	bool exit_when_done, stale;
-	bool *was_done;			/* of attach, for the verbs that are made of it: the policy told that it is */
+	/* Of attach, for the verbs that are made of it: the policy told that it is done; the VM went */
+	bool *was_done, *was_gone;
 	bool chaos, allow_backward;
 	bool csv, cpu, all;
 	const char *vm, *factor, *policy, *tsc, *vmm, *every, *count, *completion, *exec, *output;

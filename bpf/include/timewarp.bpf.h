@@ -361,8 +361,8 @@ static volatile __u64 timewarp_task;
 	extern int __timewarp_events_end
 
 /**
- * TIMEWARP_VMMS - have timewarp_vmm_due_ns(), timewarp_vmm_kicks(), timewarp_vmm_own_kicks() and
- * timewarp_vmm_wakes() know of VMMs
+ * TIMEWARP_VMMS - have timewarp_vmm_due_ns(), timewarp_vmm_kicks(), timewarp_vmm_own_kicks(),
+ * timewarp_vmm_wakes() and timewarp_vmm_stopped() know of VMMs
  *
  * One in an object. twctl shares it with its probes on the VMMs, where there are some.
  */
@@ -424,6 +424,14 @@ static volatile __u64 timewarp_task;
 		for (int i = 0; i < TIMEWARP_MAX_VMS; i++)				\
 			sum += timewarp_vmms.vm[i].wakes;				\
 		return sum;								\
+	}										\
+	/* Whether one of them has stopped its VM, which then lives nothing of a leap */	\
+	__timewarp_once int timewarp_vmm_stopped(void)				\
+	{										\
+		for (int i = 0; i < TIMEWARP_MAX_VMS; i++)				\
+			if (timewarp_vmms.vm[i].stopped)				\
+				return 1;						\
+		return 0;								\
 	}										\
 	extern int __timewarp_vmms_end
 

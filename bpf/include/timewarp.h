@@ -153,7 +153,7 @@ struct timewarp_exit_record {
  */
 struct timewarp_vmm_view {
 	unsigned int pid;		/* the VMM; 0 for none that is probed */
-	unsigned int pad;
+	unsigned int stopped;		/* it has stopped the VM ("stop", a snapshot), as of when its main loop went to sleep */
 	unsigned long long due_ns;	/* its next timer in guest time, by its clock; ~0: none */
 	unsigned long long mono_ns;	/* its clock minus the timeline, as KVM continues it */
 	unsigned long long kicks;	/* times that there was something to do for its devices */

@@ -65,6 +65,8 @@ TIMEWARP_EXIT_RECORD(jump_exit)
 #define LEAP_UNTOLD_NS (10 * TIMEWARP_NS_PER_SEC)
 /* Of a guest that is at work, or has a device at work */
 #define LEAP_AT_WORK_NS (10 * TIMEWARP_NS_PER_SEC)
+/* A VM that QEMU has stopped is waited for: whether it goes on is looked so often, in host time */
+#define LOOK_STOPPED_NS (50 * TIMEWARP_MIN_INTERVAL_NS)
 
 static volatile __u64 at_ns;
 static volatile _Bool back, back_there, told;
@@ -228,7 +230,9 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		leap_end_ns = 0;
 	}
 	if (back ? !back_there : view->guest_ns < at) {
-		if (back)
+		if (timewarp_vmm_stopped())
+			answer->next_host_ns = view->host_ns + LOOK_STOPPED_NS;
+		else if (back)
 			go_back(view, answer, at);
 		else
 			go_on(view, answer, at, vmm);

@@ -74,7 +74,7 @@ sub job {
 
 if ($part{stop}) {
 	my $g = 'stops';
-	start($g);
+	my $pid = start($g);
 	my $was = clocks($g);
 	for my $jump (0, 1) {
 		my $what = $jump ? 'after a jump of days' : 'at 50x';
@@ -96,6 +96,23 @@ if ($part{stop}) {
 		agree($g, "$what, stopped for 5 s, detached", $was);
 		is_known($g, $what);
 	}
+	# in the midst of a jump: what it does not live is not leapt, and the jump goes on after that
+	my $from = clocks($g);
+	my $j = twctl_spawn('jump', '--vm', $g, '+2d');
+	ok(wait_until(20, sub { (state($pid)->{leaps} // 0) > 20 }), 'a jump is under way');
+	qmp($g, '{"execute":"stop"}');
+	sleep 0.5;
+	my $stopped_ns = state($pid)->{guest_ns};
+	sleep 6;
+	my $leapt_s = (state($pid)->{guest_ns} - $stopped_ns) / 1e9;
+	ok($leapt_s < 10, sprintf 'stopped in the midst of it for 6 s: %.1f s went by', $leapt_s);
+	qmp($g, '{"execute":"cont"}');
+	my ($jump_rc, $jump_said) = finish($j);
+	is($jump_rc, 0, '... and then it arrives') or diag($jump_said);
+	like($jump_said, qr/is at .*; QEMU has stopped it/, '... having told what it waited for');
+	cmp_ok(clocks($g)->{date} - $from->{date}, '>=', 2 * 86400, '... where it was to');
+	agree($g, '... and there', $was);
+
 	# and where it is detached while it is stopped
 	my $p = attach($g, '--factor', 50, '--vmm', 'on');
 	qmp($g, '{"execute":"stop"}');

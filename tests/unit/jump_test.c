@@ -163,6 +163,21 @@ static void no_leap_while_the_guest_has_not_had_its_turn(void **state)
 	assert_int_equal(wait_ns(MS), 60 * SECOND);
 }
 
+static void a_vm_that_qemu_has_stopped_is_waited_for(void **state)
+{
+	(void)state;
+	begin(true);
+	wait_ns(200 * MS);
+	/* its vCPUs are out of KVM, as those of a guest that never rests are */
+	vm()->stopped = 1;
+	now.idle_ns = 0;
+	assert_int_equal(wait_ns(60 * SECOND), 0);
+	assert_true(said.next_host_ns > now.host_ns);
+	vm()->stopped = 0;
+	now.idle_ns = MS;
+	assert_int_equal(wait_ns(2 * MS), 60 * SECOND);
+}
+
 static void no_leap_while_a_disk_of_100_ms_works(void **state)
 {
 	int i;
@@ -413,6 +428,7 @@ int main(void)
 		cmocka_unit_test(begins_when_no_device_can_be_at_work_any_more),
 		cmocka_unit_test(leaps_at_once_when_the_guest_waits_again),
 		cmocka_unit_test(no_leap_while_the_guest_has_not_had_its_turn),
+		cmocka_unit_test(a_vm_that_qemu_has_stopped_is_waited_for),
 		cmocka_unit_test(no_leap_while_a_disk_of_100_ms_works),
 		cmocka_unit_test(a_fast_disk_is_waited_for_no_longer_than_it_needs),
 		cmocka_unit_test(a_guest_that_never_rests_goes_in_short_leaps),
