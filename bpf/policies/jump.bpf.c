@@ -72,6 +72,8 @@ static volatile __u64 at_ns;
 static volatile _Bool back, back_there, told;
 /* Where the last leap was to end, and when in host ns it was asked for */
 static volatile __u64 leap_end_ns, leapt_ns;
+/* Where the timeline was when it saw last that QEMU has the VM stopped; 0 if it has not */
+static volatile __u64 stopped_ns;
 /* When it looked last at what devices do, in host ns */
 static volatile __u64 looked_ns;
 
@@ -198,6 +200,15 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 	tell(view);
 }
 
+/* The guest's clocks stand while QEMU has it stopped, and the timeline does not: it has that much further to go */
+static __always_inline void wait_for_cont(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer)
+{
+	if (stopped_ns)
+		at_ns += view->guest_ns - stopped_ns;
+	stopped_ns = view->guest_ns;
+	answer->next_host_ns = view->host_ns + LOOK_STOPPED_NS;
+}
+
 TIMEWARP_DECIDE(jump_decide, view, answer)
 {
 	_Bool first = view->event <= KVM_TIMEWARP_PARAMS;
@@ -222,6 +233,8 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		timewarp_clocks_begin(view);
 	}
 	timewarp_clocks_look(view, vmm);
+	if (first || !timewarp_vmm_stopped())
+		stopped_ns = 0;
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
 	/* One that was to be made if the vCPUs wait has not been made if they did not */
@@ -231,7 +244,7 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 	}
 	if (back ? !back_there : view->guest_ns < at) {
 		if (timewarp_vmm_stopped())
-			answer->next_host_ns = view->host_ns + LOOK_STOPPED_NS;
+			wait_for_cont(view, answer);
 		else if (back)
 			go_back(view, answer, at);
 		else
