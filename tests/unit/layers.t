@@ -31,8 +31,8 @@ none 'the library includes nothing of the verbs' < <(
 # The library's layers, the lowest first: a file, NAME.c, NAME.h or NAME_priv.h, includes what is below its own, and nothing
 # beside it or above. Those of a folder that stands as a whole may include each other, but not in a circle.
 layers='
-code examples exec parse terminal text trace_names types qemu/keeper
-apart
+code examples exec parse terminal text trace_names qemu/keeper
+apart types
 age/talk judge/* host json print proc qemu/cmdline qemu/image when
 btf err kick notify qemu/hold session/lock trace_places vm_dir
 command dry/machine params search state threshold vm whole

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define PAGE 4096		/* a read of such a file yields no more */
 #define NAME_LEN 512		/* KSYM_NAME_LEN: the kernel takes no longer one */
 
@@ -191,23 +193,25 @@ static size_t size_of_type(const struct btf_type *type)
 static bool count(struct tw_types *t)
 {
 	size_t left = t->types_end - t->types, size;
-	uint32_t at = t->types;
+	uint32_t from = t->types, *at;
+	unsigned int n = 0;
 
 	if (t->at)
 		return true;
 	if (!see(t, t->types, t->types_end))
 		return false;
-	t->at = malloc((left / sizeof(struct btf_type) + 1) * sizeof(*t->at));
-	for (t->nr = 0; t->at && left; left -= size, at += size) {
-		size = left < sizeof(struct btf_type) ? 0 : size_of_type((const struct btf_type *)(t->data + at));
+	at = tw_grow(NULL, left / sizeof(struct btf_type) + 1, sizeof(*at));
+	for (; left; left -= size, from += size) {
+		size = left < sizeof(struct btf_type) ? 0 : size_of_type((const struct btf_type *)(t->data + from));
 		if (!size || size > left) {
-			free(t->at);
-			t->at = NULL;
+			free(at);
 			return false;
 		}
-		t->at[t->nr++] = at;
+		at[n++] = from;
 	}
-	return t->at;
+	t->at = at;
+	t->nr = n;
+	return true;
 }
 
 const struct btf_type *tw_types_own(const struct tw_types *t, int index)
