@@ -471,7 +471,7 @@ wait_killed --done
 check '... nor who waits for its policy to be done' test "$status-$(grep -c 'its attachment has ended before' "$out/wait")" = 1-1
 "$twctl" attach web --policy freeze --pin >"$out/text"
 check 'a policy that is never done' says 2 'does not tell when that is' wait web --done
-check '... nor by --event' says 2 'does not tell when that is' wait web --event done
+check '... nor by --event' says 2 'does not tell when that is' wait web --event 'done'
 check 'wait --event: no such word' says 2 "'nosuch': no policy tells such" wait web --event nosuch
 check '... one that it never tells' says 2 'cannot wait for leaps-ms of freeze: it does not tell such' wait web --event leaps-ms
 check '... beside --done' says 2 'more than one is given' wait web --event step --done
@@ -493,7 +493,7 @@ check '... of a policy that is pinned' hears '\(web\): freeze tells: step [0-9]+
 check '... -j' hears '"event":"policy",.*"policy":"freeze","tells":"step","number":[0-9]+,"host_ns"' --event step --timeout 60s -j -- step web 10ms
 check '... of one that is swapped in, more than there is room for where nobody reads' \
 	hears ': talks tells: step [0-9]+,' --event step --timeout 60s -- swap web --policy "$here/talks.bpf.o"
-check '... its end' says 0 'the policy is done' wait web --event done --timeout 60s
+check '... its end' says 0 'the policy is done' wait web --event 'done' --timeout 60s
 "$twctl" detach web >"$out/text"
 
 check 'attach --dry-run says what it would do' says 0 '^would attach until to .*\(web\), pinned; nothing was done$' \
