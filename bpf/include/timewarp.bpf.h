@@ -193,6 +193,12 @@ extern int kvm_timewarp_ask(__u32 id) __ksym;
 
 #include "timewarp_group.bpf.h"
 
+/* Whether no VM is at that place of a group any more, or yet: what is known of its VMM is of the past */
+static __always_inline _Bool __timewarp_gone(__u32 i)
+{
+	return timewarp_member && !__timewarp_lives(i);
+}
+
 #define __TIMEWARP_TAG(key, value) __attribute__((btf_decl_tag(TIMEWARP_TAG_PREFIX key "=" value)))
 #define __TIMEWARP_STR(x) #x
 #define __TIMEWARP_XSTR(x) __TIMEWARP_STR(x)
@@ -377,7 +383,7 @@ static volatile __u64 timewarp_task;
 											\
 		for (int i = 0; i < TIMEWARP_MAX_VMS; i++) {				\
 			one = timewarp_vmms.vm[i].due_ns;				\
-			if (!timewarp_vmms.vm[i].pid || one == ~0ULL)			\
+			if (!timewarp_vmms.vm[i].pid || one == ~0ULL || __timewarp_gone(i))	\
 				continue;						\
 			if (one)							\
 				one -= timewarp_vmms.vm[i].mono_ns +			\
@@ -429,7 +435,7 @@ static volatile __u64 timewarp_task;
 	__timewarp_once int timewarp_vmm_stopped(void)				\
 	{										\
 		for (int i = 0; i < TIMEWARP_MAX_VMS; i++)				\
-			if (timewarp_vmms.vm[i].stopped)				\
+			if (timewarp_vmms.vm[i].stopped && !__timewarp_gone(i))		\
 				return 1;						\
 		return 0;								\
 	}										\

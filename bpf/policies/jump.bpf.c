@@ -200,15 +200,6 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 	tell(view);
 }
 
-/* The guest's clocks stand while QEMU has it stopped, and the timeline does not: it has that much further to go */
-static __always_inline void wait_for_cont(const struct kvm_timewarp_view *view, struct kvm_timewarp_answer *answer)
-{
-	if (stopped_ns)
-		at_ns += view->guest_ns - stopped_ns;
-	stopped_ns = view->guest_ns;
-	answer->next_host_ns = view->host_ns + LOOK_STOPPED_NS;
-}
-
 TIMEWARP_DECIDE(jump_decide, view, answer)
 {
 	_Bool first = view->event <= KVM_TIMEWARP_PARAMS;
@@ -233,8 +224,10 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		timewarp_clocks_begin(view);
 	}
 	timewarp_clocks_look(view, vmm);
-	if (first || !timewarp_vmm_stopped())
-		stopped_ns = 0;
+	/* The guest's clocks stand while QEMU has it stopped, and the timeline does not: it has that much further to go */
+	if (!first && stopped_ns)
+		at = at_ns += view->guest_ns - stopped_ns;
+	stopped_ns = timewarp_vmm_stopped() ? view->guest_ns : 0;
 	answer->factor_num = factor.num;
 	answer->factor_den = factor.den;
 	/* One that was to be made if the vCPUs wait has not been made if they did not */
@@ -243,8 +236,8 @@ TIMEWARP_DECIDE(jump_decide, view, answer)
 		leap_end_ns = 0;
 	}
 	if (back ? !back_there : view->guest_ns < at) {
-		if (timewarp_vmm_stopped())
-			wait_for_cont(view, answer);
+		if (stopped_ns)
+			answer->next_host_ns = view->host_ns + LOOK_STOPPED_NS;
 		else if (back)
 			go_back(view, answer, at);
 		else

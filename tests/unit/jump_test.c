@@ -182,6 +182,43 @@ static void a_vm_that_qemu_has_stopped_is_waited_for(void **state)
 	assert_in_range(now.guest_ns, 5060 * SECOND + DAY - 2 * MS, 5060 * SECOND + DAY + 2 * MS);
 }
 
+static void nothing_is_awaited_of_a_member_that_is_gone(void **state)
+{
+	(void)state;
+	begin(true);
+	timewarp_member = 1;
+	timewarp_group.member[0].state = timewarp_group.member[1].state = TIMEWARP_LIVES;
+	/* as a QEMU leaves it that stops its VM, and ends */
+	timewarp_vmms.vm[1].pid = 2;
+	timewarp_vmms.vm[1].stopped = 1;
+	timewarp_vmms.vm[1].due_ns = 0;
+	assert_true(timewarp_vmm_stopped());
+	assert_int_equal(timewarp_vmm_due_ns(&now), 0);
+	timewarp_group.member[1].state = TIMEWARP_GONE;
+	assert_false(timewarp_vmm_stopped());
+	assert_int_equal(timewarp_vmm_due_ns(&now), ~0ULL);
+	timewarp_member = 0;
+	timewarp_group.member[0].state = timewarp_group.member[1].state = TIMEWARP_ABSENT;
+	memset((void *)&timewarp_vmms.vm[1], 0, sizeof(timewarp_vmms.vm[1]));
+}
+
+static void a_jump_does_not_end_while_the_vm_is_stopped(void **state)
+{
+	(void)state;
+	begin_for(true, SECOND);
+	/* it lives there by itself, but for the last 20 ms */
+	now.host_ns += 980 * MS;
+	now.guest_ns += 980 * MS;
+	vm()->stopped = 1;
+	now.idle_ns = 0;
+	ask(KVM_TIMEWARP_HOST_TIME);
+	wait_ns(10 * SECOND);
+	assert_int_equal(arrived, 0);
+	vm()->stopped = 0;
+	wait_ns(22 * MS);
+	assert_int_equal(arrived, 1);
+}
+
 static void no_leap_while_a_disk_of_100_ms_works(void **state)
 {
 	int i;
@@ -433,6 +470,8 @@ int main(void)
 		cmocka_unit_test(leaps_at_once_when_the_guest_waits_again),
 		cmocka_unit_test(no_leap_while_the_guest_has_not_had_its_turn),
 		cmocka_unit_test(a_vm_that_qemu_has_stopped_is_waited_for),
+		cmocka_unit_test(nothing_is_awaited_of_a_member_that_is_gone),
+		cmocka_unit_test(a_jump_does_not_end_while_the_vm_is_stopped),
 		cmocka_unit_test(no_leap_while_a_disk_of_100_ms_works),
 		cmocka_unit_test(a_fast_disk_is_waited_for_no_longer_than_it_needs),
 		cmocka_unit_test(a_guest_that_never_rests_goes_in_short_leaps),
