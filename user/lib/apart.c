@@ -97,6 +97,8 @@ static void run(const struct batch *b, int up)
 	sigset_t none;
 	size_t i;
 
+	/* what the terminal sends is for the caller: with QEMU's threads held, this neither stops nor ends by it */
+	setpgid(0, 0);
 	/* it ends by the signals that end whoever has no use for them */
 	signal(SIGALRM, SIG_DFL);
 	sigemptyset(&none);
@@ -174,7 +176,10 @@ static size_t await(struct batch *b, pid_t child, int pipe)
 		done = take(b);
 	} while (!ended && done != seen);
 	if (!ended) {
-		leave_asleep(b->jobs[done].pid, child);
+		/* one that has done all, and is slow to end, is no sign of anybody's being mute */
+		leave_asleep(done < b->n ? b->jobs[done].pid : 0, child);
+		if (done == b->n)
+			return done;
 		b->jobs[done].n = -ETIMEDOUT;
 		return done + 1;
 	}
