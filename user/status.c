@@ -68,7 +68,7 @@ static void rate_of(struct round *round, const struct tw_vm *vm, const struct tw
 	if (before)
 		from = before->look;
 	else
-		known = tw_looks_from(vm->id, st, &now, &from);
+		known = tw_looks_from(vm->id, st, &now, l, &from);
 	tw_rate_judge(st, known ? &from : NULL, &now, r);
 	if (!round->stream)
 		return;

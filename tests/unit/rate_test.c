@@ -120,6 +120,9 @@ static void between_two_looks_what_was_so_in_between(void **state)
 	assert_true(r.rate == -1);
 }
 
+/* A look that has read the counters of its policy */
+static bool keeps = true;
+
 /* The span of the rate at a look so long after the attach, in s; 0: since then */
 static int look_at(const char *id, unsigned int link_id, uint64_t s)
 {
@@ -127,7 +130,7 @@ static int look_at(const char *id, unsigned int link_id, uint64_t s)
 	struct tw_rate_look now, from;
 
 	tw_rate_look(&at, NULL, NULL, 0, &now);
-	return tw_looks_from(id, &at, &now, &from) ? (now.host_ns - from.host_ns) / S : 0;
+	return tw_looks_from(id, &at, &now, keeps, &from) ? (now.host_ns - from.host_ns) / S : 0;
 }
 
 static void of_the_last_minute_for_whatever_policy(void **state)
@@ -151,6 +154,11 @@ static void of_the_last_minute_for_whatever_policy(void **state)
 	assert_int_equal(look_at("1-2", 4, 3707), 0);
 	assert_int_equal(look_at("1-2", 3, 3708), 8);
 	assert_int_equal(look_at("1-3", 3, 3708), 2);
+	/* one that knows no counters is told from those, and leaves nothing for whom they would be since the attach */
+	keeps = false;
+	assert_int_equal(look_at("1-2", 3, 3738), 38);
+	keeps = true;
+	assert_int_equal(look_at("1-2", 3, 3768), 0);
 }
 
 static off_t size_of_looks(const char *path)

@@ -57,7 +57,7 @@ static bool keep(int fd, size_t at, struct past *p, const struct tw_rate_look *n
 	return pwrite(fd, p, sizeof(*p), at * sizeof(*p)) == sizeof(*p);
 }
 
-static bool exchange(int fd, const char *id, const struct tw_state *st, const struct tw_rate_look *now,
+static bool exchange(int fd, const char *id, const struct tw_state *st, const struct tw_rate_look *now, bool keeps,
 		     struct tw_rate_look *from)
 {
 	struct past p = { .magic = MAGIC, .link_id = st->link_id, .since_host_ns = st->since_host_ns };
@@ -71,17 +71,18 @@ static bool exchange(int fd, const char *id, const struct tw_state *st, const st
 		p = all[at];
 	free(text);
 	*from = is_recent(&p.older, now->host_ns) ? p.older : p.newer;
-	if (!is_recent(&p.newer, now->host_ns) || now->host_ns - p.newer.host_ns >= APART_NS)
+	if (keeps && (!is_recent(&p.newer, now->host_ns) || now->host_ns - p.newer.host_ns >= APART_NS))
 		keep(fd, at, &p, now);
 	return is_recent(from, now->host_ns);
 }
 
-bool tw_looks_from(const char *id, const struct tw_state *st, const struct tw_rate_look *now, struct tw_rate_look *from)
+bool tw_looks_from(const char *id, const struct tw_state *st, const struct tw_rate_look *now, bool keeps,
+		   struct tw_rate_look *from)
 {
 	char *path = tw_asprintf("%s/looks", tw_run_dir);
 	int fd = tw_run_open(path);
 	/* who holds it is another look, and soon through: it is not waited for */
-	bool known = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && exchange(fd, id, st, now, from);
+	bool known = fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB) && exchange(fd, id, st, now, keeps, from);
 
 	if (fd >= 0)
 		close(fd);

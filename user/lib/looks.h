@@ -18,11 +18,13 @@
  * tw_looks_from - how it stood before, from which its rate is to be told
  * @id: the VM
  * @st: its state; it is attached
- * @now: how it stands, which is kept for the looks that follow
+ * @now: how it stands
+ * @keeps: that is kept for the looks that follow: it has the counters of its policy, if there are any
  * @from: result: of the last minute the earliest look that is known. If there is one each ten seconds, half a minute old
  *
  * Return: false if there is none, or the policy was attached within the minute: then that is the moment to tell it from
  */
-bool tw_looks_from(const char *id, const struct tw_state *st, const struct tw_rate_look *now, struct tw_rate_look *from);
+bool tw_looks_from(const char *id, const struct tw_state *st, const struct tw_rate_look *now, bool keeps,
+		   struct tw_rate_look *from);
 
 #endif /* TW_LOOKS_H */
