@@ -39,7 +39,7 @@ sub jump_to {
 	my $h = host_s();
 	my ($rc, $out) = twctl('jump', '--vm', $g, iso($date));
 	is($rc, 0, "$what: jump " . iso($date)) or return diag($out);
-	my ($told) = $out =~ /guest at (\S+)Z/;
+	my ($told) = $out =~ /done \d+, guest at (\S+)Z/;
 	is(substr($told // '', 0, 19), substr(iso($date), 0, 19), "$what: it tells that date") or diag($out);
 	is_at($g, $what, $date, $h);
 }
