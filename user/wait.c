@@ -202,12 +202,11 @@ static void report(const struct waiting *w, enum outcome o)
 {
 	char name[TW_TARGET_NAME_MAX], date[TW_DATE_MAX];
 	uint64_t date_ns = tw_guest_date_ns(&w->st, w->ahead_ns);
+	bool tells = w->hears && w->kind != TIMEWARP_EVENT_DONE;
 	struct tw_json j = { .f = stdout };
 
 	tw_target_name(&w->t, name, sizeof(name));
 	tw_format_date(date, sizeof(date), date_ns);
-	bool tells = w->hears && w->kind != TIMEWARP_EVENT_DONE;
-
 	if (!w->args->json) {
 		if (o == REACHED && tells)
 			tw_printf("%s: %s tells: %s %u, guest at %s\n", name, w->st.policy, tw_event_word(w->kind), w->number, date);

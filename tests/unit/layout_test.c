@@ -272,6 +272,18 @@ static void test_owners(void **unused)
 	umount2(dir, MNT_DETACH);
 }
 
+/* His file system, where such a one can be mounted; else the test is passed over, and has no use for @path */
+static pid_t mount_or_skip(char *path)
+{
+	pid_t server = alone() ? mount_fuse(dir) : -1;
+
+	if (server < 0) {
+		free(path);
+		skip();
+	}
+	return server;
+}
+
 /* A tenant's file system lets whoever opens its file wait for ever, and says that it is root's */
 static void test_fuse(void **unused)
 {
@@ -281,11 +293,7 @@ static void test_fuse(void **unused)
 	bool ended, waits;
 
 	(void)unused;
-	server = alone() ? mount_fuse(dir) : -1;
-	if (server < 0) {
-		free(path);
-		skip();
-	}
+	server = mount_or_skip(path);
 	vm = start(path);
 	shared->sulks = true;
 	ended = looks(vm, false, &stuck);
@@ -412,11 +420,7 @@ static void test_mute_cmdline(void **unused)
 	int pipes[2];
 
 	(void)unused;
-	server = alone() ? mount_fuse(dir) : -1;
-	if (server < 0) {
-		free(path);
-		skip();
-	}
+	server = mount_or_skip(path);
 	mute = start_vm(MUTE_LOCK, path);
 	other = start_vm(ANSWERS, NULL);
 	shared->mute = true;
@@ -457,11 +461,7 @@ static void test_mute_memory(void **unused)
 	struct stat st;
 
 	(void)unused;
-	server = alone() ? mount_fuse(dir) : -1;
-	if (server < 0) {
-		free(path);
-		skip();
-	}
+	server = mount_or_skip(path);
 	mute = start_vm(MUTE_MEMORY, path);
 	shared->mute = true;
 	looked = looks(mute, true, &stuck);

@@ -169,20 +169,23 @@ static ssize_t write_mem(const void *in, void *out, size_t size)
 	return n < 0 ? -errno : n;
 }
 
+/* Of eight bytes at most */
+static bool write_word(pid_t pid, uint64_t to, void *value, size_t size)
+{
+	struct place p = { pid, to, value };
+	uint64_t none;
+
+	return tw_apart(pid, write_mem, &p, &none, size) == (ssize_t)size;
+}
+
 bool tw_mem_write_u32(pid_t pid, uint64_t to, uint32_t v)
 {
-	struct place p = { pid, to, &v };
-	uint32_t none;
-
-	return tw_apart(pid, write_mem, &p, &none, sizeof(v)) == sizeof(v);
+	return write_word(pid, to, &v, sizeof(v));
 }
 
 bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
 {
-	struct place p = { pid, to, &v };
-	uint64_t none;
-
-	return tw_apart(pid, write_mem, &p, &none, sizeof(v)) == sizeof(v);
+	return write_word(pid, to, &v, sizeof(v));
 }
 
 /* Where the program's first byte stands in the process: its mapping of file offset 0 */
