@@ -502,13 +502,10 @@ __timewarp_once _Bool __timewarp_plan(void)
 	return moves;
 }
 
-/* Whether the leader is to ask its policy, and as what; what it is told then */
-__timewarp_once __u32 __timewarp_look(void)
+/* What the policy is told whatever the others are: of the moment, and of the group's time */
+static __always_inline struct kvm_timewarp_view *__timewarp_begin_sum(const struct kvm_timewarp_view *view)
 {
-	const struct kvm_timewarp_view *view = &__timewarp_call()->view;
 	struct kvm_timewarp_view *sum = &__timewarp_call()->sum;
-	volatile struct timewarp_plan *plan = &timewarp_group.plan;
-	__u32 event;
 
 	__builtin_memset(sum, 0, sizeof(*sum));
 	sum->id = view->id;
@@ -517,6 +514,17 @@ __timewarp_once __u32 __timewarp_look(void)
 	sum->guest_ns = view->guest_ns - __timewarp_me()->shift_ns;
 	sum->factor_num = view->factor_num;
 	sum->factor_den = view->factor_den;
+	return sum;
+}
+
+/* Whether the leader is to ask its policy, and as what; what it is told then */
+__timewarp_once __u32 __timewarp_look(void)
+{
+	const struct kvm_timewarp_view *view = &__timewarp_call()->view;
+	struct kvm_timewarp_view *sum = __timewarp_begin_sum(view);
+	volatile struct timewarp_plan *plan = &timewarp_group.plan;
+	__u32 event;
+
 	__timewarp_sum();
 	event = __timewarp_event();
 	sum->event = event;
@@ -588,20 +596,15 @@ __timewarp_once int __timewarp_look_first(void)
 {
 	const struct kvm_timewarp_view *view = &__timewarp_call()->view;
 	struct kvm_timewarp_answer *said = &__timewarp_call()->said;
-	struct kvm_timewarp_view *sum = &__timewarp_call()->sum;
+	struct kvm_timewarp_view *sum = __timewarp_begin_sum(view);
 
-	__builtin_memset(sum, 0, sizeof(*sum));
-	__builtin_memset(said, 0, sizeof(*said));
 	sum->event = view->event;
-	sum->id = view->id;
 	sum->nr_vcpus = view->nr_vcpus;
 	sum->state = view->state;
-	sum->host_tsc = view->host_tsc;
-	sum->host_ns = view->host_ns;
-	sum->guest_ns = view->guest_ns - __timewarp_me()->shift_ns;
-	sum->factor_num = said->factor_num = view->factor_num;
-	sum->factor_den = said->factor_den = view->factor_den;
 	sum->next_timer_ns = ~0ULL;
+	__builtin_memset(said, 0, sizeof(*said));
+	said->factor_num = view->factor_num;
+	said->factor_den = view->factor_den;
 	return __TIMEWARP_ASK;
 }
 
