@@ -56,6 +56,8 @@ enum kvm_timewarp_flags {
 	KVM_TIMEWARP_F_BACKWARD = 1,	/* have guest time leap back */
 };
 
+/* The longest time between two ticks, in guest ns: the slowest are 64 a second, of Windows; Linux has 100 at least */
+#define TIMEWARP_TICK_NS 16000000ULL
 /* Guest time leaps by no more than this at once: half an hour */
 #define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
 /* One that has not run yet begins no further ahead: a hundred years */
@@ -237,6 +239,8 @@ struct timewarp_group {
 #define TIMEWARP_PARAMS_SECTION ".data.params"
 #define TIMEWARP_EXIT_SECTION ".data.exit"
 #define TIMEWARP_COUNTERS_SECTION ".data.counts"
+/* unsigned int: 1 if all the VMs were seen to idle for longer than TIMEWARP_TICK_NS; at first by user space, of their leaps before */
+#define TIMEWARP_TICKLESS_SECTION ".data.tickless"
 
 /* The ring buffer through which a policy tells its loader something */
 #define TIMEWARP_EVENTS_MAP "timewarp_events"

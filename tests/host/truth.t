@@ -42,6 +42,7 @@ sub jump_to {
 	my ($told) = $out =~ /done \d+, guest at (\S+)Z/;
 	is(substr($told // '', 0, 19), substr(iso($date), 0, 19), "$what: it tells that date") or diag($out);
 	is_at($g, $what, $date, $h);
+	return $out;
 }
 
 if ($part{dates}) {
@@ -50,7 +51,7 @@ if ($part{dates}) {
 	my $day = 86400;
 	my $today = int guest_date($g);
 	jump_to($g, 'one date', $today + 3 * $day);
-	jump_to($g, 'another after it', $today + 6 * $day);
+	unlike(jump_to($g, 'another after it', $today + 6 * $day), qr/leaps-ms 0/, '... and not from tick to tick, though the guest ticks since the first');
 	my $p = attach($g, '--factor', 50);
 	sleep 2;
 	detach($p);
