@@ -152,14 +152,14 @@ static void print_lead(const struct tw_state *st)
 }
 
 /* While QEMU has stopped it, it is not known since when its date stands */
-static void print_date(const struct tw_vm *vm, const struct tw_state *st)
+static void print_date(const struct tw_vm *vm, const struct tw_state *st, bool stopped)
 {
 	char date[TW_DATE_MAX], span[48];
 	struct tw_date_look d;
 	const char *what;
 	int64_t behind;
 
-	if (tw_vmm_is_stopped(vm))
+	if (stopped)
 		return;
 	tw_date_look(vm, st, &d);
 	behind = tw_date_behind_what(&d, &what);
@@ -171,7 +171,7 @@ static void print_date(const struct tw_vm *vm, const struct tw_state *st)
 	tw_printf("\n");
 }
 
-static void print_attached(const struct tw_vm *vm, const struct tw_state *st)
+static void print_attached(const struct tw_vm *vm, const struct tw_state *st, bool stopped)
 {
 	char span[48], held[48], link[40];
 
@@ -185,7 +185,7 @@ static void print_attached(const struct tw_vm *vm, const struct tw_state *st)
 	if (st->held)
 		tw_printf("  %-13s stands still\n", "guest time");
 	print_lead(st);
-	print_date(vm, st);
+	print_date(vm, st, stopped);
 	tw_printf("  %-13s %s at the last change, %s at the worst\n", "vCPUs held",
 		  tw_format_span(span, sizeof(span), st->held_last_ns) + 1,
 		  tw_format_span(held, sizeof(held), st->held_max_ns) + 1);
@@ -212,6 +212,7 @@ static void print_vm(struct round *round, const struct tw_vm *vm, const struct t
 	char title[40], span[48], factor[48];
 	struct tw_clock clocks[TW_CLOCKS_MAX];
 	struct tw_rate r;
+	bool stopped;
 
 	tw_printable(title, sizeof(title), tw_vm_title(vm));
 	if (round->stream && st->attached) {
@@ -223,20 +224,21 @@ static void print_vm(struct round *round, const struct tw_vm *vm, const struct t
 		tw_printf("\n");
 		return;
 	}
+	stopped = tw_vmm_is_stopped(vm);
 	tw_printf("%s (%s): ", vm->id, title);
 	if (!st->attached) {
-		tw_printf("not attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it" : "");
+		tw_printf("not attached%s\n", stopped ? ", and QEMU has stopped it" : "");
 		if (!round->stream) {
 			print_lead(st);
-			print_date(vm, st);
+			print_date(vm, st, stopped);
 			print_exit(st);
 			print_stuck(vm);
 		}
 		return;
 	}
-	tw_printf("attached%s\n", tw_vmm_is_stopped(vm) ? ", and QEMU has stopped it: its clocks part by that time" : "");
+	tw_printf("attached%s\n", stopped ? ", and QEMU has stopped it: its clocks part by that time" : "");
 	print_stuck(vm);
-	print_attached(vm, st);
+	print_attached(vm, st, stopped);
 	print_params(round, vm, st);
 	tw_print_clocks(clocks, tw_clocks_list(vm, st, clocks));
 }

@@ -197,6 +197,12 @@ static void nothing_is_awaited_of_a_member_that_is_gone(void **state)
 	timewarp_group.member[1].state = TIMEWARP_GONE;
 	assert_false(timewarp_vmm_stopped());
 	assert_int_equal(timewarp_vmm_due_ns(&now), ~0ULL);
+	/* nor is it for ever unknown what devices do where the one that has gone had no probes */
+	timewarp_group.member[1].state = TIMEWARP_LIVES;
+	vm()->pid = 0;
+	assert_int_equal(timewarp_vmm_kicks(), ~0ULL);
+	timewarp_group.member[0].state = TIMEWARP_GONE;
+	assert_int_equal(timewarp_vmm_kicks(), 0);
 	timewarp_member = 0;
 	timewarp_group.member[0].state = timewarp_group.member[1].state = TIMEWARP_ABSENT;
 	memset((void *)&timewarp_vmms.vm[1], 0, sizeof(timewarp_vmms.vm[1]));
