@@ -31,7 +31,6 @@ static int load_and_swap(struct tw_policy *p, struct tw_target *t, struct tw_liv
 	if (fd < 0)
 		return e->status;
 	/* the mode stays as it was demanded: a swap changes the policy and nothing else */
-	tw_policy_set_tickless(p, tw_state_was_tickless(t->vm->dir));
 	status = tw_policy_load(p, fd, live->tsc_mode, e);
 	if (!status)
 		status = tw_policy_swap(p, live->link_fd, t->vm, e);

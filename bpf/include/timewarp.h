@@ -10,7 +10,7 @@
 #ifndef TIMEWARP_H
 #define TIMEWARP_H
 
-#define TIMEWARP_ABI 5
+#define TIMEWARP_ABI 6
 
 enum kvm_timewarp_abi {
 	KVM_TIMEWARP_ABI = TIMEWARP_ABI,
@@ -41,6 +41,7 @@ enum kvm_timewarp_state {
 	KVM_TIMEWARP_HELD = 1,		/* guest time stands still, as the policy has asked */
 	KVM_TIMEWARP_TELLS = 2,		/* leaps are told to the guest, by way of kvmclock */
 	KVM_TIMEWARP_ONE_SHOT = 4,	/* no timer of KVM's is periodic: a leap past some loses no tick */
+	KVM_TIMEWARP_PASSED_TIMERS = 8,	/* it has leapt with PAST_TIMERS, ever: a policy took it to count no ticks */
 };
 
 /* What a policy can answer beside numbers, as bits */
@@ -48,7 +49,8 @@ enum kvm_timewarp_answer_flags {
 	KVM_TIMEWARP_HOLD = 1,		/* guest time stands still until an answer without it */
 	KVM_TIMEWARP_IF_IDLE = 2,	/* leap only if no vCPU has run since, and past no timer */
 	KVM_TIMEWARP_HOLD_NEXT = 4,	/* the same as HOLD from next_guest_ns on, to the ns */
-	KVM_TIMEWARP_PAST_TIMERS = 8,	/* with IF_IDLE: past timers too; where state has ONE_SHOT */
+	/* With IF_IDLE, past timers too, where state has ONE_SHOT. With any leap, that the guest counts no ticks: later policies go by it */
+	KVM_TIMEWARP_PAST_TIMERS = 8,
 };
 
 /* What a policy may do that others may not, as bits of its flags */
@@ -56,8 +58,6 @@ enum kvm_timewarp_flags {
 	KVM_TIMEWARP_F_BACKWARD = 1,	/* have guest time leap back */
 };
 
-/* The longest time between two ticks, in guest ns: the slowest are 64 a second, of Windows; Linux has 100 at least */
-#define TIMEWARP_TICK_NS 16000000ULL
 /* Guest time leaps by no more than this at once: half an hour */
 #define TIMEWARP_MAX_LEAP_NS 1800000000000ULL
 /* One that has not run yet begins no further ahead: a hundred years */
@@ -239,8 +239,6 @@ struct timewarp_group {
 #define TIMEWARP_PARAMS_SECTION ".data.params"
 #define TIMEWARP_EXIT_SECTION ".data.exit"
 #define TIMEWARP_COUNTERS_SECTION ".data.counts"
-/* unsigned int: 1 if all the VMs were seen to idle for longer than TIMEWARP_TICK_NS; at first by user space, of their leaps before */
-#define TIMEWARP_TICKLESS_SECTION ".data.tickless"
 
 /* The ring buffer through which a policy tells its loader something */
 #define TIMEWARP_EVENTS_MAP "timewarp_events"

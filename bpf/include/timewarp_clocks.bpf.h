@@ -10,10 +10,10 @@
  *
  * A guest that counts its ticks (clocksource=jiffies, and each Linux until it has found its clocks) loses all that a leap
  * is longer than a tick. Nothing outside shows that it counts. But it ticks while it idles, too: as long as no timer has been
- * seen further ahead of a guest that idles than the longest tick there is, no leap is to pass a timer. What was seen before
- * counts, too, as such a guest may tick for a while after leaps: Linux checks a clocksource each half second (no invariant TSC),
- * and makes up for each time that a leap has left out, one at a tick. User space knows it of the VM's leaps: past no timer, none
- * of them was longer than a tick.
+ * seen further ahead of a guest that idles than the longest tick there is, no leap is to pass a timer.
+ *
+ * That was seen holds for the VM's later policies as well (PASSED_TIMERS), as after a leap a guest that counts none ticks, too: Linux
+ * checks its clocksource each half second, where the TSC is not invariant, and makes up for each check that was left out, one a tick.
  *
  * For a policy with TIMEWARP_VMMS(), which includes this after it.
  */
@@ -22,6 +22,8 @@
 
 #define TIMEWARP_HPET_BEARS_NS (10 * TIMEWARP_NS_PER_SEC)
 #define TIMEWARP_PM_BEARS_NS TIMEWARP_NS_PER_SEC
+/* The slowest are 64 a second, of Windows; Linux has 100 at least */
+#define TIMEWARP_TICK_NS 16000000ULL
 /* So often a guest runs between leaps and does not read a counter before it is taken not to go by it */
 #define TIMEWARP_CLOCK_LOOKS 3
 
@@ -30,9 +32,8 @@ static volatile __u64 timewarp_hpet_was, timewarp_pm_was;
 static volatile __u32 timewarp_hpet_counts, timewarp_pm_counts;
 /* When the last leap was asked for, in host ns */
 static volatile __u64 timewarp_leapt_ns;
-/* A guest that idled was seen; and one with a timer further ahead than a tick */
-static volatile _Bool timewarp_idled;
-volatile __u32 timewarp_tickless SEC(TIMEWARP_TICKLESS_SECTION) = 0;
+/* A guest that idled was seen; and one that counts no ticks, by how far ahead its timer was then */
+static volatile _Bool timewarp_idled, timewarp_tickless;
 
 __timewarp_once __u64 timewarp_hpet_reads(void)
 {
@@ -59,6 +60,8 @@ static __always_inline void timewarp_clocks_begin(const struct kvm_timewarp_view
 	timewarp_pm_was = timewarp_pm_reads();
 	timewarp_hpet_counts = timewarp_pm_counts = TIMEWARP_CLOCK_LOOKS;
 	timewarp_leapt_ns = view->host_ns;
+	timewarp_idled = 0;
+	timewarp_tickless = !!(view->state & KVM_TIMEWARP_PASSED_TIMERS);
 }
 
 /* When the next timer is due that is known, in guest time: of KVM's, or of a VMM, @vmm being what timewarp_vmm_due_ns() says */

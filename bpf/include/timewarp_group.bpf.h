@@ -291,17 +291,19 @@ __timewarp_once int __timewarp_go(void)
 	answer->factor_den = plan->den;
 	if (go > view->guest_ns || plan->leaps_back)
 		answer->leap_ns = go;
+	if (answer->leap_ns && plan->past_timers)
+		answer->flags |= KVM_TIMEWARP_PAST_TIMERS;
 	answer->next_idle_ns = plan->next_idle_ns;
 	answer->next_late_ns = plan->next_late_ns;
 	if (plan->holds || (plan->hold_next_ns && plan->hold_next_ns <= plan->go_ns)) {
-		answer->flags = KVM_TIMEWARP_HOLD;
+		answer->flags |= KVM_TIMEWARP_HOLD;
 	} else {
 		answer->start_tsc = plan->start_tsc;
 		/* where it stood is no news any more */
 		m->bits &= ~KVM_TIMEWARP_HELD;
 		if (plan->hold_next_ns) {
 			answer->next_guest_ns = plan->hold_next_ns + m->shift_ns;
-			answer->flags = KVM_TIMEWARP_HOLD_NEXT;
+			answer->flags |= KVM_TIMEWARP_HOLD_NEXT;
 		} else if (leads && plan->next_guest_ns > plan->go_ns) {
 			answer->next_guest_ns = plan->next_guest_ns + m->shift_ns;
 		}
@@ -358,7 +360,8 @@ __timewarp_once int __timewarp_sum(void)
 {
 	struct kvm_timewarp_view *sum = &__timewarp_call()->sum;
 	__u64 halted = ~0ULL, idle = ~0ULL, timer = ~0ULL;
-	__u32 bits = KVM_TIMEWARP_HELD | KVM_TIMEWARP_TELLS | KVM_TIMEWARP_ONE_SHOT;
+	__u32 bits = KVM_TIMEWARP_HELD | KVM_TIMEWARP_TELLS | KVM_TIMEWARP_ONE_SHOT |
+		     KVM_TIMEWARP_PASSED_TIMERS;
 
 	for (__u32 i = 0; i < TIMEWARP_MAX_VMS; i++) {
 		volatile struct timewarp_member *m = __timewarp_at(i);

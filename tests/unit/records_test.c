@@ -164,41 +164,6 @@ static void state_file_of_none(void **state)
 	assert_int_equal(tw_state_read(dir, &st, &e), TW_UNSUPPORTED);
 }
 
-/* Guests that have leapt past ticks were seen to idle without: of the state file as the kernel writes it */
-static void leaps_tell_of_ticks(void **state)
-{
-	static const struct {
-		const char *leaps;
-		bool tickless;
-	} of[] = {
-		{ "", false },
-		{ "leaps 0\nleapt_ns 0\n", false },
-		{ "leaps 1000\nleapt_ns 4000000000\n", false },		/* 4 ms each: its ticks */
-		{ "leaps 64\nleapt_ns 1024000000\n", false },
-		{ "leaps 4322\nleapt_ns 259200000000000\n", true },		/* three days by minutes */
-		{ "leaps 526722\nleapt_ns 261272000000000\n", true },		/* and all ticks of after it */
-		{ "leaps 2\nleapt_ns 18446744063709551616\n", false },	/* back by 10 s */
-	};
-	char dir[] = "/tmp/records-test.XXXXXX", path[64];
-	size_t i;
-	FILE *f;
-
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/timewarp", dir);
-	assert_false(tw_state_was_tickless(NULL));
-	assert_false(tw_state_was_tickless(dir));
-	for (i = 0; i < sizeof(of) / sizeof(*of); i++) {
-		f = fopen(path, "w");
-		assert_non_null(f);
-		fprintf(f, "%s%s", sample, of[i].leaps);
-		fclose(f);
-		assert_int_equal(tw_state_was_tickless(dir), of[i].tickless);
-	}
-	unlink(path);
-	rmdir(dir);
-}
-
 static void errors_have_three_parts(void **state)
 {
 	struct tw_err e = { 0 };
@@ -225,7 +190,6 @@ int main(void)
 		cmocka_unit_test(state_file),
 		cmocka_unit_test(bad_state_files),
 		cmocka_unit_test(state_file_of_none),
-		cmocka_unit_test(leaps_tell_of_ticks),
 		cmocka_unit_test(errors_have_three_parts),
 	};
 

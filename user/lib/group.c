@@ -14,7 +14,6 @@
 #include "host.h"
 #include "kick.h"
 #include "policy_priv.h"
-#include "state.h"
 #include "text.h"
 
 #define POLL_NS 200000
@@ -164,6 +163,15 @@ int tw_group_possible(const struct tw_policy *p, struct tw_err *e)
 	return TW_OK;
 }
 
+static void *initial(const struct tw_policy *p, const char *section, size_t expected)
+{
+	struct bpf_map *map = bpf_object__find_map_by_name(p->obj, section);
+	size_t size = 0;
+	void *data = map ? bpf_map__initial_value(map, &size) : NULL;
+
+	return size == expected ? data : NULL;
+}
+
 /* What each has of its own: constants, the table, and how it ended */
 static bool is_own(const struct bpf_map *map)
 {
@@ -212,7 +220,7 @@ static int load_member(struct tw_group *g, unsigned int i, unsigned int place,
 		       unsigned int tsc_mode, struct tw_err *e)
 {
 	struct tw_policy *p = &g->m[i].policy;
-	unsigned int *member = tw_policy_initial(p, TIMEWARP_MEMBER_SECTION, sizeof(*member));
+	unsigned int *member = initial(p, TIMEWARP_MEMBER_SECTION, sizeof(*member));
 	int err = member ? 0 : -EINVAL, fd, status;
 
 	if (!err) {
@@ -239,23 +247,18 @@ int tw_group_load(struct tw_group *g, unsigned int tsc_mode,
 {
 	struct timewarp_group *first;
 	unsigned int i, place = 0;
-	bool tickless = true;
 	int status;
 
 	status = tw_group_possible(&g->m[0].policy, e);
 	if (status)
 		return status;
-	first = tw_policy_initial(&g->m[0].policy, TIMEWARP_GROUP_SECTION, sizeof(*first));
+	first = initial(&g->m[0].policy, TIMEWARP_GROUP_SECTION, sizeof(*first));
 	if (!first) {
 		tw_fail(e, TW_FAILED, "cannot load %s for several VMs", g->m[0].policy.name);
 		tw_fact(e, "its groups are of another size than twctl's");
 		return tw_cure(e, "build it against the timewarp.bpf.h that came with twctl");
 	}
 	take_over(first, from);
-	/* the others share its maps */
-	for (i = 0; i < g->n; i++)
-		tickless = tickless && tw_state_was_tickless(g->m[i].vm->dir);
-	tw_policy_set_tickless(&g->m[0].policy, tickless);
 	for (i = 0; i < g->n; i++, place++) {
 		while (from && place < TIMEWARP_MAX_VMS && from->member[place].state != TIMEWARP_LIVES)
 			place++;

@@ -320,23 +320,6 @@ static int explain_load(const struct tw_policy *p, int code, struct tw_err *e)
 	return tw_cure(e, code == EPERM ? "run twctl as root" : "-v shows more");
 }
 
-void *tw_policy_initial(const struct tw_policy *p, const char *section, size_t expected)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(p->obj, section);
-	size_t size = 0;
-	void *data = map ? bpf_map__initial_value(map, &size) : NULL;
-
-	return size == expected ? data : NULL;
-}
-
-void tw_policy_set_tickless(struct tw_policy *p, bool tickless)
-{
-	unsigned int *to = tw_policy_initial(p, TIMEWARP_TICKLESS_SECTION, sizeof(*to));
-
-	if (to)
-		*to = tickless;
-}
-
 int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(p->obj, TIMEWARP_VMMS_SECTION);

@@ -69,12 +69,6 @@ void tw_policy_close(struct tw_policy *p);
 /* Sets a parameter's first value, before loading */
 int tw_policy_assign(struct tw_policy *p, const char *assignment, struct tw_err *e);
 
-/* Before loading: the variables of a section, to be written; NULL if it has none, or of another size */
-void *tw_policy_initial(const struct tw_policy *p, const char *section, size_t size);
-
-/* Before loading: what is known of its VMs, see timewarp_clocks.bpf.h; one that does not care is left alone */
-void tw_policy_set_tickless(struct tw_policy *p, bool tickless);
-
 /* Before loading: has the policy know what probes on VMMs tell; one that does not care is left alone */
 int tw_policy_see_vmms(struct tw_policy *p, int view_fd, struct tw_err *e);
 

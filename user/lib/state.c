@@ -210,19 +210,6 @@ int tw_state_read(const char *dir, struct tw_state *st, struct tw_err *e)
 	return ret ? e->status : 0;
 }
 
-bool tw_state_was_tickless(const char *dir)
-{
-	struct tw_err e = { 0 };
-	struct tw_state st;
-
-	if (!dir || tw_state_read(dir, &st, &e)) {
-		tw_err_free(&e);
-		return false;
-	}
-	/* the sum of leaps back may be below 0 */
-	return st.leaps && (int64_t)st.leapt_ns > 0 && st.leapt_ns / st.leaps > TIMEWARP_TICK_NS;
-}
-
 const char *tw_exit_kind_name(unsigned int kind)
 {
 	static const char *const names[] = {

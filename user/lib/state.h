@@ -59,12 +59,6 @@ int tw_state_parse(const char *text, struct tw_state *st, const char **why);
  */
 int tw_state_read(const char *dir, struct tw_state *st, struct tw_err *e);
 
-/*
- * Whether the VM of that directory, NULL for none, has leapt further than a tick on average: so it was seen to idle without
- * ticks, as a guest that may count them leaps past none. False if nothing is known.
- */
-bool tw_state_was_tickless(const char *dir);
-
 /* The words for enum kvm_timewarp_exit_kind */
 const char *tw_exit_kind_name(unsigned int kind);
 

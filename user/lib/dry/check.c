@@ -219,7 +219,8 @@ static void look(struct check *c, enum kvm_timewarp_event event)
 
 	tw_dry_look(d, event);
 	d->view.nr_vcpus = 1 + rnd(c) % 8;
-	d->view.state |= (rnd(c) % 2 ? KVM_TIMEWARP_TELLS : 0) | (rnd(c) % 2 ? KVM_TIMEWARP_ONE_SHOT : 0);
+	d->view.state |= (rnd(c) % 2 ? KVM_TIMEWARP_TELLS : 0) | (rnd(c) % 2 ? KVM_TIMEWARP_ONE_SHOT : 0) |
+			 (rnd(c) % 2 ? KVM_TIMEWARP_PASSED_TIMERS : 0);
 	d->view.idle_ns = c->idle_ns;
 	if (rnd(c) % 8)
 		d->view.next_timer_ns = d->guest_ns + rnd_size(c, 0, DAY);

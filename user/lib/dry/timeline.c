@@ -155,7 +155,7 @@ static uint64_t known_flags(const struct tw_dry *d)
 
 	if (a->next_guest_ns > d->view.guest_ns && !(a->flags & KVM_TIMEWARP_HOLD))
 		known |= KVM_TIMEWARP_HOLD_NEXT;
-	if (a->flags & KVM_TIMEWARP_IF_IDLE)
+	if (a->flags & KVM_TIMEWARP_IF_IDLE || a->leap_ns)
 		known |= KVM_TIMEWARP_PAST_TIMERS;
 	return known;
 }

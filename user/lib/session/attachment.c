@@ -75,15 +75,6 @@ static int begin_session(struct tw_attachment *a, struct tw_session *s, struct t
 	return e->status;
 }
 
-static int load_one(struct tw_attachment *a, int fd, unsigned int mode, struct tw_err *e)
-{
-	int status;
-
-	tw_policy_set_tickless(&a->p, tw_state_was_tickless(a->session[0].vm->dir));
-	status = tw_policy_load(&a->p, fd, mode, e);
-	return status ? status : a->loaded(a->arg, e);
-}
-
 /* The copy of the VM's descriptor lives no longer than this: else the VM could not die */
 static int attach_one(struct tw_attachment *a, unsigned int mode, struct tw_err *e)
 {
@@ -92,7 +83,9 @@ static int attach_one(struct tw_attachment *a, unsigned int mode, struct tw_err 
 
 	if (fd < 0)
 		return e->status;
-	status = load_one(a, fd, mode, e);
+	status = tw_policy_load(&a->p, fd, mode, e);
+	if (!status)
+		status = a->loaded(a->arg, e);
 	if (!status)
 		status = a->begin ? a->begin(a->arg, fd, mode, e) : tw_policy_attach(&a->p, vm, &a->link, e);
 	close(fd);
@@ -191,9 +184,9 @@ static int load_alone(struct tw_attachment *a, unsigned int mode, struct tw_err 
 
 	if (fd < 0)
 		return e->status;
-	status = load_one(a, fd, mode, e);
+	status = tw_policy_load(&a->p, fd, mode, e);
 	close(fd);
-	return status;
+	return status ? status : a->loaded(a->arg, e);
 }
 
 int tw_attachment_try(struct tw_attachment *a, unsigned int mode, struct tw_err *e)

@@ -154,20 +154,6 @@ static void timeline_segment_tsc(struct kvm_timeline *tl, const struct timeline_
 	tl->rate = (struct timeline_rate) { tl->tsc_ratio, tl->base_ratio };
 }
 
-/* Whether a vCPU has ever entered the guest; by the field, as 7.3 has no kvm_vcpu_has_run(). */
-static bool timeline_has_run(struct kvm *kvm)
-{
-	struct kvm_vcpu *vcpu;
-	unsigned long i;
-
-	kvm_for_each_vcpu(i, vcpu, kvm) {
-		if (vcpu->arch.last_vmentry_cpu != -1)
-			return true;
-	}
-
-	return false;
-}
-
 /* Start a segment, now or at its moment, where the timeline is or leaps to. */
 static u64 timeline_segment(struct kvm_timeline *tl, const struct timeline_next *next)
 {
@@ -177,8 +163,9 @@ static u64 timeline_segment(struct kvm_timeline *tl, const struct timeline_next 
 	tl->leap_ns = next->leap_ns - ns;
 	if (!next->leap_ns || (tl->leap_ns < 0 && !next->back))
 		tl->leap_ns = 0;
-	if (timeline_has_run(tl->kvm))
-		tl->leapt_ns += tl->leap_ns;
+	tl->leapt_ns += tl->leap_ns;
+	if (next->past_timers && tl->leap_ns > 0)
+		tl->passed_timers = true;
 	tl->leap_cycles = 0;
 	/* Timers that count down are not concerned, those that wait for a time are. */
 	if (tl->leap_ns < 0)
@@ -320,6 +307,20 @@ static void timeline_pause_timers(struct kvm_timeline *tl)
 	kvm_pit_timer_pause(tl->kvm);
 }
 
+/* Whether a vCPU has ever entered the guest; by the field, as 7.3 has no kvm_vcpu_has_run(). */
+static bool timeline_has_run(struct kvm *kvm)
+{
+	struct kvm_vcpu *vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, vcpu, kvm) {
+		if (vcpu->arch.last_vmentry_cpu != -1)
+			return true;
+	}
+
+	return false;
+}
+
 /* How far guest time leaps ahead: before a guest has run, no clock of it has been read. */
 u64 timeline_leap_max(struct kvm *kvm)
 {
@@ -341,9 +342,8 @@ static void timeline_resume_pit(struct kvm_timeline *tl)
 	if (!tl->leap_ns)
 		return;
 
-	if (timeline_has_run(tl->kvm))
-		stat->timewarp_leaps++;
-	else
+	stat->timewarp_leaps++;
+	if (!timeline_has_run(tl->kvm))
 		stat->timewarp_lost_ticks = lost;
 }
 

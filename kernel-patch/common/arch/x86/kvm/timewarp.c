@@ -274,7 +274,7 @@ static bool timewarp_next(struct kvm_timewarp *tw, const struct kvm_timewarp_ops
 
 	if (answer->next_guest_ns > view->guest_ns && !(answer->flags & KVM_TIMEWARP_HOLD))
 		known |= KVM_TIMEWARP_HOLD_NEXT;
-	if (answer->flags & KVM_TIMEWARP_IF_IDLE)
+	if (answer->flags & KVM_TIMEWARP_IF_IDLE || answer->leap_ns)
 		known |= KVM_TIMEWARP_PAST_TIMERS;
 	flags = answer->flags & known;
 	if (flags != answer->flags)
@@ -418,6 +418,8 @@ static void timewarp_look(struct kvm_timewarp *tw, enum kvm_timewarp_event event
 	view->id = tw->id;
 	view->nr_vcpus = atomic_read(&tl->kvm->online_vcpus);
 	view->state = timewarp_tells(tl->kvm) ? KVM_TIMEWARP_TELLS : 0;
+	if (tl->passed_timers)
+		view->state |= KVM_TIMEWARP_PASSED_TIMERS;
 	view->next_timer_ns = U64_MAX;
 	view->host_ns = kvm_get_host_base_ns(&view->host_tsc);
 	view->guest_ns = view->host_ns + tl->lead_ns;

@@ -18,7 +18,7 @@ struct kvm_timeline;
 
 /* Raised only when what is there already gets another meaning. */
 enum kvm_timewarp_abi {
-	KVM_TIMEWARP_ABI = 5,
+	KVM_TIMEWARP_ABI = 6,
 };
 
 /* Who scales the guest's TSC. */
@@ -53,6 +53,8 @@ enum kvm_timewarp_state {
 	KVM_TIMEWARP_TELLS	= 2,
 	/* No timer that KVM emulates is periodic: a leap past some loses no tick. */
 	KVM_TIMEWARP_ONE_SHOT	= 4,
+	/* It has leapt with PAST_TIMERS, ever: a policy took it to count no ticks. */
+	KVM_TIMEWARP_PASSED_TIMERS	= 8,
 };
 
 /* What a policy can answer beside numbers, in bits. */
@@ -66,7 +68,7 @@ enum kvm_timewarp_answer_flags {
 	 * reads its TSC without KVM and a vCPU that stops late has seen more, at that.
 	 */
 	KVM_TIMEWARP_HOLD_NEXT	= 4,
-	/* With IF_IDLE: past armed timers as well. */
+	/* With IF_IDLE or a leap: past armed timers as well, as the guest counts no ticks. */
 	KVM_TIMEWARP_PAST_TIMERS	= 8,
 };
 
