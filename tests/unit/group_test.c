@@ -30,6 +30,7 @@ static struct vm {
 	bool idle_told, stop_told;
 	__u64 latest;			/* guest time that it has shown */
 	unsigned int changes, leaps, bad;
+	bool passed_timers;
 } vm[MOST];
 
 static __u64 now;
@@ -43,6 +44,7 @@ static struct {
 	int want;			/* what to do: enum */
 	int error;
 	__u64 leap_to;
+	bool past_timers;
 } policy;
 
 enum { NOTHING, RATES, HOLDS, STOPS, LEAPS, IDLES, ONE };
@@ -100,7 +102,7 @@ TIMEWARP_DECIDE(test_decide, view, answer)
 		answer->next_idle_ns = 5 * MS;
 		if (view->event == KVM_TIMEWARP_IDLE) {
 			answer->leap_ns = view->guest_ns + 100 * SECOND;
-			answer->flags = KVM_TIMEWARP_IF_IDLE;
+			answer->flags = KVM_TIMEWARP_IF_IDLE | (policy.past_timers ? KVM_TIMEWARP_PAST_TIMERS : 0);
 		}
 		break;
 	case ONE:
@@ -213,6 +215,7 @@ static void change(struct vm *v, const struct kvm_timewarp_answer *a, __u64 t)
 		return;
 	}
 	v->leaps += a->leap_ns > ns;
+	v->passed_timers |= a->leap_ns > ns && a->flags & KVM_TIMEWARP_PAST_TIMERS;
 	ns = a->leap_ns > ns ? a->leap_ns : ns;
 	v->frozen = hold;
 	v->num = a->factor_num;
@@ -480,6 +483,13 @@ static void skips_if_all_idle(void **state)
 	assert_true(leaps >= 1 && vm[1].leaps == leaps && vm[2].leaps == leaps);
 	assert_true(policy.events[KVM_TIMEWARP_IDLE] >= 1);
 	assert_true(settled());
+	assert_false(vm[0].passed_timers || vm[1].passed_timers || vm[2].passed_timers);
+	/* the kernel hears of each, where they leap from a stand, that it bears a leap past its timers */
+	vm[0].idle_told = vm[1].idle_told = vm[2].idle_told = false;
+	policy.past_timers = true;
+	policy.leap_to = timewarp_group.member[0].stood_ns + 50 * SECOND;
+	run(SECOND);
+	assert_true(vm[0].passed_timers && vm[1].passed_timers && vm[2].passed_timers);
 	/* and one that wakes up before they all stand holds the leap */
 	vm[0].idle_told = vm[1].idle_told = vm[2].idle_told = false;
 	policy.leap_to = timewarp_group.member[0].stood_ns + 50 * SECOND;
