@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clocks.h"
 #include "host.h"
@@ -127,7 +128,8 @@ static void report(const struct attachment *a, struct tw_state *st, bool known)
 		report_vmm(a, &a->made.session[i]);
 	tw_printf("%s: twctl detach --vm %s\n",
 		  a->args->pin ? "pinned; undo" :
-		  a->args->going ? "Ctrl-C shuts the guest down; undo" : "undo with Ctrl-C or", a->t.vm->id);
+		  a->args->going ? "Ctrl-C shuts the guest down; undo" :
+		  isatty(STDIN_FILENO) ? "undo with Ctrl-C or" : "undo with", a->t.vm->id);
 	fflush(stdout);
 }
 
