@@ -12,8 +12,9 @@
  * is longer than a tick. Nothing outside shows that it counts. But it ticks while it idles, too: as long as no timer has been
  * seen further ahead of a guest that idles than the longest tick there is, no leap is to pass a timer.
  *
- * That was seen holds for the VM's later policies as well (PASSED_TIMERS), as after a leap a guest that counts none ticks, too: Linux
- * checks its clocksource each half second, where the TSC is not invariant, and makes up for each check that was left out, one a tick.
+ * A leap past timers that was made on that evidence holds as such for the VM's later policies (PASSED_TIMERS), as after it a guest that
+ * counts no ticks may tick for a while: Linux checks its clocksource each half second, where the TSC is not invariant, and makes up for
+ * each check that was left out, one a tick.
  *
  * For a policy with TIMEWARP_VMMS(), which includes this after it.
  */
@@ -22,8 +23,9 @@
 
 #define TIMEWARP_HPET_BEARS_NS (10 * TIMEWARP_NS_PER_SEC)
 #define TIMEWARP_PM_BEARS_NS TIMEWARP_NS_PER_SEC
-/* The slowest are 64 a second, of Windows; Linux has 100 at least */
+/* The slowest are 64 a second, of Windows; Linux has 100 at least. Of a periodic timer 18.2, of a PC's firmware */
 #define TIMEWARP_TICK_NS 16000000ULL
+#define TIMEWARP_PERIOD_NS 60000000ULL
 /* So often a guest runs between leaps and does not read a counter before it is taken not to go by it */
 #define TIMEWARP_CLOCK_LOOKS 3
 
@@ -79,7 +81,7 @@ static __always_inline void timewarp_clocks_look(const struct kvm_timewarp_view 
 	if (timewarp_tickless || !view->idle_ns || timer <= view->guest_ns)
 		return;
 	timewarp_idled = 1;
-	timewarp_tickless = timer - view->guest_ns > TIMEWARP_TICK_NS;
+	timewarp_tickless = timer - view->guest_ns > (view->state & KVM_TIMEWARP_ONE_SHOT ? TIMEWARP_TICK_NS : TIMEWARP_PERIOD_NS);
 }
 
 /* Whether no leap is to pass a timer, as far as is known */

@@ -142,7 +142,7 @@ static __always_inline __u64 slack_of(const struct kvm_timewarp_view *view, __u6
 {
 	__u64 bears, most;
 
-	if (!slack || !(view->state & KVM_TIMEWARP_ONE_SHOT) || timewarp_clocks_tick() || timer + slack < timer)
+	if (!slack || !(view->state & KVM_TIMEWARP_ONE_SHOT) || !timewarp_tickless || timer + slack < timer)
 		return 0;
 	bears = timewarp_clocks_bear_ns(view);
 	if (!bears)

@@ -432,10 +432,14 @@ static void a_guest_that_ticks_while_it_idles_goes_from_tick_to_tick(void **stat
 	before = now.guest_ns;
 	now.idle_ns = 0;
 	assert_int_equal(wait_ns(300 * MS), 0);
-	/* one that sleeps longer than a tick counts none */
-	now.next_timer_ns = now.guest_ns + 100 * MS;
+	/* one that sleeps longer than a tick counts none, and firmware ticks each 55 ms */
+	now.next_timer_ns = now.guest_ns + 55 * MS;
 	now.idle_ns = MS;
-	wait_ns(10 * MS);
+	timewarp_clocks_look(&now, ~0ULL);
+	assert_false(timewarp_tickless);
+	now.state |= KVM_TIMEWARP_ONE_SHOT;
+	timewarp_clocks_look(&now, ~0ULL);
+	assert_true(timewarp_tickless);
 	now.next_timer_ns = now.guest_ns + 4 * MS;
 	assert_true(wait_ns(300 * MS) >= SECOND);
 	assert_int_equal(ticks, 0);

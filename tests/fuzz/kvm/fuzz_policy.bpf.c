@@ -51,6 +51,8 @@ static __always_inline void leap(const struct kvm_timewarp_view *view, struct kv
 
 	answer->leap_ns = view->guest_ns + (far == 0 ? below(1000) : far == 1 ? below(1000000) :
 					far == 2 ? below(10000000000ULL) : below(TIMEWARP_MAX_LEAP_NS));
+	if (below(2))
+		answer->flags |= KVM_TIMEWARP_PAST_TIMERS;
 	if (below(2)) {
 		answer->flags |= KVM_TIMEWARP_IF_IDLE;
 		if (view->next_timer_ns != ~0ULL && view->next_timer_ns > view->guest_ns &&

@@ -65,7 +65,7 @@ struct kvm_timeline {
 	s64 leap_cycles;	/* guest cycles that the last change left out, or went back by */
 	s64 leap_ns;		/* guest time that it did */
 	u64 leapt_ns;		/* guest time left out so far */
-	bool passed_timers;	/* some of it past armed timers */
+	bool passed_timers;	/* it has leapt with PAST_TIMERS, ever */
 	u64 seq;		/* segments so far */
 	u64 published;		/* the segment that pvclock pages show */
 	struct mutex publish_lock;	/* taken by the vCPU that writes them */
