@@ -408,7 +408,7 @@ static volatile __u64 timewarp_task;
 		for (int i = 0; i < TIMEWARP_MAX_VMS; i++) {				\
 			if (timewarp_vmms.vm[i].pid)					\
 				sum += timewarp_vmms.vm[i].kicks;			\
-			else if (i ? timewarp_group.member[i].state == TIMEWARP_LIVES : !__timewarp_gone(0)) \
+			else if (timewarp_member ? __timewarp_lives(i) : !i)		\
 				return ~0ULL;						\
 		}									\
 		return sum;								\
