@@ -8,9 +8,9 @@
 #   TW_FACTORS, TW_SECONDS    of rates; TW_READS of monotonic; TW_SAMPLES of agree; TW_RUNS of policies
 #   TW_ROUNDS, TW_MOMENTS, TW_RESET_FACTOR of robust
 cd "$(dirname "$0")/.." || exit 1
-export TW_GUESTS=${TW_GUESTS:-k2 t2}
+export TW_GUESTS=${TW_GUESTS:-k2}
 export TW_SECONDS=${TW_SECONDS:-1} TW_RUNS=${TW_RUNS:-1} TW_FACTORS=${TW_FACTORS:-0.1 2 50}
-export TW_SAMPLES=${TW_SAMPLES:-200} TW_RESET_FACTOR=${TW_RESET_FACTOR:-3}
+export TW_SAMPLES=${TW_SAMPLES:-200} TW_RESET_FACTOR=${TW_RESET_FACTOR:-0}
 export TW_ROUNDS=${TW_ROUNDS:-5} TW_MOMENTS=${TW_MOMENTS:-9}
 [ $# -gt 0 ] || set -- agree errors monotonic policies rates robust
 case " $* " in
