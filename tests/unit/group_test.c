@@ -45,6 +45,7 @@ static struct {
 	int error;
 	__u64 leap_to;
 	bool past_timers;
+	__u32 state;			/* what it was told last */
 } policy;
 
 enum { NOTHING, RATES, HOLDS, STOPS, LEAPS, IDLES, ONE };
@@ -71,6 +72,7 @@ TIMEWARP_DECIDE(test_decide, view, answer)
 {
 	policy.asked++;
 	policy.events[view->event]++;
+	policy.state = view->state;
 	if (policy.error)
 		return policy.error;
 	switch (policy.want) {
@@ -240,7 +242,8 @@ static int call(int i, __u32 event)
 	struct vm *v = &vm[i];
 	struct kvm_timewarp_view view = { .event = event, .id = i + 1, .nr_vcpus = 1, .host_tsc = now,
 		.host_ns = now, .guest_ns = guest_at(v, now), .factor_num = v->num, .factor_den = v->den,
-		.state = held(v) ? KVM_TIMEWARP_HELD : 0, .next_timer_ns = NEVER,
+		.state = (held(v) ? KVM_TIMEWARP_HELD : 0) | (v->passed_timers ? KVM_TIMEWARP_PASSED_TIMERS : 0),
+		.next_timer_ns = NEVER,
 		.idle_ns = v->idle_since ? now - v->idle_since : 0 };
 	struct kvm_timewarp_answer answer = { .factor_num = v->num, .factor_den = v->den };
 	unsigned long long args[2] = { (unsigned long long)&view, (unsigned long long)&answer };
@@ -504,6 +507,24 @@ static void skips_if_all_idle(void **state)
 	assert_true(vm[0].leaps == leaps && vm[1].leaps == leaps && vm[2].leaps == leaps);
 }
 
+/* A member that has never leapt past its timers may count its ticks: then the group does */
+static void counts_ticks_if_one_may(void **state)
+{
+	int i;
+
+	(void)state;
+	late = false;
+	attach_all(3, RATES);
+	vm[0].passed_timers = vm[1].passed_timers = true;
+	run(SECOND);
+	assert_false(policy.state & KVM_TIMEWARP_PASSED_TIMERS);
+	vm[2].passed_timers = true;
+	run(SECOND);
+	assert_true(policy.state & KVM_TIMEWARP_PASSED_TIMERS);
+	for (i = 0; i < 3; i++)
+		vm[i].passed_timers = false;
+}
+
 static void refusals(void **state)
 {
 	(void)state;
@@ -536,6 +557,7 @@ int main(void)
 		cmocka_unit_test(members_die),
 		cmocka_unit_test(quits),
 		cmocka_unit_test(skips_if_all_idle),
+		cmocka_unit_test(counts_ticks_if_one_may),
 		cmocka_unit_test(refusals),
 	};
 
