@@ -254,7 +254,7 @@ sub reset_while_warped {
 	}
 	# SIGKILL
 	kill 'KILL', $vpid;
-	($rc, $out) = finish($p);
+	my ($rc, $out) = finish($p);
 	ok($rc == 0 && $out =~ /the VM is gone/, 'SIGKILL to QEMU: twctl ends with 0 and says that the VM is gone') or diag("$rc: $out");
 	stop_guest('victim');
 	same_as_before($before, 'SIGKILL to QEMU: nothing is left');
