@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The image for any machine, as a user has it: its directory, of which he may change nothing, boots under emulation; so
-# does what umoci unpacks of the archive, by itself and in a container of a user namespace; and nested, by KVM, in a
-# host with the distribution's own modules. TW_IMAGE_PARTS takes some of: directory archive nested; TW_IMAGE_SUITE the
-# Debian that it is made of (trixie, bookworm); TW_IMAGE a root that is there, without an archive.
+# does what umoci unpacks of the archive, by itself and in a container of a user namespace; from a root of Debian 12 and
+# one of 13, whatever this machine runs; and nested, by KVM, in a host with the distribution's own modules. TW_IMAGE_PARTS
+# takes some of: directory archive on-bookworm on-trixie nested; TW_IMAGE_SUITE the Debian that it is made of (trixie,
+# bookworm); TW_IMAGE a root that is there, without an archive.
 cd "$(dirname "$0")/../.." || exit 1
 if [ "$(id -u)" != 0 ]; then
 	echo "1..0 # SKIP needs root, to make the image"
@@ -13,7 +14,7 @@ fi
 . tests/build/root.sh
 root_own_mounts tests/image/image.t "$@"
 . tests/image/oci.sh
-parts=" ${TW_IMAGE_PARTS-directory archive nested} "
+parts=" ${TW_IMAGE_PARTS-directory archive on-bookworm on-trixie nested} "
 limit=${TW_TIMEOUT:-1800}
 suite=${TW_IMAGE_SUITE:-trixie}
 archive=build/image/timewarp-host-$suite.tar image=${TW_IMAGE:-}
@@ -26,8 +27,9 @@ else
 	image=$(tools/image --suite "$suite") || exit 1
 fi
 work=$(mktemp -d) || exit 1
+root=$work/outside
 # The image first: it is of the same file system
-trap 'umount -l "$work/image" 2>/dev/null; mountpoint -q "$work/image" || rm -rf --one-file-system "$work"' EXIT
+trap 'umount -l "$work/image" 2>/dev/null; mountpoint -q "$work/image" || root_remove "$work"' EXIT
 chmod 755 "$work"
 mkdir "$work/image"
 for d in tmp share bundles; do mkdir "$work/$d" && chown 65534:65534 "$work/$d"; done
@@ -148,6 +150,22 @@ if [[ $parts == *" archive "* ]]; then
 		skip "in a container of crun's" "it runs none here"
 	fi
 fi
+
+for outside in bookworm trixie; do
+	[[ $parts == *" on-$outside "* ]] || continue
+	tar=$(tools/debian-root "$outside") || exit 1
+	mkdir "$root" && tar -xf "$tar" -C "$root" && root_enter && mkdir "$root/image" && mount --bind -o ro "$image" "$root/image" || exit 1
+	ok "on $outside: no QEMU is there" finds_nothing find "$root/usr/bin" -name 'qemu*'
+	in_root setpriv --reuid 65534 --regid 65534 --clear-groups /image/usr/bin/timewarp-host run --accel tcg --timeout "$limit" -- \
+		sh -c 'grep ^VERSION_CODENAME= /etc/os-release; twctl probe; exit 7' >"$work/said" 2>&1
+	rc=$?
+	show "$work/said"
+	ok "on $outside: a plain user's status is the command's" test $rc = 7
+	ok "on $outside: the host has the image's own system" has "$work/said" "$(grep ^VERSION_CODENAME= "$image/etc/os-release")"
+	ok "on $outside: twctl finds all it needs" has "$work/said" "this host can attach policies"
+	ok "on $outside: nothing of it is left" finds_nothing find "$root" -xdev -user nobody
+	root_remove "$root"
+done
 
 if [[ $parts == *" nested "* ]]; then
 	# Two emulators in one another, and a network file system for each: it takes its time
