@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# No shell script of this tree, whatever it is called, has anything that shellcheck warns of.
+# No shell script of this tree, whatever it is called, has anything that shellcheck warns of, or find at a terminal.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
 command -v shellcheck >/dev/null || { echo '1..0 # SKIP no shellcheck: make setup'; exit 0; }
@@ -10,4 +10,7 @@ mapfile -t scripts < <(find . \( -path ./build -o -path ./.git -o -path './debia
 ok "there are scripts: ${#scripts[@]}" test "${#scripts[@]}" -ge 90
 says_nothing() { printf '%s\0' "${scripts[@]}" | xargs -0 -n 8 -P "$(nproc)" shellcheck -x -S warning; }
 ok "shellcheck warns of nothing in them" says_nothing
+# Which shellcheck does not know, and find says to a terminal only
+late() { grep -nE '\<find [^|;]* -(name|path|type|user|newer|o) [^|;]*-(min|max)depth ' "${scripts[@]}"; }
+ok "find has its depths before its tests" finds_nothing late
 done_testing
