@@ -86,10 +86,10 @@ setup:				## install packages of tools; kernel, headers and source into the cach
 	@tools/setup
 
 kvm:				## KVM modules with the patch (KERNEL=7.3, or a release: for that kernel)
-	@tools/build-kvm
+	@made=$$(tools/build-kvm) && printf '  %-8s%s\n' KVM "$$made"
 
 guest:				## the guest's image
-	@tools/build-guest
+	@made=$$(tools/build-guest) && printf '  %-8s%s\n' GUEST "$$made"
 
 deb:				## packages of Debian, into build/deb
 	@tools/deb

@@ -53,6 +53,7 @@ if tools/build-env >/dev/null 2>&1; then
 	ok "and from the environment" says 0 "-gdwarf-3" env CFLAGS=-gdwarf-3 make -n -W user/version.c build/user/version.o
 	ok "LDFLAGS come to the linker" says 0 "-Wl,--a-flag" make -n -W user/version.c build/twctl LDFLAGS=-Wl,--a-flag
 	ok "WERROR= takes -Werror away" finds_nothing sh -c 'make -n -W user/version.c build/user/version.o WERROR= | grep -e -Werror'
+	ok "what lies in the cache is told with what it is" says 0 "  GUEST   /" make guest
 	ok "V=1 shows commands" says 0 "-o build/user/version.o" make -W user/version.c -B V=1 build/user/version.o
 else
 	skip "what comes to the compiler" "nothing can be built here; run: make setup"
