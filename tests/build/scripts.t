@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# No shell script of this tree, whatever it is called, has anything that shellcheck warns of, or find at a terminal.
+# No shell script of this tree, whatever it is called, has anything that shellcheck warns of, or find at a terminal; and perl
+# compiles each of its own, those too that only a test host would run.
 cd "$(dirname "$0")/../.." || exit 1
 . tests/build/tap.sh
 command -v shellcheck >/dev/null || { echo '1..0 # SKIP no shellcheck: make setup'; exit 0; }
@@ -13,4 +14,8 @@ ok "shellcheck warns of nothing in them" says_nothing
 # Which shellcheck does not know, and find says to a terminal only
 late() { grep -nE '\<find [^|;]* -(name|path|type|user|newer|o) [^|;]*-(min|max)depth ' "${scripts[@]}"; }
 ok "find has its depths before its tests" finds_nothing late
+mapfile -t perls < <(find tests tools -type f -exec awk 'FNR == 1 && /^#! *\/usr\/bin\/perl/ { print FILENAME } FNR > 1 { nextfile }' {} + | LC_ALL=C sort)
+ok "there are scripts of perl: ${#perls[@]}" test "${#perls[@]}" -ge 40
+uncompiled() { local f; for f in "${perls[@]}"; do perl -Itests/host/lib -Itests/debug/lib -c "$f" 2>&1 | grep -v ' syntax OK$'; done; }
+ok "perl compiles them" finds_nothing uncompiled
 done_testing
