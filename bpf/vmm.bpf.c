@@ -303,6 +303,12 @@ static __always_inline bool in_guest_time(u32 clock)
 	return clock != VMM_CLOCK_REALTIME && (clock != VMM_CLOCK_HOST || vmm.rtc);
 }
 
+/* When a timer is due that has to wait for so long, as the policy is told it */
+static __always_inline u64 due_after(const struct vmm_segment *seg, u64 guest_ns)
+{
+	return guest_ns >= NEVER ? ~0ULL : guest_now(seg) + seg->mono_ns + guest_ns;
+}
+
 /* Tell the policy when the next timer in guest time is due: 0 while the main loop is awake */
 static __always_inline void tell_due(u64 due_ns)
 {
@@ -390,20 +396,16 @@ static __always_inline u64 new_wait(const struct vmm_segment *seg, u64 wait, u32
 	return vmm.longest_ns ? smaller(host, vmm.longest_ns) : host;
 }
 
-/* Whether the main loop, which sleeps, may have to do something before it wakes by itself */
-static __always_inline bool is_due_soon(const struct vmm_segment *seg)
+/* How long the first of the main loop's timers in guest time has to wait, in guest ns; NEVER if there is none */
+static __always_inline u64 first_wait(const struct vmm_segment *seg)
 {
-	u64 host = NEVER, w;
+	u64 first = NEVER;
 	u32 clock;
 
-	for (clock = 0; clock < VMM_NR_CLOCKS; clock++) {
-		if (!in_guest_time(clock))
-			continue;
-		w = list_wait(seg, clock);
-		if (w != NEVER)
-			host = smaller(host, host_delay(seg, w));
-	}
-	return host < LONGEST_WAIT;
+	for (clock = 0; clock < VMM_NR_CLOCKS; clock++)
+		if (in_guest_time(clock))
+			first = smaller(first, list_wait(seg, clock));
+	return first;
 }
 
 /* Tell it whether the VM is stopped: the main loop is where that is done, and ended, before it sleeps again */
@@ -446,7 +448,7 @@ static __always_inline int sleeps(u64 timeout)
 	wait = new_wait(&seg, wait, &awaits, &guest_ns);
 	if (is_main_loop()) {
 		vmm.awaits = awaits;
-		tell_due(guest_ns >= NEVER ? ~0ULL : guest_now(&seg) + seg.mono_ns + guest_ns);
+		tell_due(due_after(&seg, guest_ns));
 	}
 	rewrite(timeout, wait / NS_PER_SEC, wait % NS_PER_SEC);
 	__sync_fetch_and_add(&vmm.waits, 1);
@@ -503,14 +505,28 @@ int vmm_site(struct pt_regs *ctx)
 	return 0;
 }
 
+/* Whether the main loop, which sleeps, may have to do something before it wakes by itself */
 static __always_inline bool sleeps_too_long(u32 awaits)
 {
 	struct vmm_segment seg;
+	u64 due = 0, wait;
+	u32 nr = vmm.nr;
 
 	if (awaits != VMM_AWAITS_TIMERS)
 		return awaits != VMM_AWAITS_NOTHING;
 	read_segment(&seg);
-	return !seg.active || is_due_soon(&seg);
+	if (!seg.active)
+		return true;
+	if (nr < TIMEWARP_MAX_VMS)
+		due = vmms.vm[nr].due_ns;
+	wait = first_wait(&seg);
+	/*
+	 * A vCPU's thread may have put off the timer that the main loop sleeps for, as when the guest sets an alarm anew. QEMU
+	 * lets it sleep then, and a policy would wait for it to wake. If it is awake by now, that stays so.
+	 */
+	if (nr < TIMEWARP_MAX_VMS && due)
+		__sync_val_compare_and_swap(&vmms.vm[nr].due_ns, due, due_after(&seg, wait));
+	return wait != NEVER && host_delay(&seg, wait) < LONGEST_WAIT;
 }
 
 static __always_inline int wake_main_loop(void)

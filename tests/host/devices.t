@@ -117,6 +117,15 @@ stop('rare');
 start($_, "d=$_; while [ ! -e /tmp/busy ]; do $read; done") for @disks;
 jump('disks that always work', '5m');
 stop('busy');
+
+# At each petting a vCPU's thread puts off the watchdog's timer, and QEMU's main loop sleeps on: until its time of before, or
+# for a second of the host's, a third of all time once
+my $p = attach($g, '--policy', 'skip-idle') or BAIL_OUT('skip-idle did not attach');
+sleep 2;
+my @vmm = map { sleep 4 if $_; [ state($pid)->{host_ns}, (twctl('status', '-j', '--vm', $g))[1] =~ /"vmm_ns": *"?(\d+)/ ] } 0, 1;
+detach($p);
+my ($host_ns, $vmm_ns) = map { $vmm[1][$_] - $vmm[0][$_] } 0, 1;
+cmp_ok($vmm_ns, '<', 0.05 * $host_ns, sprintf 'a timer of the VMM\'s that was put off is not waited for: %.1f %% of the time', 100 * $vmm_ns / $host_ns);
 stop('end');
 my ($pets) = (in_guest('cat /tmp/service.out'))[1];
 like($pets, qr/^pets \d{3}/m, 'the service was told to live');
