@@ -65,7 +65,7 @@ enum kvm_timewarp_flags {
 /* The kernel asks a policy no sooner than this again, and counts a clamp for one that wants it */
 #define TIMEWARP_MIN_INTERVAL_NS 1000000ULL
 /* But tells it that all vCPUs have halted when they have been for as little as this */
-#define TIMEWARP_MIN_IDLE_NS 100000ULL
+#define TIMEWARP_MIN_IDLE_NS 10000ULL
 
 /* Why the policy is no longer attached */
 enum kvm_timewarp_exit_kind {

@@ -63,6 +63,8 @@ TIMEWARP_EXIT_RECORD(jump_exit)
 
 #define LEAP_TOLD_NS (60 * TIMEWARP_NS_PER_SEC)
 #define LEAP_UNTOLD_NS (10 * TIMEWARP_NS_PER_SEC)
+/* A guest that has halted for no longer may have somebody who is about to wake it */
+#define HALTED_NS 100000ULL
 /* Of a guest that is at work, or has a device at work */
 #define LEAP_AT_WORK_NS (10 * TIMEWARP_NS_PER_SEC)
 /* A VM that QEMU has stopped is waited for: whether it goes on is looked so often, in host time */
@@ -185,7 +187,7 @@ static __always_inline void go_on(const struct kvm_timewarp_view *view,
 	__u64 far, timer;
 
 	answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
-	answer->next_idle_ns = TIMEWARP_MIN_IDLE_NS;
+	answer->next_idle_ns = HALTED_NS;
 	if (!may_leap(view, answer, vmm))
 		return;
 	bears_ns = timewarp_clocks_bear_ns(view);

@@ -64,7 +64,10 @@ TIMEWARP_EXIT_RECORD(skip_exit)
 #include "timewarp_clocks.bpf.h"
 
 /* How long to wait at least where the last leap has woken the VMM's main loop as well: about what that needs */
-#define SOON_NS (5 * TIMEWARP_MIN_IDLE_NS / 2)
+#define SOON_NS 250000ULL
+
+/* How long to wait while a device is at work, as no halt leads to a leap then, and each call takes something of the guest's */
+#define WORK_NS 100000ULL
 
 static volatile __u64 until_ns;
 /* No device is waited for less, as it takes about that to be asked for something; and where nothing is known of them */
@@ -234,7 +237,7 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 	if (view->event == KVM_TIMEWARP_IDLE ||
 	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= soon_ns))
 		skip(view, answer, end, vmm);
-	answer->next_idle_ns = soon_ns;
+	answer->next_idle_ns = timewarp_device_at_work && soon_ns < WORK_NS ? WORK_NS : soon_ns;
 	return 0;
 }
 

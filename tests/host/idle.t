@@ -14,7 +14,7 @@ use Socket qw(SOCK_DGRAM);
 use Time::HiRes qw(sleep);
 use TwHost;
 
-my %part = parts('guard throttle timers group cron 2038');
+my %part = parts('guard throttle timers pace group cron 2038');
 my $delay_s = 0.03;	# host time, of the network's other end
 my $dir = '/tmp/tw-idle';
 mkdir $dir;
@@ -197,6 +197,23 @@ if ($part{timers}) {
 	my $waits = timers('--param', 'idle=60ms', '--vmm', 'off');
 	cmp_ok($waits->{host_s}, '>', 0.05 * $waits->{leaps}, '--vmm off: the guard is waited for each time, as nothing is known of devices');
 	cmp_ok($free->{host_s}, '<', $waits->{host_s} / 2, 'which takes the host more than twice as long');
+}
+
+# ---- how soon it leaps
+
+# A guest with no device: what a leap takes is the call, the change, and what the guest does at its timer
+if ($part{pace}) {
+	my $pid = guest('k1');
+	my $p = attach('k1', '--policy', 'skip-idle') or BAIL_OUT('skip-idle did not attach');
+	sleep 1;
+	my ($from, $h0) = (state($pid), host_s());
+	sleep 1;
+	my ($to, $h1) = (state($pid), host_s());
+	detach($p);
+	my $leaps = ($to->{leaps} - $from->{leaps}) || 1;
+	my $leap_us = ($h1 - $h0) * 1e6 / $leaps;
+	# With a tenth of a millisecond before each it was 209
+	cmp_ok($leap_us, '<', 150, sprintf('a guest with nothing to do leaps at once: %d leaps, one each %.0f us of the host', $leaps, $leap_us));
 }
 
 # ---- a group's clocks

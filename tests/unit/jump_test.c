@@ -133,8 +133,8 @@ static void leaps_at_once_when_the_guest_waits_again(void **state)
 	for (i = 0; i < 100; i++) {
 		__u64 before = now.guest_ns;
 
-		now.host_ns += TIMEWARP_MIN_IDLE_NS;
-		now.idle_ns = TIMEWARP_MIN_IDLE_NS;
+		now.host_ns += HALTED_NS;
+		now.idle_ns = HALTED_NS;
 		ask(KVM_TIMEWARP_IDLE);
 		assert_int_equal(now.guest_ns - before, 60 * SECOND);
 	}

@@ -185,6 +185,20 @@ static void waits_longer_where_leaps_wake_the_vmm(void **state)
 	assert_true(said.leap_ns && said.next_idle_ns == TIMEWARP_MIN_IDLE_NS);
 }
 
+static void is_not_asked_for_each_short_halt_while_a_device_is_at_work(void **state)
+{
+	(void)state;
+	begin(true);
+	halts();
+	assert_true(said.leap_ns && said.next_idle_ns == TIMEWARP_MIN_IDLE_NS);
+	now.next_timer_ns = (now.guest_ns = said.leap_ns) + SECOND;
+	vm()->kicks++;
+	halts();
+	assert_true(!said.leap_ns && said.next_idle_ns == WORK_NS);
+	time_comes();
+	assert_true(said.leap_ns && said.next_idle_ns == TIMEWARP_MIN_IDLE_NS);
+}
+
 static void a_vmm_that_is_awake_is_waited_for(void **state)
 {
 	(void)state;
@@ -384,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_is_used_again_is_waited_for_again),
 		cmocka_unit_test(without_probes_the_guest_must_have_halted_so_long),
 		cmocka_unit_test(waits_longer_where_leaps_wake_the_vmm),
+		cmocka_unit_test(is_not_asked_for_each_short_halt_while_a_device_is_at_work),
 		cmocka_unit_test(a_vmm_that_is_awake_is_waited_for),
 		cmocka_unit_test(no_leap_while_a_disk_of_100_ms_works),
 		cmocka_unit_test(a_fast_disk_is_waited_for_no_longer_than_it_needs),

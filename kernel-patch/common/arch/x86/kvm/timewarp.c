@@ -370,7 +370,7 @@ static bool timewarp_set_alarm(struct kvm_timewarp *tw, const struct kvm_timewar
 
 /* Have the policy be called when it wants to be; returns whether that was fine. */
 static bool timewarp_arm(struct kvm_timewarp *tw, const struct kvm_timewarp_view *view,
-			 const struct kvm_timewarp_answer *answer)
+			 const struct kvm_timewarp_answer *answer, u64 took_ns)
 {
 	bool fine = timewarp_set_alarm(tw, view, answer);
 	u64 idle_ns = answer->next_idle_ns;
@@ -380,9 +380,12 @@ static bool timewarp_arm(struct kvm_timewarp *tw, const struct kvm_timewarp_view
 		kvm_timewarp_soon(&tw->tl, KVM_TIMEWARP_GUEST_TIME);
 
 	WRITE_ONCE(tw->tl.late_limit_ns, answer->next_late_ns);
-	if (idle_ns)
+	if (idle_ns) {
 		timewarp_check(tw, "next_idle_ns", idle_ns, TIMEWARP_MIN_IDLE_NS, U64_MAX,
 			       &idle_ns);
+		/* However often the guest halts, calls and changes take half of a CPU. */
+		idle_ns = max(idle_ns, took_ns + tw->tl.held_last_ns);
+	}
 	timewarp_set_idle_alarm(tw, idle_ns);
 	/* What came while it was asked has armed an alarm that is another's by now. */
 	if (READ_ONCE(tw->events))
@@ -524,7 +527,7 @@ int timewarp_decide(struct kvm_timewarp *tw, struct kvm_timewarp_ops *ops,
 		timewarp_put_off(tw, r);
 		if (first && r)
 			return r;
-		fine &= timewarp_arm(tw, &view, &answer);
+		fine &= timewarp_arm(tw, &view, &answer, took_ns);
 	}
 	if (!in_time)
 		timewarp_blame(tw, "decide_ns", took_ns, TIMEWARP_MAX_DECIDE_NS);

@@ -15,8 +15,8 @@
 /* A policy is not called more often than this, whatever it asks for. */
 #define TIMEWARP_MIN_INTERVAL_NS	NSEC_PER_MSEC
 
-/* But for this: vCPUs that have halted are left alone for so long before it is told of it. */
-#define TIMEWARP_MIN_IDLE_NS		(100 * NSEC_PER_USEC)
+/* But for this: vCPUs that have halted are left alone for so long at least. */
+#define TIMEWARP_MIN_IDLE_NS		(10 * NSEC_PER_USEC)
 
 /* A VM that has, or has had, a policy; under the timeline's lock unless it says otherwise. */
 struct kvm_timewarp {
