@@ -505,11 +505,15 @@ int vmm_site(struct pt_regs *ctx)
 	return 0;
 }
 
-/* Whether the main loop, which sleeps, may have to do something before it wakes by itself */
+/*
+ * Whether the main loop, which sleeps, may have to do something before it wakes by itself; or what it sleeps for has come, as
+ * far as the policy knows, and nothing is due. A vCPU's thread has put that timer off then, behind another or for ever, which
+ * QEMU does not tell the main loop: only when it looks anew the policy is told another time, and waits for it until then.
+ */
 static __always_inline bool sleeps_too_long(u32 awaits)
 {
+	u64 due = ~0ULL, wait, now;
 	struct vmm_segment seg;
-	u64 due = 0, wait;
 	u32 nr = vmm.nr;
 
 	if (awaits != VMM_AWAITS_TIMERS)
@@ -519,14 +523,9 @@ static __always_inline bool sleeps_too_long(u32 awaits)
 		return true;
 	if (nr < TIMEWARP_MAX_VMS)
 		due = vmms.vm[nr].due_ns;
+	now = guest_now(&seg) + seg.mono_ns;
 	wait = first_wait(&seg);
-	/*
-	 * A vCPU's thread may have put off the timer that the main loop sleeps for, as when the guest sets an alarm anew. QEMU
-	 * lets it sleep then, and a policy would wait for it to wake. If it is awake by now, that stays so.
-	 */
-	if (nr < TIMEWARP_MAX_VMS && due)
-		__sync_val_compare_and_swap(&vmms.vm[nr].due_ns, due, due_after(&seg, wait));
-	return wait != NEVER && host_delay(&seg, wait) < LONGEST_WAIT;
+	return (due && due <= now) || (wait != NEVER && host_delay(&seg, wait) < LONGEST_WAIT);
 }
 
 static __always_inline int wake_main_loop(void)

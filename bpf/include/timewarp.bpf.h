@@ -103,7 +103,7 @@ struct kvm_timewarp_view {
  * @next_host_ns: ask again at this host time, 0 for never
  * @next_guest_ns: ask again when the guest gets here, 0 for never; the earlier one counts
  * @next_idle_ns: ask with KVM_TIMEWARP_IDLE when all vCPUs have been halted for so many host ns, at
- *		  least TIMEWARP_MIN_IDLE_NS and what this call and its change take; once for each time that
+ *		  least TIMEWARP_MIN_IDLE_NS and what this call and the last change took; once for each time that
  *		  they halt of themselves, however often the timeline changes meanwhile; 0 for never
  * @next_late_ns: ask again when a LAPIC timer is delivered so late, in guest ns, 0 for never
  * @leap_ns: guest time to go on from, at most TIMEWARP_MAX_LEAP_NS ahead of where it is, or

@@ -66,13 +66,18 @@ TIMEWARP_EXIT_RECORD(skip_exit)
 /* How long to wait at least where the last leap has woken the VMM's main loop as well: about what that needs */
 #define SOON_NS 250000ULL
 
-/* How long to wait while a device is at work, as no halt leads to a leap then, and each call takes something of the guest's */
+/*
+ * How long to wait at least where the last halt has led to no leap, as a device is at work, or the next timer is near: each
+ * call takes something of the guest's
+ */
 #define WORK_NS 100000ULL
 
 static volatile __u64 until_ns;
 /* No device is waited for less, as it takes about that to be asked for something; and where nothing is known of them */
 #define LEAST_IDLE_NS 1000000ULL
 #define BLIND_IDLE_NS 5000000ULL
+/* The last time that the guest was found halted, it leapt */
+static volatile _Bool leaps;
 /* The last leap went as far as a timer of the VMM's */
 static volatile _Bool leapt_to_vmm;
 /* What timewarp_vmm_wakes() said at the last leap, and how long to wait after it */
@@ -235,9 +240,11 @@ TIMEWARP_DECIDE(skip_decide, view, answer)
 	if (view->event <= KVM_TIMEWARP_PARAMS)
 		answer->next_host_ns = view->host_ns + TIMEWARP_MIN_INTERVAL_NS;
 	if (view->event == KVM_TIMEWARP_IDLE ||
-	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= soon_ns))
+	    (view->event == KVM_TIMEWARP_HOST_TIME && view->idle_ns >= soon_ns)) {
 		skip(view, answer, end, vmm);
-	answer->next_idle_ns = timewarp_device_at_work && soon_ns < WORK_NS ? WORK_NS : soon_ns;
+		leaps = !!answer->leap_ns;
+	}
+	answer->next_idle_ns = leaps || soon_ns > WORK_NS ? soon_ns : WORK_NS;
 	return 0;
 }
 

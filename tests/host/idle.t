@@ -3,7 +3,7 @@
 # skip-idle beside a disk and a network: its guard ("idle") holds for what is on its way, what happens
 # without, and that it is not asked where nothing is; how late "slack" makes timers. Two guests on a virtual network exchange timestamps at 50x and under skip-idle, in a group. And
 # a guest in which a program of 32-bit time_t meets 2038-01-19T03:14:08.
-# TW_PARTS="guard throttle timers group cron 2038" takes some of it; TW_CRON=n: guest seconds of cron's (86400).
+# TW_PARTS="guard throttle timers pace group cron 2038" takes some of it; TW_CRON=n: guest seconds of cron's (86400).
 use strict;
 use warnings;
 use lib 'tests/host/lib';

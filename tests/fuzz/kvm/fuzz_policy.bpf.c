@@ -89,7 +89,7 @@ TIMEWARP_DECIDE(fuzz_decide, view, answer)
 			answer->flags |= KVM_TIMEWARP_HOLD_NEXT;
 	}
 	if (!below(3))
-		answer->next_idle_ns = TIMEWARP_MIN_INTERVAL_NS + below(5000000);
+		answer->next_idle_ns = TIMEWARP_MIN_IDLE_NS + below(below(2) ? 200000 : 5000000);
 	if (!below(3))
 		answer->next_late_ns = 1 + below(1000000);
 	if (!below(8))

@@ -121,7 +121,7 @@ struct kvm_timewarp_answer {
 	/* When to be called again, 0 for never; but no sooner than in a millisecond of the host. */
 	u64 next_host_ns;	/* host time */
 	u64 next_guest_ns;	/* guest time, which never comes while that stands still */
-	/* Host ns of all vCPUs halted, 10000 at least and no less than this call takes; once each time. */
+	/* Host ns of all vCPUs halted, 10000 at least, and what the last call and change took. */
 	u64 next_idle_ns;
 	u64 next_late_ns;	/* guest ns by which a LAPIC timer is delivered late */
 	/* Guest time to go on from; 0, and one that has passed by then, for none. */
