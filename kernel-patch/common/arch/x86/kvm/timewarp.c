@@ -383,10 +383,7 @@ static bool timewarp_arm(struct kvm_timewarp *tw, const struct kvm_timewarp_view
 	if (idle_ns) {
 		timewarp_check(tw, "next_idle_ns", idle_ns, TIMEWARP_MIN_IDLE_NS, U64_MAX,
 			       &idle_ns);
-		/*
-		 * However often the guest halts, calls and changes take about half of a CPU.
-		 * One that was slow by chance must not keep the next from coming.
-		 */
+		/* Calls and changes take half of a CPU, about; a slow one delays only the next. */
 		idle_ns = max(idle_ns, min_t(u64, took_ns + tw->tl.held_last_ns,
 					     TIMEWARP_MIN_INTERVAL_NS));
 	}
