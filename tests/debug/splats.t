@@ -131,7 +131,7 @@ sub put { open my $f, '>', "$dir/kernel-patch/$_[0]" or die; print $f $_[1] }
 put('common/hold.c', "static int vm_hold(struct kvm *kvm,\n\t\tu64 ns)\n{\n\tcall_me(kvm);\n}\nvoid declared_only(void);\n");
 put('6.12/0001-xen.patch', "--- a/x.c\n+++ b/x.c\n\@\@ -1,3 +1,4 \@\@ static void hooked_one(struct kvm *kvm)\n \tx();\n+\ty();\n");
 my $ours = our_functions($dir, '6.12');
-is_deeply([sort keys %$ours], ['hooked_one', 'vm_hold'], 'ours are the functions that common/ defines and that the hooks change');
+is_deeply($ours, { hooked_one => 'hooked', vm_hold => 'defined' }, 'ours are the functions that common/ defines and that the hooks change');
 
 sub report { return (splats($mark . stamp("BUG: KASAN: x in $_[0]\nCall Trace:\n $_[0]+0x1/0x2 [kvm]")))[0] }
 ok(is_ours(report('vm_hold'), $ours), 'a report from a function of ours is ours');
@@ -140,5 +140,38 @@ ok(is_ours(report('hooked_one'), $ours), 'a report from a function with a hook i
 ok(!is_ours(report('kvm_gpc_refresh'), $ours), 'a report from any other is not');
 ok(is_ours((splats($mark . $race))[0], $ours), 'a race of the timeline is ours');
 ok(!is_ours((splats($mark . $foreign_race))[0], $ours), 'a race of poll() is not');
+
+# Two accesses of KVM's, in a function with a hook and below one; the series has line 2 of x.c.
+my $upstream = (splats($mark . stamp(<<'END')))[0];
+==================================================================
+BUG: KCSAN: data-race in hooked_one [kvm] / kvm_make_vcpu_request [kvm]
+
+write to 0xffff888105c1a2b0 of 8 bytes by task 231 on cpu 2:
+ hooked_one+0x10/0x40 [kvm]
+ kvm_vcpu_ioctl+0x123/0x400 [kvm]
+
+read to 0xffff888105c1a2b0 of 8 bytes by interrupt on cpu 0:
+ __list_del_entry_valid+0x20/0x60
+ kvm_make_vcpu_request+0x7/0x60 [kvm_amd]
+ hooked_one+0x20/0x40 [kvm]
+
+value changed: 0x0000000000000001 -> 0x0000000000000002
+==================================================================
+END
+is_deeply([accesses($upstream)], [{ fn => 'hooked_one', offset => 16, size => 64, module => 'kvm' },
+	{ fn => 'kvm_make_vcpu_request', offset => 7, size => 96, module => 'kvm_amd' }], "a race's two accesses are where KVM's code makes them");
+is_deeply([accesses((splats($mark . $foreign_race))[0])], [], '... and one between others has none');
+mkdir "$dir/$_" for qw(a a/virt b b/virt);
+sub source { open my $f, '>', "$dir/$_[0]" or die; print $f $_[1] }
+source('a/virt/x.c', "one\nthree\n");
+source('b/virt/x.c', "one\ntwo\nthree\n");
+source('b/virt/new.h', "one\n");
+my $series = series_lines("$dir/a", "$dir/b");
+is_deeply($series, { 'virt/x.c' => { 2 => 1 }, 'virt/new.h' => { 1 => 1 } }, "the series' lines are those that the source without it has not");
+sub race_at { return is_ours($upstream, $ours, $series, map { [['/build/arch/x86/kvm/../../../virt/x.c', $_]] } @_) }
+ok(!race_at(1, 3), "a race in a function with a hook is not ours where both lines are the kernel's");
+ok(race_at(1, 2), '... and is where one is ours');
+ok(is_ours($upstream, $ours, $series, [['/build/virt/x.c', 1]], []), '... or where nobody knows which line it is');
+ok(is_ours($upstream, $ours, $series, [['/build/virt/x.c', 1], ['/build/virt/new.h', 1]]), '... or where a line of ours was inlined there');
 ok(keys %{our_functions($tree, '6.12')} >= 20, 'the functions of the series are found in this tree');
 done_testing();

@@ -29,6 +29,7 @@ put('tools/testhost', <<'END');
 case " $* " in *' --stock '*) which=stock ;; *) which=series ;; esac
 cat "$which.out"; cp "$which.log" build/testhost.log; exit "$(cat "$which.status")"
 END
+put('tools/build-kvm', "#!/bin/sh\nmkdir -p build/debug/source\n");
 put('kernel-patch/common/hold.c', join '', map { "static int vm_hold_$_(struct kvm *kvm)\n{\n}\n" } 1 .. 25);
 
 my $ends = "ok 1 - a case\n1..1\n";

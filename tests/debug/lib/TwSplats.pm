@@ -4,7 +4,7 @@ package TwSplats;
 use strict;
 use warnings;
 use Exporter 'import';
-our @EXPORT = qw(splats our_functions is_ours);
+our @EXPORT = qw(splats our_functions is_ours series_lines accesses source_lines);
 
 # The line that says what a report is about; what a report goes on with (a trace, a cut) is none.
 my $TITLE = qr{
@@ -74,8 +74,8 @@ sub signature {
 	return join ' | ', $t, $kvm ? $kvm->[0] : (), $lock // ();
 }
 
-# our_functions TREE: names of the functions that the files below kernel-patch/common define and of those that
-# the hooks of LINE change, by the function that diff names at each hunk.
+# our_functions TREE, LINE: names of the functions that the series defines ('defined') and of those that its hooks for
+# LINE change ('hooked', by the function that diff names at each hunk).
 sub our_functions {
 	my ($tree, $line) = @_;
 	my %ours;
@@ -84,29 +84,85 @@ sub our_functions {
 		open my $f, '<', $file or die "$file: $!";
 		while (<$f>) {
 			# At a line's start and no declaration: in the kernel's style a definition
-			$ours{$1} = 1 if /^[A-Za-z_][^;=]*?\b(\w+)\([^;]*$/ && !/^(?:if|while|for|switch|return)\b/;
+			$ours{$1} = 'defined' if /^[A-Za-z_][^;=]*?\b(\w+)\([^;]*$/ && !/^(?:if|while|for|switch|return)\b/;
 		}
 	}
 	for my $file (glob "$tree/kernel-patch/$line/*.patch $tree/kernel-patch/$line/*/*.patch") {
 		open my $f, '<', $file or die "$file: $!";
 		while (<$f>) {
-			$ours{$1} = 1 if /^\@\@.*\@\@.*?\b(\w+)\(/ || /^\+[A-Za-z_][^;=]*?\b(\w+)\([^;]*$/;
+			$ours{$1} //= 'hooked' if /^\@\@.*\@\@.*?\b(\w+)\(/;
+			$ours{$1} = 'defined' if /^\+[A-Za-z_][^;=]*?\b(\w+)\([^;]*$/;
 		}
 	}
 	delete @ours{qw(__printf __must_hold __aligned EXPORT_SYMBOL_GPL module_param)};
 	return \%ours;
 }
 
-# is_ours SPLAT, OURS: whether it involves code of the series: a race, by either of its two sides; anything
-# else, by any function of its text.
+# is_ours SPLAT, OURS, SERIES, LINES...: whether it involves code of the series: by a function of the series' own
+# anywhere in it; by one that the series only changes, too, but for a race. There it is the two accesses that race, and
+# in a function with a hook most are the kernel's own: LINES are the source_lines() of each, SERIES the series_lines().
 sub is_ours {
-	my ($s, $ours) = @_;
+	my ($s, $ours, $series, @lines) = @_;
+	my $race = $s->{kind} eq 'KCSAN';
 	for my $frame (frames($s->{text}), map { [$_, ''] } $s->{title} =~ /data-race in ([\w.]+)(?: \[\w+\])?(?: \/ ([\w.]+))?/) {
 		my $name = $frame->[0] // next;
 		$name =~ s/\.(?:isra|part|constprop|cold).*//;
-		return 1 if $ours->{$name} || $name =~ /timeline|timewarp/;
+		my $how = $ours->{$name} // ($name =~ /timeline|timewarp/ ? 'defined' : next);
+		return 1 if $how eq 'defined' || !$race;
+	}
+	return scalar grep { access_is_ours($_, $series) } @lines;
+}
+
+# accesses SPLAT: of a race, where KVM's code makes each of the accesses that race, or has another part of the kernel
+# make it: a list of { fn, offset, size, module }. One that comes from no code of KVM's is left out.
+sub accesses {
+	my ($s) = @_;
+	my @found;
+	my $looking;
+	for (@{$s->{lines}}) {
+		$looking = 1 if /^(?:read|write|read-write|assert no \w+)\b.* of \d+ bytes by /;
+		next if !$looking || !/^ ([A-Za-z_][\w.]*)\+0x([0-9a-f]+)\/0x([0-9a-f]+)\s+\[(kvm\w*)\]/;
+		push @found, { fn => $1, offset => hex $2, size => hex $3, module => $4 };
+		undef $looking;
+	}
+	return @found;
+}
+
+# source_lines ACCESS, KO, FADDR2LINE: the lines that its instruction is of, in the module KO with its debug info, one
+# for each function that was inlined there: a list of [file, line]. The stack has the address behind the instruction.
+sub source_lines {
+	my ($a, $ko, $faddr2line) = @_;
+	my $at = sprintf '%s+0x%x/0x%x', $a->{fn}, $a->{offset} - 1, $a->{size};
+	open my $tool, '-|', 'bash', $faddr2line, $ko, $at or die "$faddr2line: $!";
+	my @lines = map { m{\bat (\S+):(\d+)} ? [$1, $2] : () } <$tool>;
+	close $tool;
+	return @lines;
+}
+
+# access_is_ours LINES, SERIES: whether one of these source lines is the series'; and where there is none to tell by.
+sub access_is_ours {
+	my ($lines, $series) = @_;
+	return 1 if !@$lines;
+	for my $l (@$lines) {
+		my ($file) = $l->[0] =~ m{(?:^|/)((?:arch/x86|virt|include)/.*)} or next;
+		1 while $file =~ s{[^/]+/\.\./}{};
+		return 1 if $series->{$file}{$l->[1]};
 	}
 	return 0;
+}
+
+# series_lines STOCK, PATCHED: the lines that the source tree PATCHED has and STOCK has not: { file => { line => 1 } }.
+sub series_lines {
+	my ($stock, $patched) = @_;
+	my %lines;
+	for my $path (split /\n/, qx(cd '$patched' && find . -type f -name '*.[chS]')) {
+		$path =~ s{^\./}{};
+		for (qx(diff -N -U0 '$stock/$path' '$patched/$path')) {
+			next if !/^\@\@ \S+ \+(\d+)(?:,(\d+))? \@\@/;
+			$lines{$path}{$_} = 1 for $1 .. $1 + ($2 // 1) - 1;
+		}
+	}
+	return \%lines;
 }
 
 1;
