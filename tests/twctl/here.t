@@ -81,7 +81,8 @@ says 'two intervals are one too many' 2 'leave one of them out' stat --every 1s 
 vm $idle 1 1 -name brief
 brief=$(build/twctl list --ids | grep "^$vm-")
 state "$brief" "$vm"
-(sleep 0.5; kill -KILL "$vm"; rm -rf "${kvm:?}/$brief") &
+# Its directory goes after its descriptors, as the kernel has it
+(sleep 0.5; kill -KILL "$vm"; while [ -e "/proc/$vm/exe" ]; do sleep 0.01; done; rm -rf "${kvm:?}/$brief") &
 says 'again and again, until it has gone: 4' 4 'cannot (show|tell) the status of' status --vm brief --every 50ms
 
 # names that are another's PID, or orders to a terminal

@@ -35,6 +35,7 @@
 static pid_t first, second;	/* hold all VMs; the second has a vCPU, too */
 static pid_t without;	/* holds none */
 static int vm_fd[NR_VMS];
+static pid_t brief;	/* ends once its descriptors have been seen: when one of them is looked at again */
 static pid_t no_fds = -1;	/* whose descriptors the kernel has no memory for */
 static unsigned int compared;
 
@@ -48,8 +49,16 @@ long __wrap_syscall(long nr, ...);
 
 ssize_t __wrap_readlinkat(int dir, const char *path, char *buf, size_t size)
 {
-	char link[64] = "", as[64];
-	ssize_t n = __real_readlinkat(dir, path, link, sizeof(link) - 1);
+	char link[64] = "", as[64], again[32];
+	ssize_t n;
+
+	snprintf(again, sizeof(again), "/proc/%d/fd/", brief);
+	if (brief && !strncmp(path, again, strlen(again))) {
+		kill(brief, SIGKILL);
+		waitpid(brief, NULL, 0);
+		brief = 0;
+	}
+	n = __real_readlinkat(dir, path, link, sizeof(link) - 1);
 
 	if (strncmp(link, MEMFD, strlen(MEMFD)))
 		return __real_readlinkat(dir, path, buf, size);
@@ -202,6 +211,30 @@ static void each_vm_once(void **unused)
 	tw_vms_free(&vms);
 }
 
+/* It is said of none that its state cannot be seen, as of one without a directory */
+static void one_that_ends_meanwhile_is_not_there(void **unused)
+{
+	struct tw_vms vms;
+	pid_t was;
+	size_t i;
+
+	(void)unused;
+	was = brief = fork();
+	if (!was) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		make("kvm-vm");
+		make("kvm-vcpu:0");
+		for (;;)
+			pause();
+	}
+	usleep(100000);
+	tw_vms_scan(&vms);
+	assert_int_equal(brief, 0);
+	for (i = 0; i < vms.n; i++)
+		assert_int_not_equal(vms.v[i].pid, was);
+	tw_vms_free(&vms);
+}
+
 /* Whatever KVM calls them, and however often it holds one of them */
 static void a_process_has_each_of_its_vms_once(void **unused)
 {
@@ -297,6 +330,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_vm_once),
+		cmocka_unit_test(one_that_ends_meanwhile_is_not_there),
 		cmocka_unit_test(a_process_has_each_of_its_vms_once),
 		cmocka_unit_test(what_cannot_be_read_is_an_error),
 		cmocka_unit_test(compared_in_halves),

@@ -107,6 +107,20 @@ static void find_dir(struct tw_vm *vm)
 		snprintf(vm->id, sizeof(vm->id), "%d-%d", maker, vm->fd);
 }
 
+/*
+ * Whether it is still what the process has open there.  A VM that ends loses its descriptor before its directory, so one
+ * that has no directory and is open has none of its own; one that is not had one a moment ago.
+ */
+static bool is_open(const struct tw_vm *vm)
+{
+	char path[64], link[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", vm->pid, vm->fd);
+	if (!read_link_at(AT_FDCWD, path, link, sizeof(link)))
+		return errno != ENOENT && errno != ESRCH;
+	return !strcmp(link, VM_LINK);
+}
+
 /* 0 if both are one VM, else in which order the kernel has their files: -1, 1 */
 static int compare_files(const struct tw_vm *a, const struct tw_vm *b)
 {
@@ -247,6 +261,15 @@ static void settle_vcpus(struct tw_vms *vms)
 	}
 }
 
+/* The last one takes its place */
+static void drop(struct tw_vms *vms, size_t i)
+{
+	free(vms->by_file);
+	vms->by_file = NULL;
+	vm_free(&vms->v[i]);
+	vms->v[i] = vms->v[--vms->n];
+}
+
 void tw_vms_scan(struct tw_vms *vms)
 {
 	struct holders all = { 0 };
@@ -267,8 +290,11 @@ void tw_vms_scan(struct tw_vms *vms)
 	closedir(dir);
 	add_holders(vms, &all);
 	/* Of each VM once, however many descriptors of it there are */
-	for (i = 0; i < vms->n; i++)
+	for (i = vms->n; i-- > 0;) {
 		find_dir(&vms->v[i]);
+		if (!vms->v[i].dir && !is_open(&vms->v[i]))
+			drop(vms, i);
+	}
 	settle_vcpus(vms);
 }
 
@@ -287,15 +313,10 @@ void tw_vms_drop(struct tw_vms *vms, const char *id)
 {
 	size_t i;
 
-	free(vms->by_file);
-	vms->by_file = NULL;
-	for (i = 0; i < vms->n; i++) {
-		if (strcmp(vms->v[i].id, id))
-			continue;
-		vm_free(&vms->v[i]);
-		vms->v[i] = vms->v[--vms->n];
-		return;
-	}
+	for (i = 0; i < vms->n && strcmp(vms->v[i].id, id); i++)
+		;
+	if (i < vms->n)
+		drop(vms, i);
 }
 
 const struct tw_vm *tw_vms_by_id(const struct tw_vms *vms, const char *id)
