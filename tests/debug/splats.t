@@ -129,9 +129,11 @@ mkdir "$dir/kernel-patch";
 mkdir "$dir/kernel-patch/$_" for qw(common 6.12);
 sub put { open my $f, '>', "$dir/kernel-patch/$_[0]" or die; print $f $_[1] }
 put('common/hold.c', "static int vm_hold(struct kvm *kvm,\n\t\tu64 ns)\n{\n\tcall_me(kvm);\n}\nvoid declared_only(void);\n");
-put('6.12/0001-xen.patch', "--- a/x.c\n+++ b/x.c\n\@\@ -1,3 +1,4 \@\@ static void hooked_one(struct kvm *kvm)\n \tx();\n+\ty();\n");
+put('6.12/0001-xen.patch', "--- a/x.c\n+++ b/x.c\n\@\@ -1,3 +1,4 \@\@ static void hooked_one(struct kvm *kvm)\n \tx();\n+\ty();\n"
+	. "\@\@ -9,3 +10,4 \@\@ out:\n-static void longer_now(int a)\n+static void longer_now(int a, int b)\n+static void new_one(int a)\n");
 my $ours = our_functions($dir, '6.12');
-is_deeply($ours, { hooked_one => 'hooked', vm_hold => 'defined' }, 'ours are the functions that common/ defines and that the hooks change');
+is_deeply($ours, { hooked_one => 'hooked', vm_hold => 'defined', longer_now => 'hooked', new_one => 'defined' },
+	'ours are the functions that common/ and the hooks define; what the hooks change is known as such');
 
 sub report { return (splats($mark . stamp("BUG: KASAN: x in $_[0]\nCall Trace:\n $_[0]+0x1/0x2 [kvm]")))[0] }
 ok(is_ours(report('vm_hold'), $ours), 'a report from a function of ours is ours');

@@ -72,6 +72,10 @@ is(verdict('kasan', $off, $off)->{status}, 1, 'lockdep switched off fails whoeve
 is(verdict('kcsan', of($race, 'vm_hold_2'), '')->{status}, 1, 'a race of the series fails');
 is(verdict('kcsan', of($race, 'do_sys_poll'), '')->{status}, 0, 'a race elsewhere does not');
 
+$v = verdict('kcsan', "$rule\[ 1.000000] BUG: KCSAN: data-race in hrtimer_wakeup / vm_hold_2 [kvm]\n$rule", '');
+is($v->{status}, 0, "nor does one that is the kernel's own wherever it is");
+like($v->{said}, qr/involves the series.*\n# +the kernel's own: each waiter/m, '... which is said with its reason');
+
 is(verdict('kasan', '', '', 124, "testhost: time-out after 9 s\n")->{status}, 1, 'a run that came to no end fails');
 is(verdict('kasan', '', '', 125, "ok 1 - a case\ntesthost: the host died while the command ran\n1..1\n")->{status}, 1, 'so does a host that died');
 

@@ -89,9 +89,12 @@ sub our_functions {
 	}
 	for my $file (glob "$tree/kernel-patch/$line/*.patch $tree/kernel-patch/$line/*/*.patch") {
 		open my $f, '<', $file or die "$file: $!";
+		my %was;
 		while (<$f>) {
 			$ours{$1} //= 'hooked' if /^\@\@.*\@\@.*?\b(\w+)\(/;
-			$ours{$1} = 'defined' if /^\+[A-Za-z_][^;=]*?\b(\w+)\([^;]*$/;
+			# One whose head was there before is the kernel's
+			$was{$1} = 1 if /^-[A-Za-z_][^;=]*?\b(\w+)\(/;
+			$ours{$1} = $was{$1} ? 'hooked' : 'defined' if /^\+[A-Za-z_][^;=]*?\b(\w+)\([^;]*$/;
 		}
 	}
 	delete @ours{qw(__printf __must_hold __aligned EXPORT_SYMBOL_GPL module_param)};
