@@ -49,6 +49,7 @@ for my $name (qw(qemu.rss qemu.fds kvm.exits timewarp.leaps)) {
 }
 my %missing = map { $_->{source} => $_->{why} } @{ report('days')->{missing} };
 like($missing{'guest agent'}, qr/virtserialport/, 'the agent that is not there is named');
+like($missing{balloon}, qr/virtio_balloon, is not loaded/, 'so is a balloon that the guest has no driver for');
 is($missing{"QEMU's monitor"}, undef, "QEMU's monitor is there");
 note(sprintf '%d guest seconds a host second', $lived / ($s[-1]{host_s} || 1));
 

@@ -35,7 +35,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 	cp build/deb/timewarp-dev_*.deb tests/deb/complete.zsh debian/tests/author "$root/debs/"
 	apt update
 	ok "$suite: an author's, an operator's and a tester's tools come beside the packages" apt install "/debs/*.deb" pkgconf \
-		fish zsh mandoc busybox-static cpio prometheus prometheus-node-exporter libxml2-utils libvirt-daemon-system libvirt-clients apparmor
+		fish zsh mandoc busybox-static cpio prometheus prometheus-node-exporter libxml2-utils libvirt-daemon-system libvirt-clients apparmor qemu-guest-agent
 	ok "$suite: the package's own test holds" says 0 "a policy is made, built and checked" in_root /debs/author
 	ok "$suite: promtool takes the alerts" says 0 "SUCCESS" in_root promtool check rules /usr/share/timewarp/timewarp.rules.yml
 	sed 's#- .*/timewarp.rules.yml#- /usr/share/timewarp/timewarp.rules.yml#' tests/deb/alerts.yml >"$root/debs/alerts.yml"
@@ -57,7 +57,7 @@ for suite in ${TW_DEB_SUITES:-bookworm trixie}; do
 		ok "$suite: ${shell%% *} completes policies by name" completed "twctl attach --policy skip" skip-idle
 	done
 	# What would only take the emulator's time
-	in_root systemctl -q mask prometheus prometheus-node-exporter apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
+	in_root systemctl -q mask prometheus prometheus-node-exporter qemu-guest-agent apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
 		fstrim.timer e2scrub_all.timer man-db.timer libvirt-guests 2>/dev/null
 	in_root systemctl -q disable libvirtd libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket 2>/dev/null
 	# Those of programs that do not run there would take minutes to load.

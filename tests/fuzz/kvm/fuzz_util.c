@@ -38,6 +38,6 @@ void fuzz_count(struct fuzz_shared *sh, unsigned int op, const char *name, bool 
 	__atomic_fetch_add(&c->tried, 1, __ATOMIC_RELAXED);
 	if (worked)
 		__atomic_fetch_add(&c->worked, 1, __ATOMIC_RELAXED);
-	else
-		c->error = errno;
+	else if (errno > 0 && errno < FUZZ_ERRNOS)
+		__atomic_fetch_add(&c->failed[errno], 1, __ATOMIC_RELAXED);
 }

@@ -148,7 +148,7 @@ static void disturb(struct fuzz_rng *r)
 		kill(vmm, SIGCONT);
 		break;
 	case 3:
-		if (sh->attacks - killed < 4)
+		if (sh->attacks - killed < 12)
 			break;
 		killed = sh->attacks;
 		fuzz_count(sh, FUZZ_OP_KILL_VMM, "SIGKILL to a VMM", vmm && !kill(vmm, SIGKILL));
@@ -163,7 +163,8 @@ static void disturb(struct fuzz_rng *r)
 			fuzz_count(sh, FUZZ_OP_KILL_ATTACKER, "SIGKILL to the attacker", !kill(attacker, SIGKILL));
 		break;
 	case 6:
-		if (fuzz_one_in(r, 4)) {
+		/* Which ends all that is attached */
+		if (fuzz_one_in(r, 16)) {
 			fuzz_count(sh, FUZZ_OP_SWITCH, "kvm.timewarp 0, 1", write_switch("0"));
 			fuzz_sleep_us(fuzz_below(r, 5000));
 			write_switch("1");
@@ -174,6 +175,24 @@ static void disturb(struct fuzz_rng *r)
 	}
 }
 
+/* The three errors that it had most often */
+static void report_errors(const struct fuzz_count *c)
+{
+	uint64_t below = UINT64_MAX;
+
+	for (int n = 0; n < 3; n++) {
+		int most = 0;
+
+		for (int e = 1; e < FUZZ_ERRNOS; e++)
+			if (c->failed[e] < below && c->failed[e] > c->failed[most])
+				most = e;
+		if (!most)
+			return;
+		below = c->failed[most];
+		printf("%s %" PRIu64 " %s", n ? "," : ", not:", below, strerror(most));
+	}
+}
+
 static void report(double took)
 {
 	uint64_t all = 0;
@@ -181,10 +200,12 @@ static void report(double took)
 	for (unsigned int i = 0; i < FUZZ_OPS; i++) {
 		struct fuzz_count *c = &sh->op[i];
 
-		if (c->tried)
-			printf("# %-32s %9" PRIu64 " tried %9" PRIu64 " worked%s%s\n", c->name, c->tried, c->worked,
-			       c->error ? ", last error: " : "", c->error ? strerror(c->error) : "");
 		all += c->tried;
+		if (!c->tried)
+			continue;
+		printf("# %-32s %9" PRIu64 " tried %9" PRIu64 " worked", c->name, c->tried, c->worked);
+		report_errors(c);
+		printf("\n");
 	}
 	printf("# seed %" PRIu64 ": %" PRIu64 " operations in %.1f s, %.0f a second; %u processes\n",
 	       seed, all, took, all / took, born);

@@ -11,6 +11,7 @@
 #define FUZZ_VMMS	3	/* alive at a time */
 #define FUZZ_VCPUS	6	/* of one VM, at most */
 #define FUZZ_OPS	96	/* kinds of operation */
+#define FUZZ_ERRNOS	140	/* Linux has 133 */
 
 /* In memory that all processes of a run map */
 struct fuzz_shared {
@@ -23,7 +24,7 @@ struct fuzz_shared {
 	struct fuzz_count {
 		char name[32];
 		volatile uint64_t tried, worked;
-		volatile int error;	/* errno of the last that did not, if that is known */
+		volatile uint64_t failed[FUZZ_ERRNOS];	/* by errno */
 	} op[FUZZ_OPS];
 };
 

@@ -41,14 +41,20 @@ static const char *const policies[] = {
 	"build/bpf/backoff.bpf.o", "build/tests/policies/refuse.bpf.o",
 };
 
+/* A VM that there is, as long as there is one */
 static int a_vm(pid_t *pid, int *number)
 {
-	unsigned int i = fuzz_below(&rng, FUZZ_VMMS);
+	unsigned int i, from = fuzz_below(&rng, FUZZ_VMMS);
 	int pidfd, fd;
 
-	*pid = sh->pid[i];
-	*number = sh->vm_fd[i];
-	if (!*pid || *number < 0)
+	for (i = from; i < from + FUZZ_VMMS; i++) {
+		*pid = sh->pid[i % FUZZ_VMMS];
+		*number = sh->vm_fd[i % FUZZ_VMMS];
+		if (*pid && *number >= 0)
+			break;
+	}
+	errno = ESRCH;
+	if (i == from + FUZZ_VMMS)
 		return -1;
 	pidfd = syscall(SYS_pidfd_open, *pid, 0);
 	if (pidfd < 0)
@@ -156,6 +162,7 @@ static bool set(struct held *h)
 {
 	uint64_t id = fuzz_one_in(&rng, 16) ? fuzz_number(&rng) : id_of(h);
 
+	errno = ENOENT;
 	if (!h->pol.link)
 		return false;
 	set_params(&h->pol);
@@ -194,7 +201,8 @@ static bool run_twctl(void)
 
 	snprintf(args, sizeof(args), verbs[fuzz_below(&rng, sizeof(verbs) / sizeof(verbs[0]))], vm);
 	snprintf(line, sizeof(line), "exec timeout -s %s %u.%03u build/twctl %s >/dev/null 2>&1",
-		 fuzz_one_in(&rng, 2) ? "KILL" : "INT", fuzz_below(&rng, 2), fuzz_below(&rng, 1000), args);
+		 fuzz_one_in(&rng, 2) ? "KILL" : "INT", fuzz_below(&rng, 8), fuzz_below(&rng, 1000), args);
+	errno = 0;
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -204,15 +212,39 @@ static bool run_twctl(void)
 	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && !WEXITSTATUS(status);
 }
 
+/* Whether the VM of a link still is the one that it was */
+static bool is_alive(const struct held *h)
+{
+	for (unsigned int i = 0; i < FUZZ_VMMS; i++)
+		if (h->pol.link && sh->pid[i] == h->pid && sh->vm_fd[i] == h->number)
+			return true;
+	return false;
+}
+
+/* One that holds a living VM more often than not: what is done to the others is soon said */
+static struct held *pick(void)
+{
+	unsigned int i, from = fuzz_below(&rng, HELD);
+
+	if (fuzz_one_in(&rng, 4))
+		return &held[from];
+	for (i = from; i < from + HELD; i++)
+		if (is_alive(&held[i % HELD]))
+			break;
+	return &held[i % HELD];
+}
+
 static void attack(void)
 {
-	struct held *h = &held[fuzz_below(&rng, HELD)];
+	struct held *h = pick();
 
 	switch (fuzz_below(&rng, 32)) {
 	case 0 ... 11:
+		h = &held[fuzz_below(&rng, HELD)];
 		fuzz_count(sh, FUZZ_OP_ATTACK, "attach", attach(h));
 		break;
 	case 12 ... 16:
+		errno = ENOENT;
 		fuzz_count(sh, FUZZ_OP_ATTACK + 1, "detach", h->pol.link);
 		let_go(h);
 		break;

@@ -198,7 +198,7 @@ void fuzz_vmm(struct fuzz_shared *sh, unsigned int slot, uint64_t seed)
 		pthread_create(&t, NULL, ask, &arg[i]);
 	}
 	born = sh->attacks;
-	life = fuzz_below(&r, 16);
+	life = fuzz_below(&r, 48);
 	do {
 		fuzz_sleep_us(100000 + fuzz_below(&r, 200000));
 	} while (sh->attacks - born < life);

@@ -124,7 +124,7 @@ static void ask_balloon(struct tw_sources *s, const char *path)
 					ANSWER_MS));
 }
 
-/* What it said last, should it not have answered yet */
+/* What it said last, should it not have answered yet; one that a sample ago was asked in vain, will not */
 static void read_balloon(struct tw_sources *s, const char *path, struct tw_recorder *rec)
 {
 	json_t *o = json_pack("{s:s, s:s}", "path", path, "property", "guest-stats"), *stats;
@@ -140,6 +140,8 @@ static void read_balloon(struct tw_sources *s, const char *path, struct tw_recor
 		      free_now < 1e18 ? free_now : NAN);
 		counter(rec, "balloon.major-faults", "faults", "pages read back from disk", 1,
 			faults < 1e18 ? faults : NAN);
+	} else if (s->samples > 1) {
+		tw_record_missing(rec, "balloon", "the guest does not answer it: its driver, virtio_balloon, is not loaded");
 	}
 	json_decref(o);
 }
