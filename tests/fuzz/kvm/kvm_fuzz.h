@@ -70,6 +70,9 @@ struct fuzz_vm {
 	int kvm, fd;
 	char *mem;
 	unsigned int vcpu_flags;
+	/* The highest rate that its TSC is asked for: above that of the host KVM catches up at each entry, where the
+	 * host has no scaling, and no policy can be attached to that VM any more */
+	unsigned int most_khz;
 	volatile unsigned int nr;
 	struct fuzz_vcpu {
 		volatile int fd;

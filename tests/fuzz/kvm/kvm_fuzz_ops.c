@@ -47,23 +47,25 @@ static uint64_t near(uint64_t now, struct fuzz_rng *r)
 	return fuzz_one_in(r, 3) ? fuzz_number(r) : now + fuzz_below(r, 4000000) - 1000000;
 }
 
-static uint64_t some_khz(struct fuzz_rng *r)
+static uint64_t some_khz(struct fuzz_vm *vm, struct fuzz_rng *r)
 {
 	static const uint32_t khz[] = { 1, 2, 1000, 999999, 1000000, 1000001, 1000250, 2000000, 0x7fffffff };
 
-	return fuzz_one_in(r, 3) ? (uint32_t)fuzz_number(r) : khz[fuzz_below(r, sizeof(khz) / sizeof(khz[0]))];
+	uint32_t n = fuzz_one_in(r, 3) ? (uint32_t)fuzz_number(r) : khz[fuzz_below(r, sizeof(khz) / sizeof(khz[0]))];
+
+	return n < vm->most_khz ? n : vm->most_khz;
 }
 
 /* ---- the TSC */
 
 static int vcpu_tsc_khz(struct fuzz_vm *vm, int vcpu, struct fuzz_rng *r)
 {
-	return ioctl(vcpu, KVM_SET_TSC_KHZ, some_khz(r));
+	return ioctl(vcpu, KVM_SET_TSC_KHZ, some_khz(vm, r));
 }
 
 static int vm_tsc_khz(struct fuzz_vm *vm, int vcpu, struct fuzz_rng *r)
 {
-	return ioctl(vm->fd, KVM_SET_TSC_KHZ, some_khz(r));
+	return ioctl(vm->fd, KVM_SET_TSC_KHZ, some_khz(vm, r));
 }
 
 static int msr_tsc(struct fuzz_vm *vm, int vcpu, struct fuzz_rng *r)

@@ -184,11 +184,14 @@ void fuzz_vmm(struct fuzz_shared *sh, unsigned int slot, uint64_t seed)
 	struct runner_arg arg[OP_THREADS];
 	uint64_t born, life;
 	pthread_t t;
+	int khz;
 
 	vm.sh = sh;
 	vm.seed = seed;
 	sigaction(SIGUSR1, &(struct sigaction){ .sa_handler = nothing }, NULL);
 	set_up(&vm, &r);
+	khz = ioctl(vm.fd, KVM_GET_TSC_KHZ);
+	vm.most_khz = khz > 0 && !fuzz_one_in(&r, 8) ? (unsigned int)khz : UINT32_MAX;
 	for (unsigned int n = 1 + fuzz_below(&r, 3); n; n--)
 		fuzz_add_vcpu(&vm, &r);
 	sh->vm_fd[slot] = vm.fd;
