@@ -82,6 +82,28 @@ refused(5, 'a policy without decide', 'attach', '--vm', $g, '--policy', policy('
 		"a policy that writes what it may only read: $rc, " . (split /\n/, $out)[0]) or diag($out);
 }
 
+# A VMM whose program's file is another by now, though it has the same name and number: the overlay has copied it up for a
+# new link, as perf record makes one for its build-ids. The kernel would put the probes where nobody comes by.
+{
+	my $dir = '/tmp/tw-overlay';
+	my ($rc, $out) = run('sh', '-c', "set -e; mkdir -p $dir; mount -t tmpfs none $dir; cd $dir; mkdir -p low/bin up work all; ln -s /usr/share low; "
+		. 'cp "$(realpath "$(command -v qemu-system-x86_64)")" low/bin/qemu-system-x86_64; mount -t overlay -o lowerdir=low,upperdir=up,workdir=work none all');
+	$rc == 0 or BAIL_OUT("there is no overlay: $out");
+	local $ENV{PATH} = "$dir/all/bin:$ENV{PATH}";
+	my $vm = guest('upper', '--smp', 1);
+	($rc, $out) = twctl_within(20, 'attach', '--vm', $vm, '--factor', 2, '--pin');
+	is($rc, 0, 'a VMM on an overlay is attached') or diag($out);
+	twctl('detach', '--vm', $vm);
+	link("$dir/all/bin/qemu-system-x86_64", "$dir/all/bin/linked") or BAIL_OUT("link: $!");
+	($rc, $out) = twctl_within(20, 'attach', '--vm', $vm, '--factor', 2, '--pin', '--vmm', 'on');
+	ok($rc == 3 && $out =~ /meets no probe.*start the VM anew/ && !state($vm)->{attached}, '... not once its file was copied up, with --vmm on') or diag("$rc $out");
+	($rc, $out) = twctl_within(20, 'attach', '--vm', $vm, '--factor', 2, '--pin');
+	ok($rc == 0 && $out =~ /clocks of the VMM on host time \(process \d+ meets no probe/, '... and without it is told that they stay on host time') or diag("$rc $out");
+	twctl('detach', '--vm', $vm);
+	stop_guest('upper');
+	run('umount', '-l', "$dir/all", $dir);
+}
+
 # With -j the error is JSON
 my ($rc, $out) = twctl('attach', '--vm', 'nobody', '--factor', 2, '-j');
 ok($rc == 4 && $out =~ /^\{.*"status":\s*4.*\}$/s, 'with -j the error is an object with its status') or diag("$rc $out");

@@ -7,6 +7,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,9 @@
 static volatile unsigned int *word;
 static int loaded, probed;
 static pid_t ends_when_probed, becomes_when_loaded;
+/* Where a process meets a probe */
+static pid_t met_by;
+static uint64_t met_at;
 /* The file that the probes are put on */
 static struct stat probed_file;
 
@@ -42,6 +46,20 @@ static void end(pid_t pid)
 {
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
+}
+
+/* As the kernel does it, into a page of the process's own */
+static void put_breakpoint(pid_t pid, uint64_t at)
+{
+	const unsigned char breakpoint = 0xcc;
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &breakpoint, 1, at), 1);
+	close(fd);
 }
 
 int __wrap_bpf_object__load_skeleton(struct bpf_object_skeleton *s);
@@ -88,6 +106,8 @@ struct bpf_link *__wrap_bpf_program__attach_uprobe_multi(const struct bpf_progra
 	assert_int_equal(stat(path, &probed_file), 0);
 	if (ends_when_probed)
 		end(ends_when_probed);
+	if (met_by)
+		put_breakpoint(met_by, met_at);
 	return calloc(1, 256);
 }
 
@@ -123,7 +143,7 @@ static pid_t idle_process(struct tw_vm *vm, struct tw_vmm_look *look)
 
 static void refused(const struct tw_vm *vm, const struct tw_vmm_look *look, const char *fact, int loads, int probes)
 {
-	char expected[96];
+	char expected[160];
 	struct tw_err e = { 0 };
 	struct tw_vmm v;
 
@@ -230,6 +250,42 @@ static void test_itself(void **unused)
 	end(pid);
 }
 
+/* The kernel has put them where the process does not come by: on another file than the one that it has mapped */
+static void test_unmet(void **unused)
+{
+	unsigned long from, to, offset, inode;
+	struct tw_vmm_look look;
+	struct tw_err e = { 0 };
+	char path[32], line[512];
+	struct tw_vmm v;
+	struct tw_vm vm;
+	pid_t pid = idle_process(&vm, &look);
+	FILE *f;
+
+	(void)unused;
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f) && !look.nr_sites)
+		if (sscanf(line, "%lx-%lx r-xp %lx %*x:%*x %lu", &from, &to, &offset, &inode) == 4 && inode == look.program.st_ino) {
+			look.offset[0] = offset + 5;
+			look.offset[1] = offset + 9;
+			look.nr_sites = 1;
+		}
+	if (f)
+		fclose(f);
+	assert_int_equal(look.nr_sites, 1);
+	refused(&vm, &look, "meets no probe: its overlay has copied the program's file since it started", 1, 1);
+	met_by = pid;
+	met_at = from + 5;
+	assert_int_equal(tw_vmm_attach(&v, &vm, &look, 0, -1, &e), TW_OK);
+	tw_vmm_close(&v);
+	/* all of them */
+	look.nr_sites = 2;
+	refused(&vm, &look, "meets no probe: its overlay has copied the program's file since it started", 1, 1);
+	met_by = 0;
+	end(pid);
+}
+
 /* The PID is another process's, which runs the same program: before, or as the kernel is about to take it */
 static void test_reused_pid(void **unused)
 {
@@ -328,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_exec_meanwhile),
 		cmocka_unit_test(test_exec_same),
 		cmocka_unit_test(test_unseen),
+		cmocka_unit_test(test_unmet),
 		cmocka_unit_test(test_itself),
 		cmocka_unit_test(test_reused_pid),
 		cmocka_unit_test(test_wake),
