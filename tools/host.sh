@@ -185,7 +185,10 @@ host_new_trouble() {
 
 # Where its kernel could not say why it is gone: a status above 128 is that of a signal
 host_how_it_ended() {
-	! grep -q '^Triple fault' "$host_run/resets" 2>/dev/null || echo "$host_me: one of its CPUs had a triple fault"
+	if grep -q '^Triple fault' "$host_run/resets" 2>/dev/null; then
+		echo "$host_me: one of its CPUs had a triple fault, and its registers were, as QEMU has them in its log of resets:"
+		sed -n '/^Triple fault/,$p' "$host_run/resets" | head -n 40
+	fi
 	sleep 0.1	# until the shell has seen it end
 	host_alive || { wait "$host_pid"; echo "$host_me: its QEMU ended with status $?"; }
 }
