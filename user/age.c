@@ -62,6 +62,11 @@ static int read_live(const struct tw_args *args, struct tw_live_age *l, struct t
 			     "add --span 1y or --until DATE");
 	if (read_span(args->age ? "--age" : "--span", args->span, &l->span, e) || read_span("--every", args->every, &l->every, e))
 		return e->status;
+	if (args->every && l->every < 1) {
+		tw_fail(e, TW_USAGE, "cannot age");
+		tw_fact(e, "--every %s is less than a second, and a sample takes about that", TW_QUOTE(args->every));
+		return tw_cure(e, "take samples less often: --every 6h");
+	}
 	if (!args->samples && !args->report)
 		return usage(e, "it is not said where to record",
 			     args->age ? "add --report DIR" : "add --report DIR, or --samples FILE");
@@ -78,9 +83,17 @@ static int read_live(const struct tw_args *args, struct tw_live_age *l, struct t
 static int check(const struct tw_args *args, struct tw_age_options *o, struct tw_live_age *l,
 		 struct tw_err *e)
 {
+	struct tw_verdicts none = { 0 };
+	int status;
+
 	*o = tw_age_defaults;
 	if (read_span("--horizon", args->horizon, &o->horizon, e))
 		return e->status;
+	/* now, and not after a year was lived */
+	status = args->baseline ? tw_report_compare(args->baseline, &none, e) : TW_OK;
+	tw_verdicts_free(&none);
+	if (status)
+		return status;
 	if (args->vm)
 		return read_live(args, l, e);
 	if (!args->samples)

@@ -119,6 +119,8 @@ ok "none of them left a folder" test ! -e "$tmp/nothing"
 ok "a horizon of nothing" says "--horizon" 2 --samples "$tmp/all.ndjson" --horizon 0s
 : >"$tmp/file"
 ok "a report where a file is" says "cannot write" 1 --samples "$tmp/all.ndjson" --report "$tmp/file"
+ok "samples closer than a second are refused" says "is less than a second" 2 --vm nobody --span 1d --every 100ns --report "$tmp/never"
+ok "a baseline that is none is told before a guest lives" says "cannot compare with baseline" 1 --vm nobody --span 1d --baseline "$tmp/none.json" --report "$tmp/never"
 mkdir "$tmp/old" && echo old >"$tmp/old/report.html"
 ok "a full disk: said, the old report is as it was, and the new one is printed" bash -c '
 	ulimit -f 40; trap "" XFSZ

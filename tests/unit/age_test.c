@@ -196,6 +196,56 @@ static void a_clock_that_goes_back_is_a_fault(void **state)
 	tw_recording_free(&r);
 }
 
+static size_t faults_of(FILE *f, char **text, size_t *len)
+{
+	struct tw_recording r;
+	struct tw_verdicts v;
+	struct tw_err e;
+	size_t i, n = 0;
+
+	fclose(f);
+	assert_int_equal(read_text(*text, *len, &r, &e), TW_OK);
+	tw_verdicts_find(&r, &tw_age_defaults, &v);
+	for (i = 0; i < v.n; i++)
+		n += v.v[i].mark == TW_MARK_FAULT;
+	tw_verdicts_free(&v);
+	tw_recording_free(&r);
+	free(*text);
+	return n;
+}
+
+#define LOAD "{\"type\":\"series\",\"name\":\"guest.load\",\"unit\":\"\",\"kind\":\"gauge\",\"worse\":\"up\"}\n"
+
+/* A look tells a timer's last run: an hourly one that is looked at each six hours has not missed the five between */
+static void runs_between_looks_are_not_missed(void **state)
+{
+	static const char *const rules[] = { "\"every\",\"every_s\":3600", "\"daily\",\"at_s\":1800" };
+	/* of the looks, which finds no new run; 0: none does */
+	static const struct { int rule, hours, without, silent; size_t faults; } rows[] = {
+		{ 0, 6, 0, 0, 0 }, { 0, 6, 7, 0, 1 }, { 0, 6, 0, 7, 0 }, { 1, 48, 0, 0, 0 }, { 1, 6, 8, 0, 1 },
+	};
+	char *text = NULL;
+	size_t len, i;
+	int k, t;
+	FILE *f;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		f = open_memstream(&text, &len);
+		fprintf(f, RUN LOAD "{\"type\":\"job\",\"name\":\"j\",\"rule\":%s,\"tolerance_s\":60}\n", rules[rows[i].rule]);
+		for (k = 1; k <= 40; k++) {
+			/* half a minute past: hourly, the last run is of that hour; daily, of half past midnight the day before */
+			t = k * rows[i].hours * 3600 + 30;
+			if (k != rows[i].without && (!rows[i].rule || !(t / 3600 % 24)) && k != rows[i].silent)
+				fprintf(f, "{\"type\":\"ran\",\"job\":\"j\",\"t\":%d}\n", rows[i].rule ? t - 84600 - 30 + 1 : t - 30);
+			/* one whose agent did not answer looks at nothing */
+			fprintf(f, k == rows[i].silent ? "{\"type\":\"sample\",\"t\":%d,\"v\":{}}\n" :
+				"{\"type\":\"sample\",\"t\":%d,\"v\":{\"guest.load\":0}}\n", t);
+		}
+		assert_int_equal(faults_of(f, &text, &len), rows[i].faults);
+	}
+}
+
 /* A counter is judged by its rate, and a restart is no fall */
 static void counters_are_judged_by_their_rate(void **state)
 {
@@ -249,6 +299,7 @@ int main(void)
 		cmocka_unit_test(cut_recording_is_read_to_its_last_line),
 		cmocka_unit_test(changed_bytes_do_no_harm),
 		cmocka_unit_test(a_clock_that_goes_back_is_a_fault),
+		cmocka_unit_test(runs_between_looks_are_not_missed),
 		cmocka_unit_test(counters_are_judged_by_their_rate),
 		cmocka_unit_test(amounts_for_people),
 	};

@@ -99,12 +99,48 @@ static char *slip_text(const struct tw_job_slip *s, size_t n, enum tw_slip what)
 	return text;
 }
 
+/*
+ * What tells when the guest's timers were looked at: a series that each such look gives a value of.  A recording that has it
+ * from elsewhere has only its samples
+ */
+static const struct tw_series *looks(const struct tw_recording *r)
+{
+	const struct tw_series *longest = NULL;
+	size_t i;
+
+	for (i = 0; i < r->n_series; i++) {
+		if (!strcmp(r->series[i].name, "guest.load"))
+			return &r->series[i];
+		if (!longest || r->series[i].n > longest->n)
+			longest = &r->series[i];
+	}
+	return longest;
+}
+
+/*
+ * Whether it was seen that a job had not run when it was due.  A look tells the last run: what was due between two looks, and
+ * had another run after it, may have run as well as not.
+ */
+static bool is_missed(const struct tw_series *looks, const struct tw_job *job, double due)
+{
+	double by = due + job->calendar.tolerance, next = INFINITY;
+	size_t i;
+
+	for (i = 0; i < job->n && next == INFINITY; i++)
+		if (job->ran[i] > due)
+			next = job->ran[i];
+	for (i = 0; looks && i < looks->n; i++)
+		if (looks->t[i] > by)
+			return looks->t[i] < next;
+	return false;
+}
+
 static void judge_job(const struct tw_recording *r, const struct tw_job *job, struct tw_verdicts *v)
 {
 	struct tw_job_slip *s = NULL;
 	struct tw_due *due = NULL;
 	enum tw_slip what;
-	size_t n, i;
+	size_t n, i, seen = 0;
 
 	if (job->calendar.rule == TW_RULE_EVERY) {
 		n = tw_jobs_judge_every(&job->calendar, job->ran, job->n, r->end, &s);
@@ -113,6 +149,10 @@ static void judge_job(const struct tw_recording *r, const struct tw_job *job, st
 
 		n = tw_jobs_judge(due, n_due, job->ran, job->n, &s);
 	}
+	for (i = 0; i < n; i++)
+		if (s[i].what != TW_SLIP_MISSED || is_missed(looks(r), job, s[i].due))
+			s[seen++] = s[i];
+	n = seen;
 	for (what = TW_SLIP_MISSED; what <= TW_SLIP_EXTRA; what++)
 		for (i = 0; i < n; i++)
 			if (s[i].what == what) {
