@@ -70,6 +70,18 @@ ok($rc == 0 || $rc == 10, '--resume goes on') or diag($rc, $out);
 @s = samples('cut');
 cmp_ok(abs($s[-1]{t} - $first->{t} - 4 * $day), '<', 120, 'to where the span ends, from where it began');
 
+# Ctrl-C at a terminal reaches all that is in the foreground: what is attached stays until the sample is taken, a workload
+# ends, and neither is a fault
+my $tty = spawn('setsid', '-w', 'build/twctl', 'age', '--vm', 'age', '--span', '400d', '--report', "$dir/tty", '--workload',
+	"[ ! -e $dir/tty/samples.ndjson ] || [ \$(grep -c '\"sample\"' $dir/tty/samples.ndjson) -lt 3 ] || { touch $dir/tty/works; sleep 1000; }");
+ok(wait_until(120, sub { -e "$dir/tty/works" }), 'a workload that does not end');
+kill 'INT', -$tty->{pid};
+($rc, $out) = finish($tty);
+ok($rc == 0 || $rc == 10, 'Ctrl-C in the midst of it ends age with a report') or diag($rc, $out);
+is(ended('tty'), 'interrupted', '... as interrupted');
+is(scalar(grep { $_->{subject} eq 'workload' } @{ report('tty')->{verdicts} }), 0, '... and the workload is no fault');
+is(state($pid)->{attached}, 0, '... and nothing is attached');
+
 # Killed, as by the end of its host: nothing is left attached, and it is gone on with
 $p = twctl_spawn('age', '--vm', 'age', '--span', '400d', '--report', "$dir/killed");
 wait_until(120, sub { (slurp("$dir/killed/samples.ndjson") // '') =~ /(.*"sample".*\n){3}/ });

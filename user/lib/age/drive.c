@@ -26,6 +26,8 @@ static void become(const char *const *argv, int said, pid_t parent)
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	/* Ctrl-C is for us, who end it once all has been sampled */
+	setpgid(0, 0);
 	if (getppid() != parent || nothing < 0)
 		_exit(TW_FAILED);
 	dup2(nothing, 0);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,24 @@ static void tell_progress(const struct life *f)
 	fflush(stderr);
 }
 
+/* As system(3), which ignores Ctrl-C meanwhile; whoever stops us ends the command as well */
+static int run_shell(struct life *f)
+{
+	pid_t pid = fork();
+	int status = -1;
+
+	if (!pid) {
+		execl("/bin/sh", "sh", "-c", f->l->workload, NULL);
+		_exit(127);
+	}
+	while (pid > 0 && !waitpid(pid, &status, WNOHANG)) {
+		if (*f->l->stop)
+			kill(pid, SIGTERM);
+		poll(NULL, 0, LOOK_MS);
+	}
+	return status;
+}
+
 static void run_workload(struct life *f)
 {
 	char date[32], text[64];
@@ -116,8 +135,8 @@ static void run_workload(struct life *f)
 		return;
 	snprintf(date, sizeof(date), "%.0f", f->now);
 	setenv("TWCTL_GUEST_TIME", date, 1);
-	status = system(f->l->workload);
-	if (!status)
+	status = run_shell(f);
+	if (!status || *f->l->stop)
 		return;
 	if (WIFEXITED(status))
 		snprintf(text, sizeof(text), "ended with status %d", WEXITSTATUS(status));
