@@ -79,6 +79,8 @@ like($v->{said}, qr/involves the series.*\n# +the kernel's own: each waiter/m, '
 is(verdict('kasan', '', '', 124, "testhost: time-out after 9 s\n")->{status}, 1, 'a run that came to no end fails');
 is(verdict('kasan', '', '', 125, "ok 1 - a case\ntesthost: the host died while the command ran\n1..1\n")->{status}, 1, 'so does a host that died');
 
+is(verdict('kasan', '', '', 1, "1..1\n# testhost: the host died while the command ran\nnot ok 1 - a case\n")->{status}, 1, '... and one of which a test tells');
+
 $v = verdict('kasan', '', '', 1, "not ok 1 - a limit of time\n1..1\n");
 is($v->{status}, 0, "what a test itself does not find to hold is make check's matter");
 like($v->{said}, qr/^# 0 hold, 1 do not:\n# +not ok 1 - a limit of time/m, '... and is told');
