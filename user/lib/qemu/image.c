@@ -189,6 +189,59 @@ bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
 }
 
 /* Where the program's first byte stands in the process: its mapping of file offset 0 */
+/* Where a process can run what is at an offset of its program's file, by its maps; 0 for nowhere */
+static uint64_t mapped_at(const char *maps, ino_t program, unsigned long offset)
+{
+	unsigned long from, to, at, inode;
+	const char *line;
+	char x;
+
+	for (line = maps; line && *line; line = strchr(line, '\n'), line += !!line)
+		if (sscanf(line, "%lx-%lx %*2c%c%*c %lx %*x:%*x %lu", &from, &to, &x, &at, &inode) == 5 && x == 'x' &&
+		    inode == program && offset >= at && offset - at < to - from)
+			return from + (offset - at);
+	return 0;
+}
+
+/* What the kernel writes in an instruction's place */
+#define BREAKPOINT 0xcc
+
+struct probed {
+	pid_t pid;
+	ino_t inode;
+	const unsigned long *offset;
+	unsigned int n;
+};
+
+static ssize_t meets_apart(const void *in, void *out, size_t size)
+{
+	const struct probed *p = in;
+	char path[48], *maps;
+	bool *met = out;
+	unsigned char byte;
+	unsigned int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", p->pid);
+	maps = tw_read_file(path, NULL);
+	*met = true;
+	for (i = 0; *met && maps && i < p->n; i++) {
+		uint64_t at = mapped_at(maps, p->inode, p->offset[i]);
+
+		/* what cannot be seen is not known to be otherwise */
+		*met = !at || !tw_mem_read(p->pid, at, &byte, sizeof(byte)) || byte == BREAKPOINT;
+	}
+	free(maps);
+	return size;
+}
+
+bool tw_image_meets(pid_t pid, ino_t inode, const unsigned long *offset, unsigned int n)
+{
+	struct probed p = { pid, inode, offset, n };
+	bool met;
+
+	return tw_apart(pid, meets_apart, &p, &met, sizeof(met)) < 0 || met;
+}
+
 bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias)
 {
 	unsigned int major, minor;

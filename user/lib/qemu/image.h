@@ -66,6 +66,17 @@ bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v);
 /* Where the program was loaded minus where it was linked; false if it is not mapped there */
 bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias);
 
+/**
+ * tw_image_meets - see whether a process meets the probes on its program
+ * @pid: the process
+ * @inode: of its program's file
+ * @offset: of the instructions with a probe, in that file
+ * @n: how many there are
+ *
+ * Return: false if one of these instructions is seen to be without its breakpoint
+ */
+bool tw_image_meets(pid_t pid, ino_t inode, const unsigned long *offset, unsigned int n);
+
 /* Whether every thread keeps the signal for a signalfd; else it would end the process */
 bool tw_image_blocks(pid_t pid, int signal);
 

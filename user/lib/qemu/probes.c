@@ -190,47 +190,6 @@ static int attach_all(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_
 	return skel->links.vmm_site ? tw_vmm_bpf__attach(skel) : -errno;
 }
 
-/* Where a process can run what is at an offset of its program's file, by its maps; 0 for nowhere */
-static uint64_t mapped_at(const char *maps, const struct stat *program, unsigned long offset)
-{
-	unsigned long from, to, at, inode;
-	const char *line;
-	char x;
-
-	for (line = maps; line && *line; line = strchr(line, '\n'), line += !!line)
-		if (sscanf(line, "%lx-%lx %*2c%c%*c %lx %*x:%*x %lu", &from, &to, &x, &at, &inode) == 5 && x == 'x' &&
-		    inode == program->st_ino && offset >= at && offset - at < to - from)
-			return from + (offset - at);
-	return 0;
-}
-
-/* What the kernel writes in an instruction's place */
-#define BREAKPOINT 0xcc
-
-/*
- * Whether the process meets the probes.  The kernel puts them on a file, and where that file is mapped: of an overlay's
- * file, on what it is now.  One that was copied up since the process began (a new link to it does that, as perf record
- * makes for its build-ids) is another than the one that is mapped, and nobody meets them.
- */
-static bool are_met(const struct tw_vm *vm, const struct tw_vmm_look *look)
-{
-	unsigned char byte;
-	char *maps, path[48];
-	bool met = true;
-	unsigned int i;
-
-	snprintf(path, sizeof(path), "/proc/%d/maps", vm->pid);
-	maps = tw_read_file(path, NULL);
-	for (i = 0; met && maps && i < look->nr_sites; i++) {
-		uint64_t at = mapped_at(maps, &look->program, look->offset[i]);
-
-		/* what cannot be seen is not known to be otherwise */
-		met = !at || !tw_mem_read(vm->pid, at, &byte, sizeof(byte)) || byte == BREAKPOINT;
-	}
-	free(maps);
-	return met;
-}
-
 static int fail_unmet(const struct tw_vm *vm, struct tw_err *e)
 {
 	tw_fail(e, TW_UNSUPPORTED, "cannot have the VMM's clocks follow");
@@ -270,7 +229,12 @@ int tw_vmm_attach(struct tw_vmm *v, const struct tw_vm *vm, const struct tw_vmm_
 	if (now < 0)
 		return fail_program(vm, now, e);
 	close(now);
-	if (!are_met(vm, look))
+	/*
+	 * The kernel puts them on a file, and where that file is mapped: of an overlay's file, on what it is now.  One that was
+	 * copied up since the process began (a new link to it does that, as perf record makes for its build-ids) is another
+	 * than the one that is mapped
+	 */
+	if (!tw_image_meets(vm->pid, look->program.st_ino, look->offset, look->nr_sites))
 		return fail_unmet(vm, e);
 	/* its sleep, if it sleeps, was not looked at */
 	wake(vm->pid, vm->start);
