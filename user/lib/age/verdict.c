@@ -121,7 +121,7 @@ static const struct tw_series *looks(const struct tw_recording *r)
  * Whether it was seen that a job had not run when it was due.  A look tells the last run: what was due between two looks, and
  * had another run after it, may have run as well as not.
  */
-static bool is_missed(const struct tw_series *looks, const struct tw_job *job, double due)
+static bool is_missed(const struct tw_series *looked, const struct tw_job *job, double due)
 {
 	double by = due + job->calendar.tolerance, next = INFINITY;
 	size_t i;
@@ -129,14 +129,15 @@ static bool is_missed(const struct tw_series *looks, const struct tw_job *job, d
 	for (i = 0; i < job->n && next == INFINITY; i++)
 		if (job->ran[i] > due)
 			next = job->ran[i];
-	for (i = 0; looks && i < looks->n; i++)
-		if (looks->t[i] > by)
-			return looks->t[i] < next;
+	for (i = 0; looked && i < looked->n; i++)
+		if (looked->t[i] > by)
+			return looked->t[i] < next;
 	return false;
 }
 
 static void judge_job(const struct tw_recording *r, const struct tw_job *job, struct tw_verdicts *v)
 {
+	const struct tw_series *looked = looks(r);
 	struct tw_job_slip *s = NULL;
 	struct tw_due *due = NULL;
 	enum tw_slip what;
@@ -150,7 +151,7 @@ static void judge_job(const struct tw_recording *r, const struct tw_job *job, st
 		n = tw_jobs_judge(due, n_due, job->ran, job->n, &s);
 	}
 	for (i = 0; i < n; i++)
-		if (s[i].what != TW_SLIP_MISSED || is_missed(looks(r), job, s[i].due))
+		if (s[i].what != TW_SLIP_MISSED || is_missed(looked, job, s[i].due))
 			s[seen++] = s[i];
 	n = seen;
 	for (what = TW_SLIP_MISSED; what <= TW_SLIP_EXTRA; what++)

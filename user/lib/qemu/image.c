@@ -188,17 +188,24 @@ bool tw_mem_write_u64(pid_t pid, uint64_t to, uint64_t v)
 	return write_word(pid, to, &v, sizeof(v));
 }
 
-/* Where the program's first byte stands in the process: its mapping of file offset 0 */
-/* Where a process can run what is at an offset of its program's file, by its maps; 0 for nowhere */
-static uint64_t mapped_at(const char *maps, ino_t program, unsigned long offset)
+static char *read_maps(pid_t pid)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	return tw_read_file(path, NULL);
+}
+
+/* Where a process has what is at an offset of its program's file mapped, @runs: to run it; 0 for nowhere */
+static uint64_t mapped_at(const char *maps, ino_t program, unsigned long offset, bool runs)
 {
 	unsigned long from, to, at, inode;
 	const char *line;
 	char x;
 
 	for (line = maps; line && *line; line = strchr(line, '\n'), line += !!line)
-		if (sscanf(line, "%lx-%lx %*2c%c%*c %lx %*x:%*x %lu", &from, &to, &x, &at, &inode) == 5 && x == 'x' &&
-		    inode == program && offset >= at && offset - at < to - from)
+		if (sscanf(line, "%lx-%lx %*2c%c%*c %lx %*x:%*x %lu", &from, &to, &x, &at, &inode) == 5 &&
+		    (!runs || x == 'x') && inode == program && offset >= at && offset - at < to - from)
 			return from + (offset - at);
 	return 0;
 }
@@ -216,16 +223,14 @@ struct probed {
 static ssize_t meets_apart(const void *in, void *out, size_t size)
 {
 	const struct probed *p = in;
-	char path[48], *maps;
+	char *maps = read_maps(p->pid);
 	bool *met = out;
 	unsigned char byte;
 	unsigned int i;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", p->pid);
-	maps = tw_read_file(path, NULL);
 	*met = true;
-	for (i = 0; *met && maps && i < p->n; i++) {
-		uint64_t at = mapped_at(maps, p->inode, p->offset[i]);
+	for (i = 0; *met && i < p->n; i++) {
+		uint64_t at = mapped_at(maps, p->inode, p->offset[i], true);
 
 		/* what cannot be seen is not known to be otherwise */
 		*met = !at || !tw_mem_read(p->pid, at, &byte, sizeof(byte)) || byte == BREAKPOINT;
@@ -242,14 +247,12 @@ bool tw_image_meets(pid_t pid, ino_t inode, const unsigned long *offset, unsigne
 	return tw_apart(pid, meets_apart, &p, &met, sizeof(met)) < 0 || met;
 }
 
+/* Where the program's first byte stands in the process: its mapping of file offset 0 */
 bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias)
 {
-	unsigned int major, minor;
-	unsigned long from = 0, offset, inode;
-	uint64_t first;
+	uint64_t first, from;
 	struct stat st;
-	char path[48], *text, *line, *rest;
-	bool found = false;
+	char *maps;
 
 	/* what is linked at file offset 0, 0 for a program that can be loaded anywhere */
 	if (fstat(code->fd, &st))
@@ -260,14 +263,11 @@ bool tw_image_bias(const struct tw_code *code, pid_t pid, uint64_t *bias)
 		if (tw_code_offset(code, first, &at) && !at)
 			break;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
-	text = tw_read_file(path, NULL);
-	for (rest = text; !found && rest && (line = strsep(&rest, "\n"));)
-		found = sscanf(line, "%lx-%*x %*s %lx %x:%x %lu", &from, &offset, &major, &minor,
-			       &inode) == 5 && !offset && inode == st.st_ino;
-	free(text);
+	maps = read_maps(pid);
+	from = mapped_at(maps, st.st_ino, 0, false);
+	free(maps);
 	*bias = from - first;
-	return found;
+	return from;
 }
 
 bool tw_image_blocks(pid_t pid, int signal)
